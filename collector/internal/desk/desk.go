@@ -1,0 +1,165 @@
+// Package desk holds what people and programs read from the collector: the
+// views that the API, the web pages and flopwatchctl share. A Reader answers
+// them from the store.
+package desk
+
+import (
+	"context"
+	"time"
+
+	"github.com/flopwatch/flopwatch/pkg/compute"
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+// Figure is a count with how it was reached. Empirical and theoretical totals
+// are kept apart and never added.
+type Figure struct {
+	Empirical   compute.Bounds     // measured or estimated from readings
+	Theoretical compute.Bounds     // of time known by allocation only
+	Ceiling     compute.Operations // peak × all attributed time
+	DeviceTime  time.Duration      // attributed device time
+	Coverage    float64            // observed share of the elapsed device time, 0..1
+	Methods     []measure.MethodName
+}
+
+// Combined returns the interval that holds the truth over measured and
+// allocation-only time together, for thresholds; views show the parts.
+func (f Figure) Combined() compute.Bounds { return f.Empirical.Add(f.Theoretical) }
+
+// Tenant is one tenant with its totals.
+type Tenant struct {
+	ID            measure.TenantID
+	CustomerID    string // "" while no customer claims the tenant
+	CustomerName  string
+	ForeignStatus string // foreign, us, undetermined
+	Figure        Figure
+	Devices       int
+	Runs          int
+	FirstNS       int64
+	LastNS        int64
+}
+
+// Customer is one customer with its tenants.
+type Customer struct {
+	ID            string
+	Name          string
+	Country       string // ISO 3166-1 alpha-2, "" if unknown
+	ForeignStatus string
+	StatusReason  string
+	Demonstration bool // an invented organisation
+	Tenants       []measure.TenantID
+}
+
+// Run is one training run candidate: the segments judged to serve one effort.
+type Run struct {
+	ID            string // run_…
+	Tenant        measure.TenantID
+	CustomerID    string
+	CustomerName  string
+	ForeignStatus string
+	Label         string // workload or hint that names it
+	JoinedBy      string // the evidence in words
+	Figure        Figure
+	Hosts         int
+	Devices       int
+	Accelerators  []string
+	StartNS       int64
+	EndNS         int64
+	Open          bool // windows still arrive
+}
+
+// Totals is the ledger of a span of time.
+type Totals struct {
+	FromNS, ToNS int64
+	Elapsed      time.Duration // device time since each device was first seen
+	Attributed   time.Duration
+	Idle         time.Duration
+	Unattributed time.Duration
+	Unobserved   time.Duration
+	Overlap      time.Duration // claimed twice; clipped out of the account
+	Figure       Figure
+	Unseen       compute.Bounds // what unobserved time could hold
+	Devices      int
+	Hosts        int
+	Segments     int
+	Windows      int64
+}
+
+// Coverage says where a host's devices were blind.
+type Coverage struct {
+	Host       string
+	HostName   string
+	Devices    int
+	Elapsed    time.Duration
+	Unobserved time.Duration
+	Coverage   float64
+	Hidden     compute.Operations // most that the unobserved time could hold
+	LastNS     int64
+}
+
+// Host is one reporting host.
+type Host struct {
+	ID           string
+	Name         string
+	AgentVersion string
+	Epoch        uint64
+	Seq          uint64
+	Devices      int
+	Accelerators []string
+	FirstNS      int64
+	LastNS       int64
+}
+
+// Finding is an immutable record that a rule held.
+type Finding struct {
+	ID            string // fnd_…
+	Rule          string
+	Pack          string
+	PackStatus    string // proposed, final, guidance, revoked, internal
+	Citation      string
+	Level         string // warning 50, 80, 95, crossing, possible crossing
+	Severity      string // info, warning, high, critical
+	Subject       string // run_… or cus_…
+	Tenant        measure.TenantID
+	CustomerID    string
+	CustomerName  string
+	ForeignStatus string
+	Threshold     compute.Operations
+	Operations    compute.Bounds
+	Reason        string // in words a person reads
+	OccurredNS    int64  // when the windows that crossed ended
+	SignalledNS   int64  // when the collector said so
+}
+
+// Check is the verdict on invariant I1.
+type Check struct {
+	Balanced bool
+	Devices  int
+	Problems []string // one line per device that does not add up, at most 100
+	Totals   Totals
+}
+
+// Status is the collector's own state.
+type Status struct {
+	Version       string
+	Demonstration bool
+	Watermark     int64 // end of the newest committed window, Unix ns
+	Batches       int64
+	Quarantined   int64
+	Revision      int64 // grows with every commit; pages refresh on it
+}
+
+// Reader answers every view. Lists are ordered: tenants, runs and customers by
+// operations descending, then id; findings newest first; hosts by name. limit 0
+// means all. Errors are wrapped with what was being read.
+type Reader interface {
+	Status(ctx context.Context) (Status, error)
+	Tenants(ctx context.Context) ([]Tenant, error)
+	Customers(ctx context.Context) ([]Customer, error)
+	Runs(ctx context.Context, tenant measure.TenantID, limit int) ([]Run, error)
+	Totals(ctx context.Context, fromNS, toNS int64) (Totals, error)
+	Coverage(ctx context.Context) ([]Coverage, error)
+	Hosts(ctx context.Context) ([]Host, error)
+	Findings(ctx context.Context, limit int) ([]Finding, error)
+	Check(ctx context.Context) (Check, error)
+}
