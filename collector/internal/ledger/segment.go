@@ -27,7 +27,8 @@ type Key struct {
 // Segment is one continuous stretch. DurationNS may be less than EndNS-StartNS
 // when a device was shared within its windows.
 type Segment struct {
-	ID         int64 // 0 until stored
+	ID         int64 // the ledger's own number, grows from 1
+	DeviceNo   int64 // number of the account
 	Key        Key
 	StartNS    int64
 	EndNS      int64

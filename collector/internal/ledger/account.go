@@ -1,0 +1,182 @@
+package ledger
+
+import (
+	"math/bits"
+	"time"
+
+	"github.com/flopwatch/flopwatch/pkg/compute"
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+// recentHorizon is how much observed time the recent rate of a device looks
+// back on, roughly.
+const recentHorizon = int64(10 * time.Minute)
+
+// window adds one window to an account.
+//
+// A window that starts after the account's end leaves a hole, which is charged
+// as unobserved. A window that starts before it claims seconds that the account
+// holds already: a stepped clock, a copied host or a forgery. Those seconds are
+// clipped and counted as overlap. Which of the window's operations were done in
+// them cannot be known: all of them (a copy that repeats what was counted), or
+// none (a clock set back, where the work was real). So low takes none, high
+// takes all, and best the share of the time that is kept.
+func (l *Ledger) window(acc *account, w *measure.Window) {
+	if w.StartNS > acc.LastNS {
+		l.hole(acc, w.StartNS)
+	}
+	start, end := max(w.StartNS, acc.LastNS), max(w.EndNS, acc.LastNS)
+	kept, elapsed := end-start, w.EndNS-w.StartNS
+	acc.OverlapNS += elapsed - kept
+	acc.LastNS = end
+	acc.Windows++
+
+	var passed, given int64 // of the entries so far: whole and kept time
+	for i := range w.Entries {
+		e := part{Entry: &w.Entries[i]}
+		e.ns, e.ops, e.ceiling, e.energy = int64(e.Duration), e.Operations, e.Ceiling, max(e.EnergyMJ, -1)
+		if kept < elapsed {
+			// Rounding the running sum keeps the total exact.
+			passed += e.ns
+			upTo := mulDiv(passed, kept, elapsed)
+			e.ns = upTo - given
+			given = upTo
+			e.ops.Low, e.ops.Best = 0, compute.Operations(share(int64(e.ops.Best), e.ns, int64(e.Duration)))
+			e.ceiling = compute.Operations(share(int64(e.ceiling), e.ns, int64(e.Duration)))
+			if e.energy > 0 {
+				e.energy = share(e.energy, e.ns, int64(e.Duration))
+			}
+		}
+		if e.ns == 0 && e.ops == (compute.Bounds{}) {
+			continue
+		}
+		l.add(acc, &e, start, end)
+		if e.State != measure.Unobserved {
+			acc.observe(e.ops.Best, e.ns)
+		}
+	}
+	acc.prune()
+	l.touch(acc)
+}
+
+// part is the share of an entry that the account takes.
+type part struct {
+	*measure.Entry
+	ns      int64
+	ops     compute.Bounds
+	ceiling compute.Operations
+	energy  int64
+}
+
+// hole charges the time from the account's end to endNS, which no window
+// covers: nothing in low, the device's recent rate but no more than its
+// training peak in best, and its fastest rate in high.
+func (l *Ledger) hole(acc *account, endNS int64) {
+	gap := time.Duration(endNS - acc.LastNS)
+	high := max(acc.Ceiling, acc.Peak).Over(gap, compute.Up)
+	best := min(acc.recent(int64(gap)), acc.Peak.Over(gap, compute.Down), high)
+	e := part{
+		Entry:   &measure.Entry{State: measure.Unobserved, Method: measure.Method{Name: measure.NoMethod}},
+		ns:      int64(gap),
+		ops:     compute.Bounds{Best: best, High: high},
+		ceiling: acc.Peak.Over(gap, compute.Nearest),
+		energy:  -1,
+	}
+	l.add(acc, &e, acc.LastNS, endNS)
+	acc.LastNS = endNS
+	acc.prune()
+}
+
+// add extends the segment that the part continues, or opens one. A segment is
+// continued when it ends where the part starts, or where it ends already: by
+// another entry of the same window. Known and unknown energy do not mix, since
+// their sum would be neither.
+func (l *Ledger) add(acc *account, e *part, start, end int64) {
+	var s *segment
+	for _, o := range acc.open {
+		if o.Key.State == e.State && (o.EndNS == start || o.EndNS == end) && (o.EnergyMJ < 0) == (e.energy < 0) &&
+			o.Key.Tenant == e.Tenant && o.Key.Workload == e.Workload && o.Key.Method == e.Method {
+			s = o
+			break
+		}
+	}
+	if s == nil {
+		l.nextSegment++
+		s = &segment{Segment: Segment{
+			ID: l.nextSegment, DeviceNo: acc.No, StartNS: start,
+			Key: Key{
+				Host: acc.Host, Device: acc.ID, State: e.State, Tenant: measure.TenantID(intern(string(e.Tenant))),
+				Workload: measure.Workload{
+					Kind: measure.WorkloadKind(intern(string(e.Workload.Kind))), ID: intern(e.Workload.ID), Hint: intern(e.Workload.Hint),
+				},
+				Method: measure.Method{
+					Name: measure.MethodName(intern(string(e.Method.Name))), Version: e.Method.Version,
+					Precision: intern(e.Method.Precision), Reason: intern(e.Method.Reason), Grade: intern(e.Method.Grade),
+				},
+			},
+		}}
+		if e.energy < 0 {
+			s.EnergyMJ = -1
+		}
+		acc.open = append(acc.open, s)
+	}
+	s.EndNS = end
+	s.DurationNS += e.ns
+	s.Operations = s.Operations.Add(e.ops)
+	s.Ceiling = s.Ceiling.Add(e.ceiling)
+	if e.energy > 0 {
+		s.EnergyMJ += e.energy
+	}
+	if !s.dirty {
+		s.dirty = true
+		l.dirtySegments = append(l.dirtySegments, s)
+	}
+}
+
+// prune forgets the segments that can no longer grow.
+func (a *account) prune() {
+	kept := a.open[:0]
+	for _, s := range a.open {
+		if s.EndNS == a.LastNS {
+			kept = append(kept, s)
+		}
+	}
+	clear(a.open[len(kept):])
+	a.open = kept
+}
+
+// observe adds to the recent rate; older time fades as newer comes.
+func (a *account) observe(best compute.Operations, ns int64) {
+	a.RecentOperations, a.RecentNS = a.RecentOperations.Add(best), a.RecentNS+ns
+	for a.RecentNS > recentHorizon {
+		a.RecentOperations, a.RecentNS = a.RecentOperations/2, a.RecentNS/2
+	}
+}
+
+// recent returns what the device does in the given time at its recent rate, 0
+// for a device that was never observed.
+func (a *account) recent(ns int64) compute.Operations {
+	if a.RecentNS == 0 {
+		return 0
+	}
+	return compute.Operations(mulDiv(int64(a.RecentOperations), ns, a.RecentNS))
+}
+
+// share returns n×part/whole rounded down, 0 for a whole of 0.
+func share(n, part, whole int64) int64 {
+	if whole == 0 {
+		return 0
+	}
+	return mulDiv(n, part, whole)
+}
+
+// mulDiv returns a×b/c rounded down, exact in 128 bits, saturating at the
+// largest int64. a and b must not be negative, c must be positive.
+func mulDiv(a, b, c int64) int64 {
+	hi, lo := bits.Mul64(uint64(a), uint64(b))
+	if hi >= uint64(c) {
+		return int64(compute.MaxOperations)
+	}
+	q, _ := bits.Div64(hi, lo, uint64(c))
+	return int64(min(q, uint64(compute.MaxOperations)))
+}

@@ -1,0 +1,253 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"unique"
+
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+// Batch is what one host reports at one position of its chain. The caller has
+// checked who sent it and that the position is next.
+type Batch struct {
+	Host         HostID
+	PublicKey    []byte
+	Name         string
+	OS           string
+	Kernel       string
+	AgentVersion string
+	BootID       string
+	Position     Position
+	Devices      []Device
+	Windows      []measure.Window
+}
+
+// Ledger holds the accounts of all devices and the segments that may still
+// grow. It is not safe for concurrent use.
+type Ledger struct {
+	hosts       map[HostID]*host
+	nextHost    int64
+	nextDevice  int64
+	nextSegment int64
+
+	dirtyHosts    []*host
+	dirtyAccounts []*account
+	dirtySegments []*segment
+	batches       int64
+	windows       int64
+}
+
+type host struct {
+	Host
+	accounts map[measure.DeviceID]*account
+	dirty    bool
+}
+
+type account struct {
+	Account
+	open  []*segment // those that end where the account ends
+	dirty bool
+}
+
+type segment struct {
+	Segment
+	dirty bool
+	taken bool // given out by Take before
+}
+
+// State is what a ledger needs to go on where another one stopped: all hosts,
+// all accounts, the segments that end where their account ends, and the
+// highest segment id ever given.
+type State struct {
+	Hosts       []Host
+	Accounts    []Account
+	Open        []Segment
+	LastSegment int64
+}
+
+// New returns an empty ledger.
+func New() *Ledger { return &Ledger{hosts: map[HostID]*host{}} }
+
+// Restore returns the ledger that was in the given state. It fails when the
+// state refers to a host or account that it does not hold.
+func Restore(s State) (*Ledger, error) {
+	l := New()
+	for _, h := range s.Hosts {
+		l.hosts[h.ID] = &host{Host: h, accounts: map[measure.DeviceID]*account{}}
+		l.nextHost = max(l.nextHost, h.No)
+	}
+	byNo := make(map[int64]*account, len(s.Accounts))
+	for _, a := range s.Accounts {
+		h := l.hosts[a.Host]
+		if h == nil {
+			return nil, fmt.Errorf("restore ledger: device %s belongs to unknown host %s", a.ID, a.Host)
+		}
+		acc := &account{Account: a}
+		h.accounts[a.ID], byNo[a.No] = acc, acc
+		l.nextDevice = max(l.nextDevice, a.No)
+	}
+	l.nextSegment = s.LastSegment
+	for _, seg := range s.Open {
+		acc := byNo[seg.DeviceNo]
+		if acc == nil {
+			return nil, fmt.Errorf("restore ledger: segment %d belongs to unknown device %d", seg.ID, seg.DeviceNo)
+		}
+		if seg.EndNS != acc.LastNS || seg.ID > s.LastSegment {
+			return nil, fmt.Errorf("restore ledger: segment %d is not open", seg.ID)
+		}
+		acc.open = append(acc.open, &segment{Segment: seg, taken: true})
+	}
+	return l, nil
+}
+
+// Position returns how far the host's chain has been counted.
+func (l *Ledger) Position(id HostID) Position {
+	if h := l.hosts[id]; h != nil {
+		return h.Position
+	}
+	return Position{}
+}
+
+// Apply counts a batch. On an error, which wraps ErrRefused, nothing of the
+// batch has been counted.
+func (l *Ledger) Apply(b *Batch) error {
+	h := l.hosts[b.Host]
+	if err := l.check(h, b); err != nil {
+		return fmt.Errorf("batch %d/%d of host %s: %w", b.Position.Epoch, b.Position.Seq, b.Host, err)
+	}
+	if h == nil {
+		l.nextHost++
+		h = &host{Host: Host{No: l.nextHost, ID: HostID(intern(string(b.Host)))}, accounts: map[measure.DeviceID]*account{}}
+		l.hosts[h.ID] = h
+	}
+	l.describe(h, b)
+	for i := range b.Devices {
+		if acc := h.accounts[b.Devices[i].ID]; acc != nil && acc.Device != b.Devices[i] {
+			acc.Device = keep(b.Devices[i])
+			l.touch(acc)
+		}
+	}
+	var acc *account
+	for i := range b.Windows {
+		w := &b.Windows[i]
+		if acc == nil || acc.ID != w.Device {
+			if acc = h.accounts[w.Device]; acc == nil {
+				acc = l.openAccount(h, b, w)
+			}
+		}
+		l.window(acc, w)
+		if h.FirstNS == 0 || w.StartNS < h.FirstNS {
+			h.FirstNS = w.StartNS
+		}
+		h.LastNS = max(h.LastNS, w.EndNS)
+	}
+	l.batches++
+	l.windows += int64(len(b.Windows))
+	return nil
+}
+
+func (l *Ledger) describe(h *host, b *Batch) {
+	h.PublicKey = append(h.PublicKey[:0], b.PublicKey...)
+	if h.Name != b.Name || h.OS != b.OS || h.Kernel != b.Kernel || h.AgentVersion != b.AgentVersion || h.BootID != b.BootID {
+		h.Name, h.OS, h.Kernel = intern(b.Name), intern(b.OS), intern(b.Kernel)
+		h.AgentVersion, h.BootID = intern(b.AgentVersion), intern(b.BootID)
+	}
+	h.Position = b.Position
+	h.Batches++
+	if !h.dirty {
+		h.dirty = true
+		l.dirtyHosts = append(l.dirtyHosts, h)
+	}
+}
+
+func (l *Ledger) openAccount(h *host, b *Batch, w *measure.Window) *account {
+	row, _ := deviceRow(b.Devices, w.Device)
+	l.nextDevice++
+	acc := &account{Account: Account{
+		No: l.nextDevice, Host: h.ID, Device: keep(row), FirstNS: w.StartNS, LastNS: w.StartNS,
+	}}
+	h.accounts[acc.ID] = acc
+	return acc
+}
+
+func (l *Ledger) touch(acc *account) {
+	if !acc.dirty {
+		acc.dirty = true
+		l.dirtyAccounts = append(l.dirtyAccounts, acc)
+	}
+}
+
+// Changes is what changed since the last Take, as values that the ledger no
+// longer touches.
+type Changes struct {
+	Hosts    []Host
+	Accounts []Account
+	Opened   []Segment // new since the last Take
+	Extended []Segment // known before; their figures grew
+	Batches  int64     // counted since the last Take
+	Windows  int64
+}
+
+// Empty reports whether nothing changed.
+func (c *Changes) Empty() bool {
+	return len(c.Hosts) == 0 && len(c.Accounts) == 0 && len(c.Opened) == 0 && len(c.Extended) == 0
+}
+
+// Take returns the changes since the last Take. A caller that cannot store them
+// must drop the ledger and restore one from what is stored.
+func (l *Ledger) Take() Changes {
+	c := Changes{Batches: l.batches, Windows: l.windows}
+	for _, h := range l.dirtyHosts {
+		h.dirty = false
+		row := h.Host
+		row.PublicKey = append([]byte(nil), h.PublicKey...)
+		c.Hosts = append(c.Hosts, row)
+	}
+	for _, a := range l.dirtyAccounts {
+		a.dirty = false
+		c.Accounts = append(c.Accounts, a.Account)
+	}
+	for _, s := range l.dirtySegments {
+		if s.dirty = false; s.taken {
+			c.Extended = append(c.Extended, s.Segment)
+		} else {
+			s.taken = true
+			c.Opened = append(c.Opened, s.Segment)
+		}
+	}
+	clear(l.dirtyHosts)
+	clear(l.dirtyAccounts)
+	clear(l.dirtySegments) // closed segments must not stay in memory
+	l.dirtyHosts, l.dirtyAccounts, l.dirtySegments = l.dirtyHosts[:0], l.dirtyAccounts[:0], l.dirtySegments[:0]
+	l.batches, l.windows = 0, 0
+	return c
+}
+
+// Pending returns the number of rows that Take would return.
+func (l *Ledger) Pending() int {
+	return len(l.dirtyHosts) + len(l.dirtyAccounts) + len(l.dirtySegments)
+}
+
+func deviceRow(rows []Device, id measure.DeviceID) (Device, bool) {
+	for i := range rows {
+		if rows[i].ID == id {
+			return rows[i], true
+		}
+	}
+	return Device{}, false
+}
+
+// intern copies a string out of the batch that it came in, which would else
+// stay in memory as long as the ledger knows the string.
+func intern(s string) string { return unique.Make(s).Value() }
+
+func keep(d Device) Device {
+	d.ID, d.Parent = measure.DeviceID(intern(string(d.ID))), measure.DeviceID(intern(string(d.Parent)))
+	d.Name, d.PCIID, d.CC = intern(d.Name), intern(d.PCIID), intern(d.CC)
+	d.SKU, d.Grade = intern(d.SKU), intern(d.Grade)
+	return d
+}
+
+// ErrRefused is wrapped by every error about a batch that cannot be counted.
+var ErrRefused = errors.New("cannot be counted")

@@ -1,0 +1,213 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Evidence files hold the signed envelopes that were counted, as they came: one
+// append-only file per UTC day of receipt, YYYY-MM-DD.fwe, of frames
+//
+//	length uint32 | CRC-32C of the envelope uint32 | envelope
+//
+// in little-endian order. A file is synced before the transaction that commits
+// its new length; what lies beyond the committed length was never counted.
+
+const (
+	frameHeader = 8
+	maxEnvelope = 4 << 20
+	fileSuffix  = ".fwe"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// ErrDamaged means that a file of evidence does not hold what was written.
+var ErrDamaged = errors.New("evidence is damaged")
+
+// AppendFrame appends the envelope as a frame of an evidence file to b.
+func AppendFrame(b, envelope []byte) []byte {
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(envelope)))
+	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(envelope, castagnoli))
+	return append(b, envelope...)
+}
+
+// Frames yields the envelopes of an evidence file, each valid until the next. A
+// torn or damaged frame ends it with an error that wraps ErrDamaged.
+func Frames(r io.Reader) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		var head [frameHeader]byte
+		var buf []byte
+		for at := int64(0); ; at += int64(frameHeader + len(buf)) {
+			if _, err := io.ReadFull(r, head[:]); errors.Is(err, io.EOF) {
+				return
+			} else if err != nil {
+				yield(nil, fmt.Errorf("frame at %d: %w: %w", at, ErrDamaged, err))
+				return
+			}
+			n := binary.LittleEndian.Uint32(head[:4])
+			if n > maxEnvelope {
+				yield(nil, fmt.Errorf("frame at %d: length %d: %w", at, n, ErrDamaged))
+				return
+			}
+			if uint32(cap(buf)) < n {
+				buf = make([]byte, n)
+			}
+			buf = buf[:n]
+			if _, err := io.ReadFull(r, buf); err != nil {
+				yield(nil, fmt.Errorf("frame at %d: %w: %w", at, ErrDamaged, err))
+				return
+			}
+			if crc32.Checksum(buf, castagnoli) != binary.LittleEndian.Uint32(head[4:]) {
+				yield(nil, fmt.Errorf("frame at %d: checksum: %w", at, ErrDamaged))
+				return
+			}
+			if !yield(buf, nil) {
+				return
+			}
+		}
+	}
+}
+
+// evidence appends to the file of the day.
+type evidence struct {
+	dir   string
+	day   string
+	file  *os.File
+	bytes int64 // length of file
+}
+
+// openEvidence brings the files back to what the database has committed: it
+// cuts what a crash left behind, and refuses a file that is shorter, because
+// evidence is then lost and a person must know.
+func openEvidence(ctx context.Context, db *sql.DB, dir string) (*evidence, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create evidence directory: %w", err)
+	}
+	committed, err := committedEvidence(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("list evidence: %w", err)
+	}
+	for _, entry := range entries {
+		day, ok := strings.CutSuffix(entry.Name(), fileSuffix)
+		if !ok {
+			continue
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return nil, fmt.Errorf("inspect evidence %s: %w", day, err)
+		}
+		want := committed[day]
+		delete(committed, day)
+		switch {
+		case info.Size() < want:
+			return nil, fmt.Errorf("evidence of %s: %d bytes of %d: %w", day, info.Size(), want, ErrDamaged)
+		case info.Size() > want:
+			if err := os.Truncate(filepath.Join(dir, entry.Name()), want); err != nil {
+				return nil, fmt.Errorf("cut evidence of %s: %w", day, err)
+			}
+		}
+	}
+	for day, want := range committed {
+		if want > 0 {
+			return nil, fmt.Errorf("evidence of %s: the file is missing: %w", day, ErrDamaged)
+		}
+	}
+	return &evidence{dir: dir}, nil
+}
+
+func committedEvidence(ctx context.Context, db *sql.DB) (map[string]int64, error) {
+	rows, err := db.QueryContext(ctx, "SELECT day, bytes FROM evidence")
+	if err != nil {
+		return nil, fmt.Errorf("read evidence lengths: %w", err)
+	}
+	committed := map[string]int64{}
+	for rows.Next() {
+		var day string
+		var n int64
+		if err := rows.Scan(&day, &n); err != nil {
+			return nil, errors.Join(fmt.Errorf("read evidence lengths: %w", err), rows.Close())
+		}
+		committed[day] = n
+	}
+	return committed, rows.Err()
+}
+
+// append writes frames to the file of the day of now and syncs it.
+func (e *evidence) append(now time.Time, frames []byte) error {
+	day := now.UTC().Format(time.DateOnly)
+	if e.file == nil || e.day != day {
+		if err := e.turn(day); err != nil {
+			return fmt.Errorf("open evidence of %s: %w", day, err)
+		}
+	}
+	if _, err := e.file.WriteAt(frames, e.bytes); err != nil {
+		return fmt.Errorf("append evidence of %s: %w", day, err)
+	}
+	if err := e.file.Sync(); err != nil {
+		return fmt.Errorf("sync evidence of %s: %w", day, err)
+	}
+	e.bytes += int64(len(frames))
+	return nil
+}
+
+// undo takes back the last append, whose transaction failed.
+func (e *evidence) undo(frames []byte) error {
+	e.bytes -= int64(len(frames))
+	if err := e.file.Truncate(e.bytes); err != nil {
+		return fmt.Errorf("cut evidence of %s: %w", e.day, err)
+	}
+	return nil
+}
+
+func (e *evidence) turn(day string) error {
+	if err := e.close(); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(filepath.Join(e.dir, day+fileSuffix), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	e.file, e.day = file, day
+	if e.bytes, err = file.Seek(0, io.SeekEnd); err != nil {
+		return err
+	}
+	// The name of a new file must be as durable as its bytes.
+	dir, err := os.Open(e.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+func (e *evidence) close() error {
+	if e.file == nil {
+		return nil
+	}
+	err := e.file.Close()
+	e.file = nil
+	return err
+}
+
+// commit writes the length into the transaction that counts the frames.
+func (e *evidence) commit(ctx context.Context, tx *sql.Tx, count int64) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO evidence (day, bytes, frames) VALUES (?, ?, ?)
+		ON CONFLICT (day) DO UPDATE SET bytes = excluded.bytes, frames = frames + excluded.frames`, e.day, e.bytes, count)
+	if err != nil {
+		return fmt.Errorf("commit length of evidence of %s: %w", e.day, err)
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/ledger"
+)
+
+// Checkpoint is what ingest makes durable in one transaction.
+type Checkpoint struct {
+	At         time.Time // when it was received; names the file of evidence
+	Changes    ledger.Changes
+	Frames     []byte // of evidence, from AppendFrame
+	FrameCount int64
+	Quarantine []Quarantine
+}
+
+// Quarantine is a batch that was refused, or a note on one that was counted.
+type Quarantine struct {
+	Host     string // as the subject names it
+	Reason   string // chain_break, equivocation, signature, …
+	Detail   string
+	Received time.Time
+	Envelope []byte // nil for a note
+}
+
+// Commit is what one checkpoint changed. Segments hold their whole figures, not
+// what was added.
+type Commit struct {
+	Revision    int64
+	WatermarkNS int64 // end of the newest window ever committed
+	At          time.Time
+	Hosts       []ledger.Host
+	Accounts    []ledger.Account
+	Segments    []ledger.Segment
+}
+
+// Follower keeps facts that derive from the ledger. Follow runs inside the
+// transaction of a checkpoint, after its rows are written: what it writes is
+// committed with them or not at all. It must use tx and never the store, which
+// has one writing connection. An error undoes the checkpoint and stops ingest.
+type Follower interface {
+	Follow(ctx context.Context, tx *sql.Tx, c Commit) error
+}
+
+// Checkpoint makes a checkpoint durable and tells the followers. After an
+// error nothing of it is durable, and the ledger must be loaded anew.
+func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follower) (Commit, error) {
+	if c.FrameCount > 0 {
+		if err := s.evidence.append(c.At, c.Frames); err != nil {
+			return Commit{}, err
+		}
+	}
+	done := Commit{At: c.At, Hosts: c.Changes.Hosts, Accounts: c.Changes.Accounts}
+	done.Segments = append(append(done.Segments, c.Changes.Opened...), c.Changes.Extended...)
+	err := s.update(ctx, func(tx *sql.Tx) error {
+		w := &writer{ctx: ctx, tx: tx, words: s.words}
+		if err := w.changes(&c.Changes); err != nil {
+			return err
+		}
+		if c.FrameCount > 0 {
+			if err := s.evidence.commit(ctx, tx, c.FrameCount); err != nil {
+				return err
+			}
+		}
+		if err := s.quarantine(ctx, tx, c.Quarantine); err != nil {
+			return err
+		}
+		if err := w.meta(&c.Changes, &done); err != nil {
+			return err
+		}
+		for _, f := range followers {
+			if err := f.Follow(ctx, tx, done); err != nil {
+				return fmt.Errorf("follow checkpoint %d: %w", done.Revision, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		s.words.forget() // numbers of rows that were rolled back
+		if c.FrameCount > 0 {
+			err = errors.Join(err, s.evidence.undo(c.Frames))
+		}
+		return Commit{}, fmt.Errorf("checkpoint: %w", err)
+	}
+	return done, nil
+}
+
+// quarantine keeps refused batches within the limits; the newest win.
+func (s *Store) quarantine(ctx context.Context, tx *sql.Tx, rows []Quarantine) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	for _, q := range rows {
+		if q.Envelope == nil {
+			q.Envelope = []byte{}
+		}
+		_, err := tx.ExecContext(ctx, "INSERT INTO quarantine (host, reason, detail, received_ns, envelope) VALUES (?, ?, ?, ?, ?)",
+			q.Host, q.Reason, q.Detail, q.Received.UnixNano(), q.Envelope)
+		if err != nil {
+			return fmt.Errorf("quarantine batch of %s: %w", q.Host, err)
+		}
+	}
+	_, err := tx.ExecContext(ctx, `DELETE FROM quarantine WHERE id IN (
+		SELECT id FROM (SELECT id, row_number() OVER newest AS n, sum(length(envelope)) OVER newest AS bytes
+			FROM quarantine WINDOW newest AS (ORDER BY id DESC)) WHERE n > ? OR bytes > ?)`,
+		s.opts.QuarantineRows, s.opts.QuarantineBytes)
+	if err != nil {
+		return fmt.Errorf("bound quarantine: %w", err)
+	}
+	_, err = tx.ExecContext(ctx, "UPDATE meta SET value = value + ? WHERE key = 'quarantined'", len(rows))
+	if err != nil {
+		return fmt.Errorf("count quarantine: %w", err)
+	}
+	return nil
+}
+
+// LoadLedger returns the ledger as the last checkpoint left it.
+func (s *Store) LoadLedger(ctx context.Context) (*ledger.Ledger, error) {
+	var state ledger.State
+	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, fmt.Errorf("load ledger: begin: %w", err)
+	}
+	if state.Hosts, err = loadHosts(ctx, tx); err == nil {
+		state.Accounts, err = loadAccounts(ctx, tx)
+	}
+	if err == nil {
+		state.Open, err = loadSegments(ctx, tx, " WHERE s.end_ns = d.last_ns")
+	}
+	if err == nil {
+		err = tx.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM segment").Scan(&state.LastSegment)
+	}
+	if err = errors.Join(err, tx.Rollback()); err != nil {
+		return nil, fmt.Errorf("load ledger: %w", err)
+	}
+	return ledger.Restore(state)
+}
+
+func loadHosts(ctx context.Context, tx *sql.Tx) ([]ledger.Host, error) {
+	return collect(ctx, tx, "hosts", `SELECT no, id, public_key, name, os, kernel, agent_version, boot_id, epoch, seq, hash,
+		first_ns, last_ns, batches FROM host ORDER BY no`, func(rows *sql.Rows, h *ledger.Host) error {
+		var hash []byte
+		err := rows.Scan(&h.No, &h.ID, &h.PublicKey, &h.Name, &h.OS, &h.Kernel, &h.AgentVersion, &h.BootID,
+			&h.Position.Epoch, &h.Position.Seq, &hash, &h.FirstNS, &h.LastNS, &h.Batches)
+		if err == nil && copy(h.Position.Hash[:], hash) != len(h.Position.Hash) {
+			err = fmt.Errorf("hash of host %s has %d bytes", h.ID, len(hash))
+		}
+		return err
+	})
+}
+
+func loadAccounts(ctx context.Context, tx *sql.Tx) ([]ledger.Account, error) {
+	return collect(ctx, tx, "devices", `SELECT d.no, h.id, d.id, d.name, pci_id, cc, sm_count, max_sm_mhz, memory_mib, parent, sku, grade,
+		peak, ceiling, d.first_ns, d.last_ns, overlap_ns, windows, recent_ops, recent_ns
+		FROM device d JOIN host h ON h.no = d.host ORDER BY d.no`, func(rows *sql.Rows, a *ledger.Account) error {
+		return rows.Scan(&a.No, &a.Host, &a.ID, &a.Name, &a.PCIID, &a.CC, &a.SMCount, &a.MaxSMMHz, &a.MemoryMiB, &a.Parent, &a.SKU, &a.Grade,
+			&a.Peak, &a.Ceiling, &a.FirstNS, &a.LastNS, &a.OverlapNS, &a.Windows, &a.RecentOperations, &a.RecentNS)
+	})
+}
+
+// loadSegments reads segments with the condition, "" for all.
+func loadSegments(ctx context.Context, tx *sql.Tx, where string) ([]ledger.Segment, error) {
+	return collect(ctx, tx, "segments", `SELECT s.id, s.device, h.id, d.id, s.state, w.kind, w.id, w.hint, t.id,
+		m.name, m.version, m.precision, m.reason, m.grade,
+		s.start_ns, s.end_ns, s.duration_ns, s.ops_low, s.ops_best, s.ops_high, s.ceiling, s.energy_mj
+		FROM device d JOIN segment s ON s.device = d.no JOIN host h ON h.no = d.host JOIN workload w ON w.no = s.workload
+		JOIN tenant t ON t.no = s.tenant JOIN method m ON m.no = s.method`+where, func(rows *sql.Rows, g *ledger.Segment) error {
+		return rows.Scan(&g.ID, &g.DeviceNo, &g.Key.Host, &g.Key.Device, &g.Key.State,
+			&g.Key.Workload.Kind, &g.Key.Workload.ID, &g.Key.Workload.Hint, &g.Key.Tenant,
+			&g.Key.Method.Name, &g.Key.Method.Version, &g.Key.Method.Precision, &g.Key.Method.Reason, &g.Key.Method.Grade,
+			&g.StartNS, &g.EndNS, &g.DurationNS, &g.Operations.Low, &g.Operations.Best, &g.Operations.High, &g.Ceiling, &g.EnergyMJ)
+	})
+}
+
+// collect reads all rows of a query; what names them in errors.
+func collect[T any](ctx context.Context, tx *sql.Tx, what, query string, scan func(*sql.Rows, *T) error) ([]T, error) {
+	rows, err := tx.QueryContext(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", what, err)
+	}
+	var all []T
+	for rows.Next() {
+		var row T
+		if err := scan(rows, &row); err != nil {
+			return nil, errors.Join(fmt.Errorf("read %s: %w", what, err), rows.Close())
+		}
+		all = append(all, row)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read %s: %w", what, err)
+	}
+	return all, nil
+}

@@ -1,0 +1,221 @@
+// Package store keeps the collector's facts in SQLite: the ledger, the files of
+// signed evidence beside it, and what the desk derives from them.
+//
+// One connection writes, a pool reads. Every promise of durability rests on
+// settings of SQLite, so they are read back on each connection, and a
+// connection that does not have them is refused.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+)
+
+// Options of a Store. The zero value is good.
+type Options struct {
+	Readers     int           // connections that read, 4 if 0
+	BusyTimeout time.Duration // wait for a lock before giving up, 10 s if 0
+
+	QuarantineRows  int   // refused batches kept, 10,000 if 0
+	QuarantineBytes int64 // bytes of refused batches kept, 64 MiB if 0
+}
+
+// Store is the collector's database and evidence. Its methods may be called
+// from many goroutines, Checkpoint from one at a time.
+type Store struct {
+	db       *sql.DB // the one writing connection; never used inside a transaction of it
+	read     *sql.DB
+	lock     *os.File
+	words    *words
+	evidence *evidence
+	opts     Options
+}
+
+// Open opens the database at path, in a directory that it creates and keeps
+// for its own user, and brings its schema up to date. It fails when another
+// process has the directory, when the schema is newer than the program, and
+// when SQLite does not take a setting that durability needs.
+func Open(ctx context.Context, path string, opts Options) (*Store, error) {
+	if opts.Readers <= 0 {
+		opts.Readers = 4
+	}
+	if opts.BusyTimeout <= 0 {
+		opts.BusyTimeout = 10 * time.Second
+	}
+	if opts.QuarantineRows <= 0 {
+		opts.QuarantineRows = 10_000
+	}
+	if opts.QuarantineBytes <= 0 {
+		opts.QuarantineBytes = 64 << 20
+	}
+	dir := filepath.Dir(path)
+	s := &Store{opts: opts, words: newWords()}
+	err := s.open(ctx, dir, path)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, dir, path string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("create directory: %w", err)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return fmt.Errorf("keep directory private: %w", err)
+	}
+	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("open lock: %w", err)
+	}
+	s.lock = lock
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return fmt.Errorf("lock (is another collector running on it?): %w", err)
+	}
+	// SQLite gives its companion files the mode of the database file.
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("create database: %w", err)
+	}
+	if err := errors.Join(file.Chmod(0o600), file.Close()); err != nil {
+		return fmt.Errorf("keep database private: %w", err)
+	}
+	s.db = sql.OpenDB(newConnector(path, s.opts.BusyTimeout, false))
+	s.db.SetMaxOpenConns(1)
+	if err := s.db.PingContext(ctx); err != nil {
+		return fmt.Errorf("open for writing: %w", err)
+	}
+	if err := migrate(ctx, s.db); err != nil {
+		return err
+	}
+	s.read = sql.OpenDB(newConnector(path, s.opts.BusyTimeout, true))
+	s.read.SetMaxOpenConns(s.opts.Readers)
+	s.read.SetMaxIdleConns(s.opts.Readers)
+	if err := s.read.PingContext(ctx); err != nil {
+		return fmt.Errorf("open for reading: %w", err)
+	}
+	s.evidence, err = openEvidence(ctx, s.db, filepath.Join(dir, "evidence"))
+	return err
+}
+
+// Close closes the database and lets go of the directory.
+func (s *Store) Close() error {
+	var errs []error
+	if s.evidence != nil {
+		errs = append(errs, s.evidence.close())
+	}
+	if s.read != nil {
+		errs = append(errs, s.read.Close())
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// update runs f in one transaction of the writing connection.
+func (s *Store) update(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	if err := f(tx); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// connector opens connections and refuses one whose settings SQLite did not
+// take: an unknown key of the connection string is ignored without a word.
+type connector struct {
+	driver sqlite3.SQLiteDriver
+	dsn    string
+	want   map[string]string
+}
+
+func newConnector(path string, busy time.Duration, reader bool) *connector {
+	ms := fmt.Sprint(busy.Milliseconds())
+	q := url.Values{
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"FULL"},
+		"_foreign_keys": {"on"},
+		"_busy_timeout": {ms},
+		"_txlock":       {"immediate"},
+	}
+	c := &connector{want: map[string]string{
+		"journal_mode": "wal",
+		"synchronous":  "2",
+		"foreign_keys": "1",
+		"busy_timeout": ms,
+		"query_only":   "0",
+	}}
+	if reader {
+		q.Set("_query_only", "1")
+		q.Set("_txlock", "deferred")
+		c.want["query_only"] = "1"
+	}
+	c.dsn = "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+	return c
+}
+
+// Driver returns the SQLite driver.
+func (c *connector) Driver() driver.Driver { return &c.driver }
+
+// Connect opens one connection and reads its settings back.
+func (c *connector) Connect(context.Context) (driver.Conn, error) {
+	conn, err := c.driver.Open(c.dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open connection: %w", err)
+	}
+	for name, want := range c.want {
+		got, err := pragma(conn, name)
+		if err == nil && !strings.EqualFold(got, want) {
+			err = fmt.Errorf("setting %s is %q and must be %q", name, got, want)
+		}
+		if err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+	}
+	return conn, nil
+}
+
+func pragma(conn driver.Conn, name string) (value string, err error) {
+	stmt, err := conn.Prepare("PRAGMA " + name)
+	if err != nil {
+		return "", fmt.Errorf("read setting %s: %w", name, err)
+	}
+	defer func() { err = errors.Join(err, stmt.Close()) }()
+	rows, err := stmt.(*sqlite3.SQLiteStmt).Query(nil)
+	if err != nil {
+		return "", fmt.Errorf("read setting %s: %w", name, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	cell := make([]driver.Value, 1)
+	if err := rows.Next(cell); errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("setting %s is not known to this SQLite", name)
+	} else if err != nil {
+		return "", fmt.Errorf("read setting %s: %w", name, err)
+	}
+	return fmt.Sprint(cell[0]), nil
+}

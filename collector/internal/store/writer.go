@@ -1,0 +1,193 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/flopwatch/flopwatch/collector/internal/ledger"
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+// words maps the dictionary rows that are often needed to their numbers. It is
+// bounded: when it is full it starts again, and the database answers.
+type words struct {
+	workloads map[measure.Workload]int64
+	tenants   map[measure.TenantID]int64
+	methods   map[measure.Method]int64
+}
+
+const maxWords = 200_000
+
+func newWords() *words {
+	w := &words{}
+	w.forget()
+	return w
+}
+
+func (w *words) forget() {
+	w.workloads = map[measure.Workload]int64{}
+	w.tenants = map[measure.TenantID]int64{}
+	w.methods = map[measure.Method]int64{}
+}
+
+// writer writes the rows of one checkpoint.
+type writer struct {
+	ctx   context.Context
+	tx    *sql.Tx
+	words *words
+}
+
+func (w *writer) changes(c *ledger.Changes) error {
+	if len(w.words.workloads)+len(w.words.tenants)+len(w.words.methods) > maxWords {
+		w.words.forget()
+	}
+	hosts := make(map[ledger.HostID]int64, len(c.Hosts))
+	err := w.each(`INSERT INTO host (no, id, public_key, name, os, kernel, agent_version, boot_id, epoch, seq, hash, first_ns, last_ns, batches)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (no) DO UPDATE SET public_key = excluded.public_key, name = excluded.name, os = excluded.os, kernel = excluded.kernel,
+		agent_version = excluded.agent_version, boot_id = excluded.boot_id, epoch = excluded.epoch, seq = excluded.seq, hash = excluded.hash,
+		first_ns = excluded.first_ns, last_ns = excluded.last_ns, batches = excluded.batches`, "host", len(c.Hosts), func(i int) []any {
+		h := &c.Hosts[i]
+		hosts[h.ID] = h.No
+		return []any{h.No, string(h.ID), h.PublicKey, h.Name, h.OS, h.Kernel, h.AgentVersion, h.BootID,
+			int64(h.Position.Epoch), int64(h.Position.Seq), h.Position.Hash[:], h.FirstNS, h.LastNS, h.Batches}
+	})
+	if err != nil {
+		return err
+	}
+	// A batch writes its host, so the host of a changed device is among them.
+	err = w.each(`INSERT INTO device (no, host, id, name, pci_id, cc, sm_count, max_sm_mhz, memory_mib, parent, sku, grade, peak, ceiling,
+		first_ns, last_ns, overlap_ns, windows, recent_ops, recent_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (no) DO UPDATE SET name = excluded.name, pci_id = excluded.pci_id, cc = excluded.cc, sm_count = excluded.sm_count,
+		max_sm_mhz = excluded.max_sm_mhz, memory_mib = excluded.memory_mib, parent = excluded.parent, sku = excluded.sku, grade = excluded.grade,
+		peak = excluded.peak, ceiling = excluded.ceiling, last_ns = excluded.last_ns, overlap_ns = excluded.overlap_ns,
+		windows = excluded.windows, recent_ops = excluded.recent_ops, recent_ns = excluded.recent_ns`, "device", len(c.Accounts), func(i int) []any {
+		a := &c.Accounts[i]
+		return []any{a.No, hosts[a.Host], string(a.ID), a.Name, a.PCIID, a.CC, a.SMCount, a.MaxSMMHz, a.MemoryMiB, string(a.Parent), a.SKU, a.Grade,
+			int64(a.Peak), int64(a.Ceiling), a.FirstNS, a.LastNS, a.OverlapNS, a.Windows, int64(a.RecentOperations), a.RecentNS}
+	})
+	if err != nil {
+		return err
+	}
+	if err := w.define(c.Opened); err != nil {
+		return err
+	}
+	err = w.each(`INSERT INTO segment (id, device, state, workload, tenant, method, start_ns, end_ns, duration_ns, ops_low, ops_best, ops_high,
+		ceiling, energy_mj) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, "segment", len(c.Opened), func(i int) []any {
+		s := &c.Opened[i]
+		return []any{s.ID, s.DeviceNo, int64(s.Key.State), w.words.workloads[s.Key.Workload], w.words.tenants[s.Key.Tenant], w.words.methods[s.Key.Method],
+			s.StartNS, s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ}
+	})
+	if err != nil {
+		return err
+	}
+	return w.each(`UPDATE segment SET end_ns = ?, duration_ns = ?, ops_low = ?, ops_best = ?, ops_high = ?, ceiling = ?, energy_mj = ? WHERE id = ?`,
+		"segment", len(c.Extended), func(i int) []any {
+			s := &c.Extended[i]
+			return []any{s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ, s.ID}
+		})
+}
+
+// each runs the statement once for each of n rows and expects each to count.
+func (w *writer) each(query, what string, n int, row func(int) []any) error {
+	if n == 0 {
+		return nil
+	}
+	stmt, err := w.tx.PrepareContext(w.ctx, query)
+	if err != nil {
+		return fmt.Errorf("prepare %s: %w", what, err)
+	}
+	for i := range n {
+		args := row(i)
+		result, err := stmt.ExecContext(w.ctx, args...)
+		if err != nil {
+			return fmt.Errorf("write %s %v: %w", what, args[0], err)
+		}
+		if rows, err := result.RowsAffected(); err != nil {
+			return fmt.Errorf("write %s %v: %w", what, args[0], err)
+		} else if rows != 1 {
+			return fmt.Errorf("write %s %v: %d rows changed instead of one", what, args[0], rows)
+		}
+	}
+	if err := stmt.Close(); err != nil {
+		return fmt.Errorf("close statement of %s: %w", what, err)
+	}
+	return nil
+}
+
+// define gives numbers to the words of new segments.
+func (w *writer) define(opened []ledger.Segment) error {
+	for i := range opened {
+		k := &opened[i].Key
+		if _, ok := w.words.workloads[k.Workload]; !ok {
+			n, err := w.number("workload", []string{"kind", "id", "hint"}, string(k.Workload.Kind), k.Workload.ID, k.Workload.Hint)
+			if err != nil {
+				return err
+			}
+			w.words.workloads[k.Workload] = n
+		}
+		if _, ok := w.words.tenants[k.Tenant]; !ok {
+			n, err := w.number("tenant", []string{"id"}, string(k.Tenant))
+			if err != nil {
+				return err
+			}
+			w.words.tenants[k.Tenant] = n
+		}
+		if _, ok := w.words.methods[k.Method]; !ok {
+			m := k.Method
+			n, err := w.number("method", []string{"name", "version", "precision", "reason", "grade"}, string(m.Name), m.Version, m.Precision, m.Reason, m.Grade)
+			if err != nil {
+				return err
+			}
+			w.words.methods[k.Method] = n
+		}
+	}
+	return nil
+}
+
+// number returns the number of a dictionary row and makes the row if needed.
+func (w *writer) number(table string, columns []string, values ...any) (int64, error) {
+	where, names, marks := "", "", ""
+	for i, c := range columns {
+		if i > 0 {
+			where, names, marks = where+" AND ", names+", ", marks+", "
+		}
+		where, names, marks = where+c+" = ?", names+c, marks+"?"
+	}
+	_, err := w.tx.ExecContext(w.ctx, "INSERT INTO "+table+" ("+names+") VALUES ("+marks+") ON CONFLICT DO NOTHING", values...)
+	if err != nil {
+		return 0, fmt.Errorf("define %s %v: %w", table, values, err)
+	}
+	var no int64
+	if err := w.tx.QueryRowContext(w.ctx, "SELECT no FROM "+table+" WHERE "+where, values...).Scan(&no); err != nil {
+		return 0, fmt.Errorf("find %s %v: %w", table, values, err)
+	}
+	return no, nil
+}
+
+func (w *writer) meta(c *ledger.Changes, done *Commit) error {
+	newest := int64(0)
+	for i := range c.Hosts {
+		newest = max(newest, c.Hosts[i].LastNS)
+	}
+	for _, step := range []struct {
+		query string
+		value int64
+	}{
+		{"UPDATE meta SET value = value + ? WHERE key = 'revision'", 1},
+		{"UPDATE meta SET value = max(value, ?) WHERE key = 'watermark_ns'", newest},
+		{"UPDATE meta SET value = value + ? WHERE key = 'batches'", c.Batches},
+		{"UPDATE meta SET value = value + ? WHERE key = 'windows'", c.Windows},
+	} {
+		if _, err := w.tx.ExecContext(w.ctx, step.query, step.value); err != nil {
+			return fmt.Errorf("write meta: %w", err)
+		}
+	}
+	err := w.tx.QueryRowContext(w.ctx, `SELECT (SELECT value FROM meta WHERE key = 'revision'), (SELECT value FROM meta WHERE key = 'watermark_ns')`).
+		Scan(&done.Revision, &done.WatermarkNS)
+	if err != nil {
+		return fmt.Errorf("read meta: %w", err)
+	}
+	return nil
+}
