@@ -1,0 +1,152 @@
+package spool
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+)
+
+// Cursor reads synced frames in the order of appending. It belongs to one
+// goroutine.
+type Cursor struct {
+	s      *Spool
+	at     Position
+	file   File
+	number uint64
+}
+
+// Cursor returns a reader at the oldest frame.
+func (s *Spool) Cursor() *Cursor { return &Cursor{s: s} }
+
+// Position returns where the next frame would start.
+func (c *Cursor) Position() Position { return c.at }
+
+// Seek moves to p, which must be a position that Next or Position gave, or the
+// zero Position for the oldest frame.
+func (c *Cursor) Seek(p Position) { c.at = p }
+
+// Close lets go of the open segment.
+func (c *Cursor) Close() error {
+	if c.file == nil {
+		return nil
+	}
+	err := c.file.Close()
+	c.file = nil
+	return err
+}
+
+// Next returns the next frame that may be sent and where it starts. It returns
+// io.EOF at the end of what is synced, and ErrCorrupt for a frame that went bad
+// after the spool was opened.
+func (c *Cursor) Next() (Frame, Position, error) {
+	for {
+		limit, ok := c.s.locate(&c.at)
+		if !ok {
+			return Frame{}, Position{}, io.EOF
+		}
+		payload, size, err := c.read(limit)
+		if err != nil {
+			return Frame{}, Position{}, err
+		}
+		start := c.at
+		c.at.Offset += size
+		if payload[0] == kindHeads {
+			continue
+		}
+		f, _, err := decodeBatch(payload)
+		if err != nil {
+			return Frame{}, Position{}, fmt.Errorf("segment %d offset %d: %w", start.Segment, start.Offset, ErrCorrupt)
+		}
+		if c.s.deliverable(f) {
+			return f, start, nil
+		}
+	}
+}
+
+// locate moves p past what is removed or damaged to where a frame can be, and
+// returns the end of the readable part of its segment.
+func (s *Spool) locate(p *Position) (limit int64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, seg := range s.segments {
+		if seg.number < p.Segment {
+			continue
+		}
+		if seg.number > p.Segment {
+			*p = Position{Segment: seg.number}
+		}
+		if p.Offset == 0 {
+			p.Offset = int64(len(segmentMagic))
+		}
+		limit = seg.size
+		if bad, damaged := s.recovery.damage(seg.number); damaged {
+			limit = bad
+		}
+		if !p.Before(s.synced) {
+			return 0, false
+		}
+		if seg.number == s.synced.Segment {
+			limit = min(limit, s.synced.Offset)
+		}
+		if p.Offset < limit {
+			return limit, true
+		}
+	}
+	return 0, false
+}
+
+// damage returns where the readable part of a segment ends.
+func (r Recovery) damage(number uint64) (int64, bool) {
+	for _, l := range r.Lost {
+		if l.Segment == number && l.Bytes > 0 {
+			return l.Offset, true
+		}
+	}
+	return 0, false
+}
+
+// deliverable reports whether the collector can ever accept f.
+func (s *Spool) deliverable(f Frame) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	after, ok := s.orphans[epochOf{f.Host, f.Epoch}]
+	return !ok || f.Seq <= after
+}
+
+func (c *Cursor) read(limit int64) (payload []byte, size int64, err error) {
+	if c.file == nil || c.number != c.at.Segment {
+		if err := c.Close(); err != nil {
+			return nil, 0, fmt.Errorf("close segment %d: %w", c.number, err)
+		}
+		f, err := c.s.fs.Open(c.s.segmentPath(c.at.Segment), os.O_RDONLY)
+		if err != nil {
+			return nil, 0, fmt.Errorf("open segment: %w", err)
+		}
+		c.file, c.number = f, c.at.Segment
+	}
+	var head [frameHead]byte
+	if err := c.readAt(head[:], c.at.Offset); err != nil {
+		return nil, 0, err
+	}
+	n := int64(binary.LittleEndian.Uint32(head[:]))
+	if n > limit-c.at.Offset-frameHead {
+		return nil, 0, fmt.Errorf("segment %d offset %d: %w", c.at.Segment, c.at.Offset, ErrCorrupt)
+	}
+	frame := make([]byte, frameHead+n)
+	if err := c.readAt(frame, c.at.Offset); err != nil {
+		return nil, 0, err
+	}
+	payload, whole, err := cutFrame(frame)
+	if err != nil {
+		return nil, 0, fmt.Errorf("segment %d offset %d: %w", c.at.Segment, c.at.Offset, ErrCorrupt)
+	}
+	return payload, int64(whole), nil
+}
+
+func (c *Cursor) readAt(b []byte, offset int64) error {
+	if n, err := c.file.ReadAt(b, offset); n < len(b) {
+		return fmt.Errorf("read segment %d offset %d: %w", c.number, offset, err)
+	}
+	return nil
+}
