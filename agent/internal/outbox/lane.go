@@ -1,0 +1,180 @@
+package outbox
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/flopwatch/flopwatch/agent/internal/spool"
+	"github.com/flopwatch/flopwatch/pkg/attest"
+	"github.com/flopwatch/flopwatch/pkg/measure"
+	"github.com/flopwatch/flopwatch/pkg/wire"
+)
+
+// wireVersion is the version of the batches that this package writes.
+const wireVersion = 1
+
+// spacePoll bounds how long a lane waits for a signal that another lane may have
+// taken, or that never comes because something else filled the disk.
+const spacePoll = 200 * time.Millisecond
+
+// Lane takes the windows of one host. It belongs to one goroutine.
+type Lane struct {
+	box    *Outbox
+	key    ed25519.PrivateKey
+	host   string
+	facts  wire.HostFacts
+	bootID string
+	rows   []wire.DeviceRow
+
+	epoch, seq uint64
+	prev       [32]byte
+	resumeNS   int64 // end of the last durable window when the lane was opened
+	durableNS  int64 // end of the last sealed window
+
+	waiting []measure.Window
+	closed  bool
+}
+
+// Host returns the id of the host, which follows from its key.
+func (l *Lane) Host() string { return l.host }
+
+// Epoch returns the epoch that the lane numbers its batches in.
+func (l *Lane) Epoch() uint64 { return l.epoch }
+
+// ResumeNS returns the end of the host's last durable window when the lane was
+// opened, in Unix nanoseconds, 0 if there is none. Windows that end later have
+// to be put again.
+func (l *Lane) ResumeNS() int64 { return l.resumeNS }
+
+// Put takes windows in the order of their time and seals a batch when one is
+// due. The windows of one Put become durable together. Put waits while the spool
+// is full, after making what it holds ready to be sent; it returns ErrClosed if
+// the outbox is closed meanwhile.
+func (l *Lane) Put(windows []measure.Window) error {
+	if l.closed {
+		return ErrClosed
+	}
+	l.waiting = append(l.waiting, windows...)
+	if len(l.waiting) == 0 {
+		return nil
+	}
+	first, last := span(l.waiting)
+	if len(l.waiting) < l.box.opt.BatchWindows && last-first < int64(l.box.opt.BatchSpan) {
+		return nil
+	}
+	return l.seal()
+}
+
+// Close seals what waits and lets another lane of the host be opened. The caller
+// syncs the outbox to make it durable.
+func (l *Lane) Close() error {
+	if l.closed {
+		return nil
+	}
+	l.closed = true
+	err := l.seal()
+	l.box.mu.Lock()
+	delete(l.box.lanes, l.host)
+	l.box.mu.Unlock()
+	return err
+}
+
+// seal signs the waiting windows and appends them to the spool as one unit.
+func (l *Lane) seal() error {
+	if len(l.waiting) == 0 {
+		return nil
+	}
+	_, last := span(l.waiting)
+	c := &chain{lane: l, seq: l.seq, prev: l.prev, resumeNS: max(l.durableNS, last)}
+	if err := c.add(l.waiting); err != nil {
+		return fmt.Errorf("seal batch of host %s: %w", l.host, err)
+	}
+	if err := l.append(c.frames); err != nil {
+		return fmt.Errorf("spool batch of host %s: %w", l.host, err)
+	}
+	l.seq, l.prev, l.durableNS = c.seq, c.prev, c.resumeNS
+	l.waiting = nil
+	return nil
+}
+
+// append puts the frames into the spool, waiting for room.
+func (l *Lane) append(frames []spool.Frame) error {
+	s := l.box.spool
+	for {
+		err := s.Append(frames...)
+		if errors.Is(err, spool.ErrClosed) {
+			return ErrClosed
+		}
+		if !errors.Is(err, spool.ErrFull) {
+			return err
+		}
+		// Only what is synced is sent, and only what is sent makes room.
+		if err := s.Sync(); err != nil {
+			return err
+		}
+		poll := time.NewTimer(spacePoll)
+		select {
+		case <-s.Space():
+		case <-poll.C:
+		case <-l.box.done:
+			poll.Stop()
+			return ErrClosed
+		}
+		poll.Stop()
+	}
+}
+
+// chain is a run of batches that is being sealed.
+type chain struct {
+	lane     *Lane
+	seq      uint64
+	prev     [32]byte
+	resumeNS int64
+	frames   []spool.Frame
+}
+
+// add seals the windows as one batch, or in halves where one is too large.
+func (c *chain) add(windows []measure.Window) error {
+	l := c.lane
+	first, last := span(windows)
+	wall, boot := l.box.opt.Now()
+	body, err := wire.Encode(&wire.Batch{
+		Header: wire.Header{
+			Version: wireVersion, Host: l.host, Epoch: l.epoch, Seq: c.seq + 1, PrevHash: c.prev,
+			BootID: l.bootID, BoottimeNS: boot, WallNS: wall, FirstNS: first, LastNS: last,
+		},
+		Facts: l.facts, Devices: l.rows, Windows: windows,
+	})
+	if err != nil {
+		return err
+	}
+	envelope := attest.Seal(l.key, attest.DomainBatch, body)
+	if len(envelope) > l.box.opt.MaxBatchBytes {
+		if len(windows) == 1 {
+			return fmt.Errorf("envelope of %d bytes, at most %d: %w", len(envelope), l.box.opt.MaxBatchBytes, ErrTooLarge)
+		}
+		half := len(windows) / 2
+		if err := c.add(windows[:half]); err != nil {
+			return err
+		}
+		return c.add(windows[half:])
+	}
+	c.seq++
+	c.prev = attest.Hash(envelope)
+	c.frames = append(c.frames, spool.Frame{
+		Host: l.host, Epoch: l.epoch, Seq: c.seq, FirstNS: first, LastNS: last,
+		ResumeNS: c.resumeNS, Hash: c.prev, Envelope: envelope,
+	})
+	return nil
+}
+
+// span returns the start of the earliest window and the end of the latest.
+func span(windows []measure.Window) (first, last int64) {
+	first, last = windows[0].StartNS, windows[0].EndNS
+	for _, w := range windows[1:] {
+		first, last = min(first, w.StartNS), max(last, w.EndNS)
+	}
+	return first, last
+}

@@ -1,0 +1,282 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/flopwatch/flopwatch/agent/internal/spool"
+	"github.com/flopwatch/flopwatch/pkg/wire"
+)
+
+// maxBackoff is how many times RetryAfter the wait of a silent host grows to.
+const maxBackoff = 20
+
+// entry is a batch that was read from the spool and is not receipted.
+type entry struct {
+	host  *host
+	at    spool.Position
+	mark  spool.Mark
+	hash  [32]byte
+	size  int64
+	sent  bool // over the connection that is open
+	sends int
+	done  bool
+}
+
+// host is what the shipper knows of one host of the spool.
+type host struct {
+	id        string
+	queue     []*entry   // not receipted, in order
+	read      spool.Mark // last batch that was queued
+	receipted spool.Mark
+	hash      [32]byte // of receipted, when known
+	hashKnown bool
+
+	progress time.Time     // of the last receipt that moved on, or of a first sending
+	backoff  time.Duration // wait until all is sent again
+	behind   time.Time     // since when the collector lacks what the spool lost, zero if it does not
+}
+
+// shipper is the state of a running uplink. One goroutine owns it.
+type shipper struct {
+	u       *Uplink
+	nc      *nats.Conn
+	cursor  *spool.Cursor // reads on
+	again   *spool.Cursor // reads what is sent again
+	hosts   map[string]*host
+	order   []*entry // in the order of the spool
+	bytes   int64    // of the envelopes in order
+	count   int      // entries of order that are not done
+	caught  bool     // the cursor is at the end of what is synced
+	online  bool
+	drains  []drain
+	touched map[*host]struct{} // have batches that may be sent now
+}
+
+func newShipper(u *Uplink, nc *nats.Conn) *shipper {
+	s := &shipper{
+		u: u, nc: nc, cursor: u.spool.Cursor(), again: u.spool.Cursor(),
+		hosts: map[string]*host{}, touched: map[*host]struct{}{},
+	}
+	for id, h := range u.spool.Heads() {
+		s.hosts[id] = &host{id: id, receipted: h.Receipted, read: h.Receipted}
+	}
+	return s
+}
+
+func (s *shipper) close() error { return errors.Join(s.cursor.Close(), s.again.Close()) }
+
+// loop ships until the context ends or an error that a person must look at.
+func (s *shipper) loop(ctx context.Context, gone <-chan struct{}) error {
+	tick := time.NewTicker(max(s.u.opt.RetryAfter/4, time.Millisecond))
+	defer tick.Stop()
+	for {
+		if err := s.ship(ctx); err != nil {
+			return err
+		}
+		s.publishStats()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-gone:
+			return fmt.Errorf("connection to broker %s ended: %w", s.u.opt.URL, s.nc.LastError())
+		case r := <-s.u.receipts:
+			if err := s.takeReceipts(ctx, r); err != nil {
+				return err
+			}
+		case <-s.u.spool.Wake():
+			s.caught = false
+		case e := <-s.u.events:
+			if e.kind == refused {
+				return fmt.Errorf("%w: %w", ErrRefused, e.err)
+			}
+			s.resume()
+		case d := <-s.u.drains:
+			s.caught = false
+			s.drains = append(s.drains, d)
+		case <-tick.C:
+			if err := s.retry(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// takeReceipts takes the receipt and those that wait behind it, so that the
+// spool is released once for many.
+func (s *shipper) takeReceipts(ctx context.Context, r signedReceipt) error {
+	for {
+		if err := s.receive(ctx, r); err != nil {
+			return err
+		}
+		select {
+		case r = <-s.u.receipts:
+		default:
+			return s.release()
+		}
+	}
+}
+
+// ship reads what is new and sends what may be sent.
+func (s *shipper) ship(ctx context.Context) error {
+	for !s.caught && s.count < s.u.opt.WindowBatches && s.bytes < s.u.opt.WindowBytes {
+		f, at, err := s.cursor.Next()
+		if errors.Is(err, io.EOF) {
+			s.caught = true
+			break
+		} else if err != nil {
+			return fmt.Errorf("read spool: %w", err)
+		}
+		if err := s.queue(f, at); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+	for h := range s.touched {
+		delete(s.touched, h)
+		if err := s.send(h); err != nil {
+			return err
+		}
+	}
+	if s.caught && s.count == 0 {
+		for _, d := range s.drains {
+			close(d.done)
+		}
+		s.drains = nil
+	}
+	return nil
+}
+
+// queue adds a batch that was read, and sends it if nothing stands before it.
+func (s *shipper) queue(f spool.Frame, at spool.Position) error {
+	h := s.hosts[f.Host]
+	if h == nil {
+		h = &host{id: f.Host}
+		s.hosts[f.Host] = h
+	}
+	if !h.read.Before(f.Mark()) {
+		return nil // receipted before a restart, or queued before a rewind
+	}
+	e := &entry{host: h, at: at, mark: f.Mark(), hash: f.Hash, size: int64(len(f.Envelope))}
+	ready := len(h.queue) == 0 || h.queue[len(h.queue)-1].sent && h.queue[0].mark.Epoch == e.mark.Epoch
+	h.read = e.mark
+	h.queue = append(h.queue, e)
+	s.order = append(s.order, e)
+	s.count++
+	s.bytes += e.size
+	if !ready {
+		return nil
+	}
+	return s.publish(e, f.Envelope)
+}
+
+// send publishes the batches of a host that were not sent, up to the end of its
+// oldest epoch.
+func (s *shipper) send(h *host) error {
+	for _, e := range h.queue {
+		if !s.online || e.mark.Epoch != h.queue[0].mark.Epoch {
+			break
+		}
+		if e.sent {
+			continue
+		}
+		s.again.Seek(e.at)
+		f, _, err := s.again.Next()
+		if err == nil && (f.Host != h.id || f.Mark() != e.mark) {
+			err = fmt.Errorf("found batch %d.%d of %s: %w", f.Epoch, f.Seq, f.Host, spool.ErrCorrupt)
+		}
+		if err != nil {
+			return fmt.Errorf("read batch %d.%d of %s from spool: %w", e.mark.Epoch, e.mark.Seq, h.id, err)
+		}
+		if err := s.publish(e, f.Envelope); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publish hands a batch to the broker connection. A connection that is down is
+// no error: everything is sent again when it is back.
+func (s *shipper) publish(e *entry, envelope []byte) error {
+	if !s.online {
+		return nil
+	}
+	err := s.nc.Publish(wire.BatchSubject(e.host.id), envelope)
+	if errors.Is(err, nats.ErrMaxPayload) {
+		return fmt.Errorf("send batch %d.%d of %s: %w", e.mark.Epoch, e.mark.Seq, e.host.id, err)
+	} else if err != nil {
+		s.online = false
+		return nil
+	}
+	now := time.Now()
+	if e == e.host.queue[0] {
+		e.host.progress = now
+	}
+	if e.host.backoff == 0 {
+		e.host.backoff = s.u.opt.RetryAfter
+	}
+	e.sent = true
+	e.sends++
+	s.u.count(func(st *Stats) {
+		st.Sent++
+		st.SentBytes += uint64(e.size)
+		if e.sends > 1 {
+			st.Resent++
+		}
+	})
+	return nil
+}
+
+// resume sends everything that is not receipted again over a new connection.
+func (s *shipper) resume() {
+	s.online = true
+	for _, h := range s.hosts {
+		s.unsend(h)
+	}
+}
+
+// unsend makes the batches of a host wait for sending.
+func (s *shipper) unsend(h *host) {
+	for _, e := range h.queue {
+		e.sent = false
+	}
+	if len(h.queue) > 0 {
+		s.touched[h] = struct{}{}
+	}
+}
+
+// retry sends the batches of the hosts again whose receipts are overdue.
+func (s *shipper) retry(ctx context.Context) error {
+	if !s.online && s.nc.IsConnected() {
+		s.resume()
+	}
+	now := time.Now()
+	for _, h := range s.hosts {
+		if len(h.queue) == 0 || !h.queue[0].sent || now.Sub(h.progress) < h.backoff {
+			continue
+		}
+		h.backoff = min(2*h.backoff, maxBackoff*s.u.opt.RetryAfter)
+		if h.backoff == maxBackoff*s.u.opt.RetryAfter {
+			s.u.opt.Log.WarnContext(ctx, "no receipt for a long time",
+				slog.String("host", h.id), slog.Int("batches", len(h.queue)))
+		}
+		s.unsend(h)
+	}
+	return nil
+}
+
+func (s *shipper) publishStats() {
+	s.u.count(func(st *Stats) {
+		st.Waiting, st.WaitingBytes = s.count, s.bytes
+		st.ConnectedToURL = s.nc.ConnectedUrlRedacted()
+		st.CollectorPinned = s.u.trust.pinned()
+	})
+}

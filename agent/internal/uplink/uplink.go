@@ -1,0 +1,196 @@
+// Package uplink ships the synced batches of a spool to the collector over NATS
+// and lets go of them when the collector's signed receipts say that they are
+// committed.
+//
+// The broker may lose, repeat or delay everything. The collector accepts the
+// batches of a host only in order without a hole, and answers with the last one
+// that it committed, also when it did not accept a batch. So the uplink sends in
+// order, and where receipts stop it sends again from the oldest batch without
+// one (go-back-N). It does not begin an epoch of a host before the epoch before
+// is receipted as a whole: the collector would take the new epoch and never
+// again look at the old one.
+package uplink
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/flopwatch/flopwatch/agent/internal/spool"
+)
+
+// Errors that end Run. Each needs a person: carrying on would hide it.
+var (
+	// ErrForeignReceipt means that the collector confirmed a batch that this spool
+	// did not produce: a copied key, a restored machine image or a forgery.
+	ErrForeignReceipt = errors.New("receipt for a batch that this spool did not produce")
+	// ErrBehindSpool means that the collector lacks batches which are not in the
+	// spool any more, as after a restore of an old backup.
+	ErrBehindSpool = errors.New("collector asks for batches that the spool no longer has")
+	// ErrRefused means that the broker does not let this host publish or listen.
+	ErrRefused = errors.New("broker refuses permission")
+	// ErrStopped is returned by Drain when Run is over before all is receipted.
+	ErrStopped = errors.New("uplink stopped before all batches were receipted")
+)
+
+// Options of an uplink. URL is required; zero values of the others take the
+// defaults.
+type Options struct {
+	URL  string
+	NATS []nats.Option // credentials, TLS
+	// Host limits receipts to one host. Empty means every host of the spool, the
+	// case of a replay, which needs the right to subscribe to receipt.*.
+	Host string
+	// CollectorKey verifies receipts. Without it the key of the first receipt for
+	// a batch of this spool is trusted and kept in collector.pub of the spool's
+	// folder: as good as the broker's own access control, and no better.
+	CollectorKey ed25519.PublicKey
+	// WindowBytes and WindowBatches bound what is sent and not receipted: 32 MiB
+	// and 4,096.
+	WindowBytes   int64
+	WindowBatches int
+	// RetryAfter without a receipt sends a host's batches again, default 3 s. The
+	// wait doubles up to 20 times as long while nothing comes.
+	RetryAfter time.Duration
+	Log        *slog.Logger // default: nothing is logged
+}
+
+// Stats are counts since the uplink was made.
+type Stats struct {
+	Sent, Resent     uint64 // batches
+	SentBytes        uint64
+	Receipts         uint64 // verified
+	RefusedReceipts  uint64 // damaged, or signed by another key
+	Rewinds          uint64 // receipts that went back
+	Reconnects       uint64
+	Waiting          int   // batches read from the spool and not receipted
+	WaitingBytes     int64 // their envelopes
+	ConnectedToURL   string
+	CollectorPinned  bool
+	LastReceiptUnixS int64 // 0 if none came
+}
+
+// Uplink ships one spool. Run may be called once.
+type Uplink struct {
+	spool *spool.Spool
+	opt   Options
+	trust *trust
+
+	receipts chan signedReceipt
+	events   chan event
+	drains   chan drain
+	ended    chan struct{}
+
+	mu    sync.Mutex
+	stats Stats
+}
+
+// event is what the broker connection tells the loop.
+type event struct {
+	kind eventKind
+	err  error
+}
+
+type eventKind int
+
+const (
+	connected eventKind = iota
+	refused
+)
+
+type drain struct{ done chan struct{} }
+
+// New returns an uplink. It reads collector.pub if there is no CollectorKey, and
+// starts nothing.
+func New(s *spool.Spool, o Options) (*Uplink, error) {
+	if o.URL == "" {
+		return nil, errors.New("uplink: no broker URL")
+	}
+	if o.WindowBytes <= 0 {
+		o.WindowBytes = 32 << 20
+	}
+	if o.WindowBatches <= 0 {
+		o.WindowBatches = 4096
+	}
+	if o.RetryAfter <= 0 {
+		o.RetryAfter = 3 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	t, err := newTrust(s.Dir(), o.CollectorKey)
+	if err != nil {
+		return nil, fmt.Errorf("uplink: %w", err)
+	}
+	return &Uplink{
+		spool: s, opt: o, trust: t,
+		receipts: make(chan signedReceipt, 1024), events: make(chan event, 16),
+		drains: make(chan drain), ended: make(chan struct{}),
+	}, nil
+}
+
+// Stats returns the counts.
+func (u *Uplink) Stats() Stats {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.stats
+}
+
+func (u *Uplink) count(change func(*Stats)) {
+	u.mu.Lock()
+	change(&u.stats)
+	u.mu.Unlock()
+}
+
+// Drain waits until every batch that is synced is receipted. It returns
+// ErrStopped if Run ends first, and the context's error.
+func (u *Uplink) Drain(ctx context.Context) error {
+	d := drain{make(chan struct{})}
+	select {
+	case u.drains <- d:
+	case <-u.ended:
+		return ErrStopped
+	case <-ctx.Done():
+		return fmt.Errorf("drain uplink: %w", ctx.Err())
+	}
+	select {
+	case <-d.done:
+		return nil
+	case <-u.ended:
+		return ErrStopped
+	case <-ctx.Done():
+		return fmt.Errorf("drain uplink: %w", ctx.Err())
+	}
+}
+
+// Run connects and ships until the context ends, which is no error, or until
+// something happens that a person must look at. A broker that is away is waited
+// for.
+func (u *Uplink) Run(ctx context.Context) error {
+	defer close(u.ended)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	gone := make(chan struct{})
+	nc, err := u.connect(ctx, gone)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		cancel() // lets callbacks go that wait for the loop
+		nc.Close()
+		<-gone
+	}()
+	sh := newShipper(u, nc)
+	defer func() {
+		if err := sh.close(); err != nil {
+			u.opt.Log.WarnContext(ctx, "spool segment was not closed", slog.Any("err", err))
+		}
+	}()
+	return sh.loop(ctx, gone)
+}
