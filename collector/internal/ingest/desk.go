@@ -1,0 +1,248 @@
+package ingest
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/ledger"
+	"github.com/flopwatch/flopwatch/collector/internal/store"
+	"github.com/flopwatch/flopwatch/pkg/attest"
+	"github.com/flopwatch/flopwatch/pkg/wire"
+)
+
+// maxEnvelope is the largest envelope that is looked at.
+const maxEnvelope = 1<<20 + 4<<10
+
+// Reasons for quarantine that are not a verdict on the chain.
+const (
+	reasonSize        = "size"
+	reasonSignature   = "signature"
+	reasonIdentity    = "identity"
+	reasonNotAdmitted = "not_admitted"
+	reasonUndecodable = "undecodable"
+	reasonFuture      = "future"
+	reasonRefused     = "refused"
+)
+
+// letter is one message as it came.
+type letter struct {
+	subject  string
+	envelope []byte
+}
+
+// opened is a letter after the checks that need no ledger.
+type opened struct {
+	host   string // as the subject names it
+	key    ed25519.PublicKey
+	hash   [32]byte
+	batch  *wire.Batch
+	reason string // "" if the letter is good so far
+	detail string
+}
+
+// desk decides on letters and collects what the next checkpoint makes durable.
+type desk struct {
+	cfg     Config
+	book    *ledger.Ledger
+	frames  []byte
+	count   int64
+	refused []store.Quarantine
+	reply   map[ledger.HostID]bool // hosts that get a receipt
+	orphans map[ledger.HostID]orphan
+	seen    map[[32]byte]bool // refused lately: a sender repeats itself
+}
+
+// orphan is the first batch of an epoch that waits for older batches.
+type orphan struct {
+	hash  [32]byte
+	since time.Time
+}
+
+const maxSeen = 4096
+
+func newDesk(cfg Config, book *ledger.Ledger) *desk {
+	return &desk{
+		cfg: cfg, book: book, reply: map[ledger.HostID]bool{}, orphans: map[ledger.HostID]orphan{}, seen: map[[32]byte]bool{},
+	}
+}
+
+// drain returns what was collected and starts anew.
+func (d *desk) drain() (store.Checkpoint, []ledger.HostID) {
+	c := store.Checkpoint{Changes: d.book.Take(), Frames: d.frames, FrameCount: d.count, Quarantine: d.refused}
+	hosts := make([]ledger.HostID, 0, len(d.reply))
+	for host := range d.reply {
+		hosts = append(hosts, host)
+	}
+	d.frames, d.count, d.refused = d.frames[:0], 0, nil
+	clear(d.reply)
+	return c, hosts
+}
+
+// takeAll opens the letters side by side and decides on them in order.
+func (d *desk) takeAll(letters []letter, now time.Time) {
+	results := make([]opened, len(letters))
+	workers := min(runtime.GOMAXPROCS(0), len(letters))
+	var wait sync.WaitGroup
+	for w := range workers {
+		wait.Go(func() {
+			for i := w; i < len(letters); i += workers {
+				results[i] = d.open(letters[i], now)
+			}
+		})
+	}
+	wait.Wait()
+	for i := range results {
+		d.decide(&results[i], letters[i].envelope, now)
+	}
+}
+
+// open checks a letter: size, signature, who signed, and only then its content.
+func (d *desk) open(l letter, now time.Time) opened {
+	o := opened{host: subjectHost(l.subject), hash: attest.Hash(l.envelope)}
+	if len(l.envelope) > maxEnvelope {
+		return o.refuse(reasonSize, fmt.Sprintf("%d bytes", len(l.envelope)))
+	}
+	key, body, err := attest.Open(attest.DomainBatch, l.envelope)
+	if err != nil {
+		return o.refuse(reasonSignature, err.Error())
+	}
+	o.key = key
+	if id := attest.HostID(key); id != o.host {
+		return o.refuse(reasonIdentity, fmt.Sprintf("signed by %s, sent as %s", id, o.host))
+	}
+	if d.cfg.Admit != nil && !d.cfg.Admit(o.host, key) {
+		return o.refuse(reasonNotAdmitted, "the host is not enrolled")
+	}
+	batch, err := wire.Decode(body)
+	if err != nil {
+		return o.refuse(reasonUndecodable, err.Error())
+	}
+	o.batch = batch
+	if batch.Host != o.host {
+		return o.refuse(reasonIdentity, fmt.Sprintf("signed by %s, speaks for %s", o.host, batch.Host))
+	}
+	if batch.Epoch > 1<<62 || batch.Seq > 1<<62 {
+		return o.refuse(reasonUndecodable, fmt.Sprintf("number %d/%d", batch.Epoch, batch.Seq))
+	}
+	if d.cfg.MaxAhead > 0 {
+		latest := now.Add(d.cfg.MaxAhead).UnixNano()
+		for i := range batch.Windows {
+			if end := batch.Windows[i].EndNS; end > latest {
+				// The batch keeps its place in the chain; its windows count as unobserved.
+				o.detail = fmt.Sprintf("a window ends at %s", time.Unix(0, end).UTC().Format(time.RFC3339))
+				o.reason = reasonFuture
+				return o
+			}
+		}
+	}
+	return o
+}
+
+func (o opened) refuse(reason, detail string) opened {
+	o.reason, o.detail, o.batch = reason, detail, nil
+	return o
+}
+
+// decide counts, drops or quarantines an opened letter.
+func (d *desk) decide(o *opened, envelope []byte, now time.Time) {
+	if o.batch == nil {
+		d.quarantine(o.host, o.reason, o.detail, o.hash, envelope, now)
+		return
+	}
+	b := o.batch
+	host := ledger.HostID(o.host)
+	d.reply[host] = true
+	at := fmt.Sprintf("batch %d/%d", b.Epoch, b.Seq)
+	verdict := d.book.Position(host).Judge(b.Epoch, b.Seq, b.PrevHash, o.hash)
+	switch verdict {
+	case ledger.Duplicate, ledger.Missing:
+		return
+	case ledger.Equivocation:
+		d.quarantine(o.host, verdict.String(), at+" differs from the one that was counted", o.hash, envelope, now)
+		return
+	case ledger.Orphan:
+		if first, ok := d.orphans[host]; !ok || first.hash != o.hash {
+			d.orphans[host] = orphan{o.hash, now}
+			return
+		} else if now.Sub(first.since) < d.cfg.OrphanGrace {
+			return
+		}
+		verdict = ledger.ChainBreak
+	}
+	if verdict == ledger.ChainBreak {
+		d.quarantine(o.host, verdict.String(), at+" follows a batch that was not counted", o.hash, nil, now)
+	}
+	delete(d.orphans, host)
+	d.count++
+	d.frames = store.AppendFrame(d.frames, envelope)
+	entry := ledgerBatch(o)
+	if o.reason == "" {
+		err := d.book.Apply(entry)
+		if err == nil {
+			return
+		}
+		o.reason, o.detail = reasonRefused, err.Error()
+	}
+	// A batch that cannot be counted keeps its place in the chain, or the host
+	// would be stuck behind it for ever. Its time is charged as unobserved.
+	d.quarantine(o.host, o.reason, at+": "+o.detail, o.hash, envelope, now)
+	entry.Windows, entry.Devices = nil, nil
+	if err := d.book.Apply(entry); err != nil {
+		d.cfg.Log.Error("keep place of refused batch", slog.String("host", o.host), slog.Any("error", err))
+	}
+}
+
+func ledgerBatch(o *opened) *ledger.Batch {
+	b := o.batch
+	entry := &ledger.Batch{
+		Host: ledger.HostID(o.host), PublicKey: o.key,
+		Name: b.Facts.Name, OS: b.Facts.OS, Kernel: b.Facts.Kernel, AgentVersion: b.Facts.AgentVersion, BootID: b.BootID,
+		Position: ledger.Position{Epoch: b.Epoch, Seq: b.Seq, Hash: o.hash},
+		Devices:  make([]ledger.Device, len(b.Devices)),
+		Windows:  b.Windows,
+	}
+	for i := range b.Devices {
+		entry.Devices[i] = ledger.Device(b.Devices[i])
+	}
+	return entry
+}
+
+// quarantine keeps a refused batch, once: senders repeat what got no receipt.
+func (d *desk) quarantine(host, reason, detail string, hash [32]byte, envelope []byte, now time.Time) {
+	if envelope != nil { // not a note on a batch that was counted
+		if d.seen[hash] {
+			return
+		}
+		if len(d.seen) >= maxSeen {
+			clear(d.seen)
+		}
+		d.seen[hash] = true
+	}
+	if len(envelope) > maxEnvelope {
+		envelope = nil
+	}
+	d.refused = append(d.refused, store.Quarantine{Host: host, Reason: reason, Detail: detail, Received: now, Envelope: envelope})
+	d.cfg.Log.Warn("quarantine", slog.String("host", host), slog.String("reason", reason), slog.String("detail", detail))
+}
+
+// subjectHost returns the host part of telemetry.<host>.batch.
+func subjectHost(subject string) string {
+	_, rest, _ := strings.Cut(subject, ".")
+	host, _, _ := strings.Cut(rest, ".")
+	return host
+}
+
+func sealReceipt(cfg Config, host ledger.HostID, p ledger.Position) ([]byte, error) {
+	body, err := wire.EncodeReceipt(&wire.Receipt{
+		Host: string(host), Epoch: p.Epoch, Seq: p.Seq, Hash: p.Hash, Collector: cfg.Collector,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode receipt for %s: %w", host, err)
+	}
+	return attest.Seal(cfg.Key, attest.DomainReceipt, body), nil
+}

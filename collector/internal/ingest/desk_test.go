@@ -1,0 +1,182 @@
+package ingest
+
+import (
+	"crypto/ed25519"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flopwatch/flopwatch/collector/internal/ledger"
+	"github.com/flopwatch/flopwatch/pkg/attest"
+	"github.com/flopwatch/flopwatch/pkg/wire"
+)
+
+var now = time.Unix(0, startNS).Add(24 * time.Hour)
+
+func testDesk(cfg Config) *desk {
+	cfg.Log = slog.New(slog.DiscardHandler)
+	cfg.OrphanGrace = 10 * time.Second
+	return newDesk(cfg, ledger.New())
+}
+
+// outcome is what a desk made of some letters.
+type outcome struct {
+	Reasons   []string
+	Kept      int // quarantined with their envelope
+	Counted   int64
+	Windows   int64
+	Seq       uint64
+	Receipted bool
+}
+
+func look(d *desk, h *host) outcome {
+	c, hosts := d.drain()
+	o := outcome{Counted: c.FrameCount, Windows: c.Changes.Windows, Seq: d.book.Position(ledger.HostID(h.id)).Seq}
+	for _, q := range c.Quarantine {
+		o.Reasons = append(o.Reasons, q.Reason)
+		if len(q.Envelope) > 0 {
+			o.Kept++
+		}
+	}
+	for _, id := range hosts {
+		o.Receipted = o.Receipted || string(id) == h.id
+	}
+	return o
+}
+
+func TestDesk(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		send func(t *testing.T, h *host) []letter
+		want outcome
+	}{
+		{"in order", func(t *testing.T, h *host) []letter {
+			return []letter{h.letter(h.next(t, 2)), h.letter(h.next(t, 3))}
+		}, outcome{Counted: 2, Windows: 10, Seq: 2, Receipted: true}},
+		{"duplicates", func(t *testing.T, h *host) []letter {
+			a, b := h.letter(h.next(t, 2)), h.letter(h.next(t, 3))
+			return []letter{a, a, b, a, b, b}
+		}, outcome{Counted: 2, Windows: 10, Seq: 2, Receipted: true}},
+		{"hole", func(t *testing.T, h *host) []letter {
+			a, _, c := h.letter(h.next(t, 2)), h.next(t, 1), h.letter(h.next(t, 3))
+			return []letter{a, c}
+		}, outcome{Counted: 1, Windows: 4, Seq: 1, Receipted: true}},
+		{"out of order", func(t *testing.T, h *host) []letter {
+			a, b := h.letter(h.next(t, 2)), h.letter(h.next(t, 3))
+			return []letter{b, a, b}
+		}, outcome{Counted: 2, Windows: 10, Seq: 2, Receipted: true}},
+		{"two batches of one number", func(t *testing.T, h *host) []letter {
+			twin := *h
+			return []letter{h.letter(h.next(t, 2)), h.letter(twin.next(t, 5)), h.letter(h.next(t, 1))}
+		}, outcome{Reasons: []string{"equivocation"}, Kept: 1, Counted: 2, Windows: 6, Seq: 2, Receipted: true}},
+		{"chain break", func(t *testing.T, h *host) []letter {
+			a := h.letter(h.next(t, 2))
+			h.prev[0] ^= 1
+			return []letter{a, h.letter(h.next(t, 2))}
+		}, outcome{Reasons: []string{"chain_break"}, Counted: 2, Windows: 8, Seq: 2, Receipted: true}},
+		{"new epoch", func(t *testing.T, h *host) []letter {
+			a := h.letter(h.next(t, 2))
+			h.epoch, h.seq = 2, 0
+			return []letter{a, h.letter(h.next(t, 2)), a}
+		}, outcome{Counted: 2, Windows: 8, Seq: 1, Receipted: true}},
+		{"new epoch before the end of the old", func(t *testing.T, h *host) []letter {
+			a, b := h.letter(h.next(t, 2)), h.letter(h.next(t, 2))
+			h.epoch, h.seq = 2, 0
+			c := h.letter(h.next(t, 2))
+			return []letter{a, c, b, c}
+		}, outcome{Counted: 3, Windows: 12, Seq: 1, Receipted: true}},
+		{"bit flipped", func(t *testing.T, h *host) []letter {
+			e := h.next(t, 2)
+			e[len(e)-1] ^= 1
+			return []letter{h.letter(e), h.letter(e)}
+		}, outcome{Reasons: []string{"signature"}, Kept: 1}},
+		{"too large", func(t *testing.T, h *host) []letter {
+			return []letter{h.letter(make([]byte, maxEnvelope+1))}
+		}, outcome{Reasons: []string{"size"}}},
+		{"empty", func(t *testing.T, h *host) []letter {
+			return []letter{h.letter([]byte{})}
+		}, outcome{Reasons: []string{"signature"}}},
+		{"as another host", func(t *testing.T, h *host) []letter {
+			other := newHost("other", 1)
+			return []letter{other.letter(h.next(t, 2))}
+		}, outcome{Reasons: []string{"identity"}, Kept: 1}},
+		{"for another host", func(t *testing.T, h *host) []letter {
+			b := h.batch(1)
+			b.Host = newHost("other", 1).id
+			return []letter{h.letter(h.seal(t, b))}
+		}, outcome{Reasons: []string{"identity"}, Kept: 1}},
+		{"signed as something else", func(t *testing.T, h *host) []letter {
+			body, err := wire.Encode(h.batch(1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return []letter{h.letter(attest.Seal(h.key, attest.DomainReceipt, body))}
+		}, outcome{Reasons: []string{"signature"}, Kept: 1}},
+		{"not a batch", func(t *testing.T, h *host) []letter {
+			return []letter{h.letter(attest.Seal(h.key, attest.DomainBatch, []byte("hello")))}
+		}, outcome{Reasons: []string{"undecodable"}, Kept: 1}},
+		{"from the future", func(t *testing.T, h *host) []letter {
+			h.atNS = now.Add(time.Hour).UnixNano()
+			a := h.letter(h.next(t, 2))
+			h.atNS = startNS
+			return []letter{a, h.letter(h.next(t, 2))}
+		}, outcome{Reasons: []string{"future"}, Kept: 1, Counted: 2, Windows: 4, Seq: 2, Receipted: true}},
+		{"faster than any device", func(t *testing.T, h *host) []letter {
+			b := h.batch(1)
+			b.Windows[0].Entries[0].Operations.High = 1 << 60
+			return []letter{h.letter(h.seal(t, b)), h.letter(h.next(t, 2))}
+		}, outcome{Reasons: []string{"refused"}, Kept: 1, Counted: 2, Windows: 4, Seq: 2, Receipted: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h, d := newHost(t.Name(), 2), testDesk(Config{MaxAhead: 5 * time.Minute})
+			for _, l := range c.send(t, h) {
+				d.takeAll([]letter{l}, now)
+			}
+			if diff := cmp.Diff(c.want, look(d, h)); diff != "" {
+				t.Errorf("outcome (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The first batch of an epoch waits for older ones, but not for ever.
+func TestOrphanIsCountedAfterGrace(t *testing.T) {
+	h, d := newHost("a", 1), testDesk(Config{})
+	first := h.letter(h.next(t, 1))
+	h.next(t, 1) // lost with the spool
+	h.epoch, h.seq = 2, 0
+	orphan := h.letter(h.next(t, 1))
+	d.takeAll([]letter{first, orphan}, now)
+	d.takeAll([]letter{orphan}, now.Add(9*time.Second))
+	if o := look(d, h); o.Counted != 1 || !o.Receipted {
+		t.Fatalf("within the grace: %+v", o)
+	}
+	d.takeAll([]letter{orphan}, now.Add(10*time.Second))
+	if o := look(d, h); o.Counted != 1 || len(o.Reasons) != 1 || o.Reasons[0] != "chain_break" {
+		t.Errorf("after the grace: %+v", o)
+	}
+}
+
+func TestAdmit(t *testing.T) {
+	good, bad := newHost("good", 1), newHost("bad", 1)
+	d := testDesk(Config{Admit: func(host string, _ ed25519.PublicKey) bool { return host == good.id }})
+	d.takeAll([]letter{good.letter(good.next(t, 1)), bad.letter(bad.next(t, 1))}, now)
+	if o := look(d, bad); o.Counted != 1 || o.Receipted || len(o.Reasons) != 1 || o.Reasons[0] != "not_admitted" {
+		t.Errorf("outcome %+v", o)
+	}
+}
+
+// Letters that are opened side by side are decided on in their order.
+func TestOrderIsKept(t *testing.T) {
+	h, d := newHost("a", 2), testDesk(Config{})
+	var letters []letter
+	for range 200 {
+		letters = append(letters, h.letter(h.next(t, 1)))
+	}
+	d.takeAll(letters, now)
+	if o := look(d, h); o.Counted != 200 || o.Seq != 200 {
+		t.Errorf("outcome %+v", o)
+	}
+}
