@@ -1,0 +1,252 @@
+package wire
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/klauspost/compress/zstd"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/flopwatch/flopwatch/pkg/compute"
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+var decoders = sync.Pool{New: func() any {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxPayload), zstd.WithDecoderMaxWindow(1<<20))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return d
+}}
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
+}
+
+// Decode reads the bytes of a batch. It accepts only what Encode writes: known
+// version, bounded sizes, clean strings, windows that balance and lie between
+// the header's first and last time. Every error wraps ErrInvalid.
+func Decode(body []byte) (*Batch, error) {
+	var m BatchMessage
+	if err := proto.Unmarshal(body, &m); err != nil {
+		return nil, invalid("batch is not protobuf")
+	}
+	b := &Batch{Header: Header{
+		Version: m.Version, Host: m.Host, Epoch: m.Epoch, Seq: m.Seq, BootID: m.BootId,
+		BoottimeNS: m.BoottimeNs, WallNS: m.WallNs, FirstNS: m.FirstNs, LastNS: m.LastNs,
+	}}
+	switch {
+	case m.Version != Version:
+		return nil, invalid("batch version %d, this program reads %d", m.Version, Version)
+	case !validHost(m.Host):
+		return nil, invalid("host id")
+	case m.Epoch == 0 || m.Seq == 0 || m.Epoch > math.MaxInt64 || m.Seq > math.MaxInt64:
+		return nil, invalid("batch number %d/%d", m.Epoch, m.Seq)
+	case copy(b.PrevHash[:], m.PrevHash) != 32 || len(m.PrevHash) != 32:
+		return nil, invalid("previous hash of %d bytes", len(m.PrevHash))
+	case !validText(m.BootId):
+		return nil, invalid("boot id")
+	case m.BoottimeNs < 0 || m.WallNs < 0 || m.FirstNs < 0 || m.LastNs < m.FirstNs:
+		return nil, invalid("times of the header")
+	}
+	payload, err := unpack(&m)
+	if err != nil {
+		return nil, err
+	}
+	var p PayloadMessage
+	if err := proto.Unmarshal(payload, &p); err != nil {
+		return nil, invalid("payload is not protobuf")
+	}
+	if err := b.tables(&p); err != nil {
+		return nil, err
+	}
+	return b, b.windows(&p)
+}
+
+func unpack(m *BatchMessage) ([]byte, error) {
+	switch m.Codec {
+	case Codec_CODEC_NONE:
+		return m.Payload, nil
+	case Codec_CODEC_ZSTD:
+		d := decoders.Get().(*zstd.Decoder)
+		defer decoders.Put(d)
+		out, err := d.DecodeAll(m.Payload, nil)
+		if err != nil {
+			return nil, invalid("payload does not decompress within %d bytes", MaxPayload)
+		}
+		if len(out) > MaxPayload || len(out) > len(m.Payload)*MaxRatio {
+			return nil, invalid("payload of %d bytes grows to %d", len(m.Payload), len(out))
+		}
+		return out, nil
+	}
+	return nil, invalid("codec %d", m.Codec)
+}
+
+func (b *Batch) tables(p *PayloadMessage) error {
+	f := p.GetFacts()
+	b.Facts = HostFacts{Name: f.GetName(), OS: f.GetOs(), Kernel: f.GetKernel(), AgentVersion: f.GetAgentVersion()}
+	if !validText(b.Facts.Name, b.Facts.OS, b.Facts.Kernel, b.Facts.AgentVersion) {
+		return invalid("host facts")
+	}
+	if len(p.Devices) > MaxDevices || len(p.Workloads) > MaxWords || len(p.Tenants) > MaxWords || len(p.Methods) > MaxWords {
+		return invalid("too many devices or words")
+	}
+	seen := make(map[string]bool, len(p.Devices))
+	for i, d := range p.Devices {
+		row := DeviceRow{
+			Device: measure.Device{ID: measure.DeviceID(d.Id), Name: d.Name, PCIID: d.PciId, CC: d.Cc, SMCount: int(d.SmCount),
+				MaxSMMHz: int(d.MaxSmMhz), MemoryMiB: int64(d.MemoryMib), Parent: measure.DeviceID(d.Parent)},
+			SKU: d.Sku, Grade: d.Grade, Peak: compute.Rate(d.Peak), Ceiling: compute.Rate(d.Ceiling),
+		}
+		if d.Id == "" || seen[d.Id] || !validText(d.Id, d.Name, d.PciId, d.Cc, d.Parent, d.Sku, d.Grade) ||
+			d.SmCount > 1<<20 || d.MaxSmMhz > 1<<20 || d.MemoryMib > 1<<40 || d.Peak < 0 || d.Ceiling < d.Peak {
+			return invalid("device %d", i)
+		}
+		seen[d.Id] = true
+		b.Devices = append(b.Devices, row)
+	}
+	for i, w := range p.Workloads {
+		if w.Kind == "" || !validText(w.Kind, w.Id, w.Hint) {
+			return invalid("workload %d", i)
+		}
+	}
+	for i, id := range p.Tenants {
+		if id == "" || !validText(id) {
+			return invalid("tenant %d", i)
+		}
+	}
+	for i, m := range p.Methods {
+		if m.Name == "" || m.Version > math.MaxInt32 || !validText(m.Name, m.Precision, m.Reason, m.Grade) {
+			return invalid("method %d", i)
+		}
+	}
+	return nil
+}
+
+// windows turns groups back into windows. Entries of one interval and device
+// come together; a window begins with the first group of its interval.
+func (b *Batch) windows(p *PayloadMessage) error {
+	words := newWordTables(p)
+	type slot struct {
+		start, end int64
+		device     uint32
+	}
+	index := map[slot]int{}
+	entries := 0
+	start := b.FirstNS
+	for n, g := range p.Groups {
+		if entries += len(g.Device); entries > MaxEntries {
+			return invalid("more than %d entries", MaxEntries)
+		}
+		if g.LengthNs == 0 || g.LengthNs > maxWindowNS || start > math.MaxInt64-maxWindowNS || g.StartDeltaNs > math.MaxInt64-start {
+			return invalid("group %d: time", n)
+		}
+		start += g.StartDeltaNs
+		end := start + int64(g.LengthNs)
+		if start < b.FirstNS || end > b.LastNS || !g.rectangular() || len(g.Device) == 0 ||
+			g.Workload > uint32(len(p.Workloads)) || g.Tenant > uint32(len(p.Tenants)) || g.Method >= uint32(len(p.Methods)) {
+			return invalid("group %d: shape", n)
+		}
+		entry := measure.Entry{State: measure.State(g.State), Workload: words.workloads[g.Workload], Tenant: words.tenants[g.Tenant], Method: words.methods[g.Method]}
+		if g.State < uint32(measure.Attributed) || g.State > uint32(measure.Unobserved) {
+			return invalid("group %d: state %d", n, g.State)
+		}
+		for i, device := range g.Device {
+			if device >= uint32(len(b.Devices)) || !g.fits(i) {
+				return invalid("group %d: element %d", n, i)
+			}
+			entry.Duration = time.Duration(g.DurationNs[i])
+			entry.Operations.Low = compute.Operations(g.OpsLow[i])
+			entry.Operations.Best = entry.Operations.Low + compute.Operations(g.OpsBest[i])
+			entry.Operations.High = entry.Operations.Best + compute.Operations(g.OpsHigh[i])
+			entry.Ceiling = compute.Operations(g.Ceiling[i])
+			entry.EnergyMJ = int64(g.Energy[i]) - 1
+			at, ok := index[slot{start, end, device}]
+			if !ok {
+				if at = len(b.Windows); at >= MaxWindows {
+					return invalid("more than %d windows", MaxWindows)
+				}
+				index[slot{start, end, device}] = at
+				b.Windows = append(b.Windows, measure.Window{Device: b.Devices[device].ID, StartNS: start, EndNS: end})
+			}
+			b.Windows[at].Entries = append(b.Windows[at].Entries, entry)
+		}
+	}
+	for i := range b.Windows {
+		if !b.Windows[i].Balanced() {
+			return invalid("window %d does not balance", i)
+		}
+	}
+	return nil
+}
+
+// rectangular reports whether all columns have one element per device.
+func (g *GroupMessage) rectangular() bool {
+	n := len(g.Device)
+	return len(g.DurationNs) == n && len(g.OpsLow) == n && len(g.OpsBest) == n && len(g.OpsHigh) == n && len(g.Ceiling) == n && len(g.Energy) == n
+}
+
+// fits reports whether element i holds values that int64 sums can take.
+func (g *GroupMessage) fits(i int) bool {
+	const most = math.MaxInt64 / 4
+	return g.DurationNs[i] <= g.LengthNs && g.OpsLow[i] <= most && g.OpsBest[i] <= most && g.OpsHigh[i] <= most && g.Ceiling[i] <= most && g.Energy[i] <= most
+}
+
+type wordTables struct {
+	workloads []measure.Workload
+	tenants   []measure.TenantID
+	methods   []measure.Method
+}
+
+func newWordTables(p *PayloadMessage) wordTables {
+	t := wordTables{workloads: make([]measure.Workload, 1, len(p.Workloads)+1), tenants: make([]measure.TenantID, 1, len(p.Tenants)+1)}
+	for _, w := range p.Workloads {
+		t.workloads = append(t.workloads, measure.Workload{Kind: measure.WorkloadKind(w.Kind), ID: w.Id, Hint: w.Hint})
+	}
+	for _, id := range p.Tenants {
+		t.tenants = append(t.tenants, measure.TenantID(id))
+	}
+	for _, m := range p.Methods {
+		t.methods = append(t.methods, measure.Method{Name: measure.MethodName(m.Name), Version: int(m.Version), Precision: m.Precision, Reason: m.Reason, Grade: m.Grade})
+	}
+	return t
+}
+
+// DecodeReceipt reads the bytes of a receipt.
+func DecodeReceipt(body []byte) (Receipt, error) {
+	var m ReceiptMessage
+	if err := proto.Unmarshal(body, &m); err != nil {
+		return Receipt{}, invalid("receipt is not protobuf")
+	}
+	r := Receipt{Host: m.Host, Epoch: m.Epoch, Seq: m.Seq, Collector: m.Collector}
+	if !validHost(m.Host) || !validText(m.Collector) || len(m.Hash) != 32 || m.Epoch > math.MaxInt64 || m.Seq > math.MaxInt64 {
+		return Receipt{}, invalid("receipt")
+	}
+	copy(r.Hash[:], m.Hash)
+	return r, nil
+}
+
+func validHost(id string) bool {
+	return len(id) == 26 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyz234567") == ""
+}
+
+// validText accepts short UTF-8 without control, direction and zero-width
+// characters, which could change what a person reads.
+func validText(texts ...string) bool {
+	for _, s := range texts {
+		if len(s) > MaxString || !utf8.ValidString(s) {
+			return false
+		}
+		for _, r := range s {
+			if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,93 @@
+// Package wire holds the messages between agents and the collector.
+//
+// A batch is protobuf: a header that numbers and chains it, and a payload of
+// tables and columns, which may be compressed. What a decoder accepts is bounded
+// and checked to the last field, since the bytes come from outside; signatures
+// are the business of package attest.
+//
+// Version history:
+//
+//	1: first version
+//
+// A collector reads its own version and the one before.
+package wire
+
+//go:generate ./generate.sh
+
+import (
+	"errors"
+
+	"github.com/flopwatch/flopwatch/pkg/compute"
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+// Version is the version of the batches that Encode writes.
+const Version = 1
+
+// Limits of what Decode accepts.
+const (
+	MaxPayload  = 8 << 20 // bytes after decompression
+	MaxRatio    = 100     // of decompression
+	MaxDevices  = 64      // of one host
+	MaxWindows  = 20_000  // of one batch
+	MaxEntries  = 60_000  // of one batch
+	MaxWords    = 4_096   // workloads, tenants and methods of one batch, each
+	MaxString   = 256     // bytes
+	maxWindowNS = 48 * 3600 * 1_000_000_000
+)
+
+// ErrInvalid is wrapped by every error of Decode and DecodeReceipt.
+var ErrInvalid = errors.New("invalid message")
+
+// StreamName is the JetStream stream of batches.
+const StreamName = "TELEMETRY"
+
+// BatchSubject returns the subject on which a host publishes its batches.
+func BatchSubject(host string) string { return "telemetry." + host + ".batch" }
+
+// ReceiptSubject returns the subject on which a host hears of its receipts.
+func ReceiptSubject(host string) string { return "receipt." + host }
+
+// HostFacts is what a host says of itself. Names are for display only.
+type HostFacts struct {
+	Name, OS, Kernel, AgentVersion string
+}
+
+// DeviceRow describes a device of the host, with the catalogue row that its
+// figures were computed with.
+type DeviceRow struct {
+	measure.Device
+	SKU     string
+	Grade   string
+	Peak    compute.Rate
+	Ceiling compute.Rate
+}
+
+// Header numbers a batch and chains it to the one before.
+type Header struct {
+	Version    uint32
+	Host       string // attest.HostID of the signing key
+	Epoch, Seq uint64 // both from 1
+	PrevHash   [32]byte
+	BootID     string
+	BoottimeNS int64 // time since boot when the batch was sealed
+	WallNS     int64 // wall clock then, Unix
+	FirstNS    int64 // start of the earliest window
+	LastNS     int64 // end of the latest
+}
+
+// Batch is one signed unit of windows of one host.
+type Batch struct {
+	Header
+	Facts   HostFacts
+	Devices []DeviceRow
+	Windows []measure.Window // by start, then by the order of Devices
+}
+
+// Receipt says that all batches of a host up to (Epoch, Seq) are committed.
+type Receipt struct {
+	Host       string
+	Epoch, Seq uint64
+	Hash       [32]byte
+	Collector  string
+}
