@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/flopwatch/flopwatch/agent/internal/spool"
@@ -12,8 +13,9 @@ import (
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )
 
-// wireVersion is the version of the batches that this package writes.
-const wireVersion = 1
+// maxBatchEntries keeps a batch within what the collector reads, even if every
+// entry names a workload, a tenant and a method of its own.
+const maxBatchEntries = wire.MaxWords
 
 // spacePoll bounds how long a lane waits for a signal that another lane may have
 // taken, or that never comes because something else filled the disk.
@@ -28,20 +30,22 @@ type Lane struct {
 	bootID string
 	rows   []wire.DeviceRow
 
-	epoch, seq uint64
-	prev       [32]byte
-	resumeNS   int64 // end of the last durable window when the lane was opened
-	durableNS  int64 // end of the last sealed window
+	epoch     atomic.Uint64 // read by any goroutine
+	seq       uint64
+	prev      [32]byte
+	resumeNS  int64 // end of the last durable window when the lane was opened
+	durableNS int64 // end of the last sealed window
 
 	waiting []measure.Window
 	closed  bool
+	renew   atomic.Bool // begin a new epoch with the next batch; set by any goroutine
 }
 
 // Host returns the id of the host, which follows from its key.
 func (l *Lane) Host() string { return l.host }
 
 // Epoch returns the epoch that the lane numbers its batches in.
-func (l *Lane) Epoch() uint64 { return l.epoch }
+func (l *Lane) Epoch() uint64 { return l.epoch.Load() }
 
 // ResumeNS returns the end of the host's last durable window when the lane was
 // opened, in Unix nanoseconds, 0 if there is none. Windows that end later have
@@ -85,6 +89,14 @@ func (l *Lane) Close() error {
 func (l *Lane) seal() error {
 	if len(l.waiting) == 0 {
 		return nil
+	}
+	if l.renew.Swap(false) {
+		epoch, err := l.box.spool.NextEpoch(l.host)
+		if err != nil {
+			return fmt.Errorf("begin epoch of host %s: %w", l.host, err)
+		}
+		l.epoch.Store(epoch)
+		l.seq = 0
 	}
 	_, last := span(l.waiting)
 	c := &chain{lane: l, seq: l.seq, prev: l.prev, resumeNS: max(l.durableNS, last)}
@@ -138,11 +150,14 @@ type chain struct {
 // add seals the windows as one batch, or in halves where one is too large.
 func (c *chain) add(windows []measure.Window) error {
 	l := c.lane
+	if len(windows) > 1 && entries(windows) > maxBatchEntries {
+		return c.halve(windows)
+	}
 	first, last := span(windows)
 	wall, boot := l.box.opt.Now()
 	body, err := wire.Encode(&wire.Batch{
 		Header: wire.Header{
-			Version: wireVersion, Host: l.host, Epoch: l.epoch, Seq: c.seq + 1, PrevHash: c.prev,
+			Version: wire.Version, Host: l.host, Epoch: l.epoch.Load(), Seq: c.seq + 1, PrevHash: c.prev,
 			BootID: l.bootID, BoottimeNS: boot, WallNS: wall, FirstNS: first, LastNS: last,
 		},
 		Facts: l.facts, Devices: l.rows, Windows: windows,
@@ -155,19 +170,30 @@ func (c *chain) add(windows []measure.Window) error {
 		if len(windows) == 1 {
 			return fmt.Errorf("envelope of %d bytes, at most %d: %w", len(envelope), l.box.opt.MaxBatchBytes, ErrTooLarge)
 		}
-		half := len(windows) / 2
-		if err := c.add(windows[:half]); err != nil {
-			return err
-		}
-		return c.add(windows[half:])
+		return c.halve(windows)
 	}
 	c.seq++
 	c.prev = attest.Hash(envelope)
 	c.frames = append(c.frames, spool.Frame{
-		Host: l.host, Epoch: l.epoch, Seq: c.seq, FirstNS: first, LastNS: last,
+		Host: l.host, Epoch: l.epoch.Load(), Seq: c.seq, FirstNS: first, LastNS: last,
 		ResumeNS: c.resumeNS, Hash: c.prev, Envelope: envelope,
 	})
 	return nil
+}
+
+func (c *chain) halve(windows []measure.Window) error {
+	half := len(windows) / 2
+	if err := c.add(windows[:half]); err != nil {
+		return err
+	}
+	return c.add(windows[half:])
+}
+
+func entries(windows []measure.Window) (n int) {
+	for i := range windows {
+		n += len(windows[i].Entries)
+	}
+	return n
 }
 
 // span returns the start of the earliest window and the end of the latest.

@@ -136,10 +136,22 @@ func (o *Outbox) Open(name string, facts wire.HostFacts, bootID string, rows []w
 	}
 	l := &Lane{
 		box: o, key: key, host: host, facts: facts, bootID: bootID, rows: rows,
-		epoch: epoch, prev: head.Hash, resumeNS: head.ResumeNS, durableNS: head.ResumeNS,
+		prev: head.Hash, resumeNS: head.ResumeNS, durableNS: head.ResumeNS,
 	}
+	l.epoch.Store(epoch)
 	o.lanes[host] = l
 	return l, nil
+}
+
+// Renew lets the lane of a host, if it still numbers in the given epoch, begin a
+// new one with its next batch. It is for an uplink that finds that the collector
+// can not take the rest of the epoch.
+func (o *Outbox) Renew(host string, epoch uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if l := o.lanes[host]; l != nil && l.epoch.Load() == epoch {
+		l.renew.Store(true)
+	}
 }
 
 // Sync makes everything that was sealed before the call durable, at the price of

@@ -25,7 +25,7 @@ func (s *shipper) receive(ctx context.Context, r signedReceipt) error {
 	case m.Before(h.receipted):
 		return s.rewind(ctx, h, m)
 	case m == h.receipted:
-		return s.checkBehind(h)
+		return s.checkBehind(ctx, h)
 	}
 	h.receipted, h.hash, h.hashKnown = m, r.Hash, true
 	h.behind = time.Time{}
@@ -33,10 +33,7 @@ func (s *shipper) receive(ctx context.Context, r signedReceipt) error {
 	s.u.spool.Receipted(h.id, m)
 	n := 0
 	for ; n < len(h.queue) && !m.Before(h.queue[n].mark); n++ {
-		e := h.queue[n]
-		e.done = true
-		s.count--
-		s.bytes -= e.size
+		s.finish(h.queue[n])
 	}
 	h.queue = h.queue[n:]
 	if len(h.queue) > 0 {
@@ -99,13 +96,13 @@ func (s *shipper) rewind(ctx context.Context, h *host, m spool.Mark) error {
 	clear(s.touched)
 	s.order, s.count, s.bytes, s.caught = nil, 0, 0, false
 	s.cursor.Seek(spool.Position{})
-	return s.checkBehind(h)
+	return s.checkBehind(ctx, h)
 }
 
 // checkBehind notices that the batch which the collector waits for is not in the
 // spool any more. A receipt that is merely late looks the same, so it has to
 // stay so for a while.
-func (s *shipper) checkBehind(h *host) error {
+func (s *shipper) checkBehind(ctx context.Context, h *host) error {
 	if len(h.queue) == 0 {
 		return nil
 	}
@@ -121,8 +118,37 @@ func (s *shipper) checkBehind(h *host) error {
 	if now.Sub(h.behind) < 3*s.u.opt.RetryAfter {
 		return nil
 	}
+	if s.u.opt.OnLost != nil {
+		s.giveUp(ctx, h)
+		return nil
+	}
 	return fmt.Errorf("host %s: collector is at %d.%d, oldest here %d.%d: %w", h.id,
 		h.receipted.Epoch, h.receipted.Seq, first.Epoch, first.Seq, ErrBehindSpool)
+}
+
+// giveUp drops the batches of the oldest epoch of a host, which the collector can
+// never accept, and says so.
+func (s *shipper) giveUp(ctx context.Context, h *host) {
+	h.lostEpoch = h.queue[0].mark.Epoch
+	h.behind = time.Time{}
+	lost := spool.LostRange{Host: h.id, From: h.receipted}
+	n := 0
+	for ; n < len(h.queue) && h.queue[n].mark.Epoch == h.lostEpoch; n++ {
+		lost.To = h.queue[n].mark
+		s.finish(h.queue[n])
+	}
+	h.queue = h.queue[n:]
+	s.unsend(h)
+	s.u.count(func(st *Stats) { st.LostBatches += uint64(n) })
+	s.u.opt.Log.ErrorContext(ctx, "batches given up: the collector lacks what comes before them", slog.String("lost", lost.String()))
+	s.u.opt.OnLost(lost)
+}
+
+// finish takes a batch out of the window.
+func (s *shipper) finish(e *entry) {
+	e.done = true
+	s.count--
+	s.bytes -= e.size
 }
 
 // release lets the spool go of what stands before the oldest batch without a

@@ -40,7 +40,9 @@ type host struct {
 
 	progress time.Time     // of the last receipt that moved on, or of a first sending
 	backoff  time.Duration // wait until all is sent again
-	behind   time.Time     // since when the collector lacks what the spool lost, zero if it does not
+	// lostEpoch is given up: batches of it that are read later go the same way.
+	lostEpoch uint64
+	behind    time.Time // since when the collector lacks what the spool lost, zero if it does not
 }
 
 // shipper is the state of a running uplink. One goroutine owns it.
@@ -164,6 +166,12 @@ func (s *shipper) queue(f spool.Frame, at spool.Position) error {
 	}
 	if !h.read.Before(f.Mark()) {
 		return nil // receipted before a restart, or queued before a rewind
+	}
+	if f.Epoch == h.lostEpoch {
+		h.read = f.Mark()
+		s.u.count(func(st *Stats) { st.LostBatches++ })
+		s.u.opt.OnLost(spool.LostRange{Host: h.id, From: h.receipted, To: f.Mark()})
+		return nil
 	}
 	e := &entry{host: h, at: at, mark: f.Mark(), hash: f.Hash, size: int64(len(f.Envelope))}
 	ready := len(h.queue) == 0 || h.queue[len(h.queue)-1].sent && h.queue[0].mark.Epoch == e.mark.Epoch

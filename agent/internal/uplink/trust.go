@@ -114,7 +114,7 @@ func writePin(path string, key ed25519.PublicKey) error {
 
 // signedReceipt is a receipt whose signature is good, and who signed it.
 type signedReceipt struct {
-	*wire.Receipt
+	wire.Receipt
 	key ed25519.PublicKey
 }
 

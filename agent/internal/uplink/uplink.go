@@ -58,7 +58,12 @@ type Options struct {
 	// RetryAfter without a receipt sends a host's batches again, default 3 s. The
 	// wait doubles up to 20 times as long while nothing comes.
 	RetryAfter time.Duration
-	Log        *slog.Logger // default: nothing is logged
+	// OnLost hears of batches that are given up because the collector lacks what
+	// comes before them and the spool no longer has it. It should make the host
+	// begin a new epoch, and record the loss. Without it Run ends with
+	// ErrBehindSpool instead. It is called by Run and must not wait for it.
+	OnLost func(spool.LostRange)
+	Log    *slog.Logger // default: nothing is logged
 }
 
 // Stats are counts since the uplink was made.
@@ -68,6 +73,7 @@ type Stats struct {
 	Receipts         uint64 // verified
 	RefusedReceipts  uint64 // damaged, or signed by another key
 	Rewinds          uint64 // receipts that went back
+	LostBatches      uint64 // given up, see Options.OnLost
 	Reconnects       uint64
 	Waiting          int   // batches read from the spool and not receipted
 	WaitingBytes     int64 // their envelopes

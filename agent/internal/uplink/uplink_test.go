@@ -428,6 +428,104 @@ func TestCollectorBehindSpool(t *testing.T) {
 	}
 }
 
+// TestGivenUpEpochIsFollowedByANewOne is the same with a caller that handles it.
+func TestGivenUpEpochIsFollowedByANewOne(t *testing.T) {
+	url := natstest.Run(t)
+	c := newCollector(t, url)
+	box := openBox(t, t.TempDir(), spool.Options{SegmentBytes: 600})
+	lost := make(chan spool.LostRange, 100)
+	u := start(t, box.Spool(), Options{URL: url, OnLost: func(l spool.LostRange) {
+		box.Renew(l.Host, l.To.Epoch)
+		lost <- l
+	}})
+	l := openLane(t, box, 1)
+	for i := range 20 {
+		must(t, l.Put([]measure.Window{window(i)}))
+	}
+	must(t, box.Sync(context.Background()))
+	u.drain(t)
+	c.mu.Lock()
+	c.at[idOf(1)] = position{}
+	c.chainFree = true
+	c.mu.Unlock()
+	must(t, l.Put([]measure.Window{window(20), window(21)}))
+	must(t, box.Sync(context.Background()))
+	select {
+	case got := <-lost:
+		if got.Host != idOf(1) || got.To.Epoch != 1 {
+			t.Fatalf("lost %v", got)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("nobody heard of the loss")
+	}
+	must(t, l.Put([]measure.Window{window(22), window(23)}))
+	must(t, box.Sync(context.Background()))
+	u.drain(t)
+	got := c.counted(idOf(1))
+	if diff := cmp.Diff([]measure.Window{window(22), window(23)}, got[len(got)-2:]); diff != "" {
+		t.Fatalf("after the loss (-want +got):\n%s", diff)
+	}
+	if u.Stats().LostBatches == 0 {
+		t.Fatal("the loss is not counted")
+	}
+	u.stop(t)
+}
+
+// TestCutConnections breaks the connection at random bytes while shipping.
+func TestCutConnections(t *testing.T) {
+	url := natstest.Run(t)
+	c := newCollector(t, url)
+	p := newProxy(t, strings.TrimPrefix(url, "nats://"))
+	box := openBox(t, t.TempDir(), spool.Options{})
+	u := start(t, box.Spool(), Options{URL: p.url(), WindowBatches: 8, NATS: []nats.Option{
+		nats.ReconnectWait(5 * time.Millisecond), nats.ReconnectJitter(time.Millisecond, time.Millisecond),
+	}})
+	l := openLane(t, box, 1)
+	var want []measure.Window
+	for i := range 400 {
+		want = append(want, window(i))
+		must(t, l.Put(want[i:]))
+		if i%4 == 0 {
+			must(t, box.Sync(context.Background()))
+			time.Sleep(time.Millisecond)
+		}
+	}
+	must(t, l.Close())
+	must(t, box.Sync(context.Background()))
+	u.drain(t)
+	if diff := cmp.Diff(want, c.counted(idOf(1))); diff != "" {
+		t.Fatalf("(-put +counted):\n%s", diff)
+	}
+	if st := u.Stats(); st.Reconnects < 2 {
+		t.Fatalf("the connection was not cut: %+v", st)
+	}
+	c.check(t)
+	u.stop(t)
+}
+
+func BenchmarkShip(b *testing.B) {
+	url := natstest.Run(b)
+	c := newCollector(b, url)
+	c.keep = false
+	box := openBox(b, b.TempDir(), spool.Options{MaxBytes: 4 << 30})
+	u := start(b, box.Spool(), Options{URL: url, RetryAfter: 3 * time.Second})
+	l := openLane(b, box, 1)
+	var windows []measure.Window
+	for i := range 60 {
+		windows = append(windows, window(i))
+	}
+	const batches = 1000
+	for b.Loop() {
+		for range batches {
+			must(b, l.Put(windows))
+		}
+		must(b, box.Sync(context.Background()))
+		u.drain(b)
+	}
+	b.ReportMetric(float64(batches*b.N)/b.Elapsed().Seconds(), "batches/s")
+	u.stop(b)
+}
+
 func TestForbiddenSubjectIsAnError(t *testing.T) {
 	url := natstest.Run(t)
 	box := openBox(t, t.TempDir(), spool.Options{})
