@@ -1,0 +1,150 @@
+package access
+
+import (
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"strings"
+
+	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+)
+
+// Policy is the content security policy of every answer.
+const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+
+// AssetPrefix is the path of style sheets and scripts, which anybody on this
+// machine may read: they are the same in every copy of the program.
+const AssetPrefix = "/assets/"
+
+// Wrap puts the guard before next. It answers /login itself.
+func (g *Guard) Wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		secure(w.Header())
+		if !g.hosts[strings.ToLower(r.Host)] {
+			refuse(w, r, http.StatusMisdirectedRequest, "this collector is not known under that host name")
+			return
+		}
+		if err := g.cross.Check(r); err != nil {
+			refuse(w, r, http.StatusForbidden, "requests from other origins change nothing here")
+			return
+		}
+		switch {
+		case r.URL.Path == "/login":
+			g.login(w, r)
+		case strings.HasPrefix(r.URL.Path, AssetPrefix) && safe(r.Method):
+			next.ServeHTTP(w, r)
+		case g.hasToken(r) && isAPI(r):
+			next.ServeHTTP(w, r)
+		case g.hasSession(r):
+			// Old browsers send neither Origin nor Sec-Fetch-Site, which the check
+			// above lets through; with a cookie that is not good enough.
+			if !safe(r.Method) && !g.origins[r.Header.Get("Origin")] {
+				refuse(w, r, http.StatusForbidden, "a change with a session cookie needs this desk's Origin")
+				return
+			}
+			next.ServeHTTP(w, r)
+		default:
+			if isAPI(r) {
+				w.Header().Set("WWW-Authenticate", `Bearer realm="flopwatch"`)
+			}
+			refuse(w, r, http.StatusUnauthorized, "")
+		}
+	})
+}
+
+// login takes a one-time link. The answer is a page that goes on by itself and
+// not a redirect, because a browser that followed the link from another site
+// would not send a SameSite=Strict cookie along a redirect.
+func (g *Guard) login(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", http.MethodGet)
+		refuse(w, r, http.StatusMethodNotAllowed, "a login link is opened, nothing else")
+		return
+	}
+	if purpose := r.Header.Get("Sec-Purpose") + r.Header.Get("Purpose"); strings.Contains(purpose, "prefetch") {
+		// A browser that looks ahead must not use the link up.
+		refuse(w, r, http.StatusServiceUnavailable, "login links are not opened ahead")
+		return
+	}
+	id, ok := g.redeem(r.URL.Query().Get("t"))
+	if !ok {
+		if g.hasSession(r) {
+			show(w, http.StatusOK, "Already logged in", "This link was used before; the session goes on.", true)
+			return
+		}
+		show(w, http.StatusForbidden, "This login link cannot be used", "It was used before, is older than 15 minutes, or belongs to an earlier start of the collector.", false)
+		return
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: g.cookie, Value: id, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, MaxAge: int(SessionLife.Seconds()),
+	})
+	show(w, http.StatusOK, "Logged in", "The desk opens by itself.", true)
+}
+
+func secure(h http.Header) {
+	h.Set("Content-Security-Policy", Policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Cache-Control", "no-store")
+}
+
+func safe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead
+}
+
+func isAPI(r *http.Request) bool {
+	return r.URL.Path == "/v1" || strings.HasPrefix(r.URL.Path, "/v1/")
+}
+
+// refuse answers the API with a problem and people with a page.
+func refuse(w http.ResponseWriter, r *http.Request, status int, why string) {
+	if !isAPI(r) {
+		title := http.StatusText(status)
+		if status == http.StatusUnauthorized {
+			title = "Use the login link"
+		}
+		show(w, status, title, why, false)
+		return
+	}
+	if why == "" {
+		why = "send the token of api.json in the collector's data directory"
+	}
+	w.Header().Set("Content-Type", apitypes.ProblemMedia)
+	w.WriteHeader(status)
+	// The status is sent; a client that left cannot be told more.
+	_ = json.NewEncoder(w).Encode(apitypes.NewProblem(status, why))
+}
+
+var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+{{if .Open}}<meta http-equiv="refresh" content="0; url=/">
+{{end}}<title>{{.Title}} – flopwatch</title>
+<link rel="stylesheet" href="/assets/desk.css">
+</head>
+<body class="plain">
+<main>
+<h1>{{.Title}}</h1>
+{{with .Why}}<p>{{.}}</p>
+{{end}}{{if .Open}}<p><a href="/">Open the desk</a></p>
+{{else}}<p>Open the desk with the login link that the collector printed when it started. A link works once, for 15 minutes.
+For a new one run <code>flopwatchctl login</code> on this machine, with <code>--data</code> and the collector's data directory.</p>
+{{end}}</main>
+</body>
+</html>
+`))
+
+func show(w http.ResponseWriter, status int, title, why string, open bool) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	// The status is sent; a client that left cannot be told more.
+	_ = page.Execute(w, struct {
+		Title, Why string
+		Open       bool
+	}{title, why, open})
+}

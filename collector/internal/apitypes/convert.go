@@ -1,0 +1,93 @@
+package apitypes
+
+import "github.com/flopwatch/flopwatch/collector/internal/desk"
+
+// FromFigure turns the desk's view into the API's.
+func FromFigure(f desk.Figure) Figure {
+	return Figure{
+		Empirical: FromBounds(f.Empirical), Theoretical: FromBounds(f.Theoretical), Combined: FromBounds(f.Combined()),
+		Ceiling: f.Ceiling.Decimal(), DeviceTime: Seconds(f.DeviceTime), Coverage: f.Coverage, Methods: texts(f.Methods),
+	}
+}
+
+// FromTenant turns the desk's view into the API's.
+func FromTenant(t desk.Tenant) Tenant {
+	return Tenant{
+		ID: string(t.ID), CustomerID: t.CustomerID, CustomerName: t.CustomerName, ForeignStatus: t.ForeignStatus,
+		Figure: FromFigure(t.Figure), Devices: t.Devices, Runs: t.Runs, First: Time(t.FirstNS), Last: Time(t.LastNS),
+	}
+}
+
+// FromCustomer turns the desk's view into the API's.
+func FromCustomer(c desk.Customer) Customer {
+	return Customer{
+		ID: c.ID, Name: c.Name, Country: c.Country, ForeignStatus: c.ForeignStatus, StatusReason: c.StatusReason,
+		Demonstration: c.Demonstration, Tenants: texts(c.Tenants),
+	}
+}
+
+// FromRun turns the desk's view into the API's.
+func FromRun(r desk.Run) Run {
+	return Run{
+		ID: r.ID, Tenant: string(r.Tenant), CustomerID: r.CustomerID, CustomerName: r.CustomerName,
+		ForeignStatus: r.ForeignStatus, Label: r.Label, JoinedBy: r.JoinedBy, Figure: FromFigure(r.Figure),
+		Hosts: r.Hosts, Devices: r.Devices, Accelerators: texts(r.Accelerators), Start: Time(r.StartNS), End: Time(r.EndNS), Open: r.Open,
+	}
+}
+
+// FromCheck turns the desk's view into the API's.
+func FromCheck(c desk.Check) Check {
+	return Check{Balanced: c.Balanced, Devices: c.Devices, Problems: texts(c.Problems), Totals: FromTotals(c.Totals)}
+}
+
+// FromCoverage turns the desk's view into the API's.
+func FromCoverage(c desk.Coverage) Coverage {
+	return Coverage{
+		Host: c.Host, HostName: c.HostName, Devices: c.Devices, Elapsed: Seconds(c.Elapsed),
+		Unobserved: Seconds(c.Unobserved), Coverage: c.Coverage, Hidden: c.Hidden.Decimal(), Last: Time(c.LastNS),
+	}
+}
+
+// FromHost turns the desk's view into the API's.
+func FromHost(h desk.Host) Host {
+	return Host{
+		ID: h.ID, Name: h.Name, AgentVersion: h.AgentVersion, Epoch: h.Epoch, Seq: h.Seq, Devices: h.Devices,
+		Accelerators: texts(h.Accelerators), First: Time(h.FirstNS), Last: Time(h.LastNS),
+	}
+}
+
+// FromFinding turns the desk's view into the API's.
+func FromFinding(f desk.Finding) Finding {
+	return Finding{
+		ID: f.ID, Rule: f.Rule, Pack: f.Pack, PackStatus: f.PackStatus, Citation: f.Citation, Level: f.Level,
+		Severity: f.Severity, Subject: f.Subject, Tenant: string(f.Tenant), CustomerID: f.CustomerID,
+		CustomerName: f.CustomerName, ForeignStatus: f.ForeignStatus, Threshold: f.Threshold.Decimal(),
+		Operations: FromBounds(f.Operations), Reason: f.Reason, Occurred: Time(f.OccurredNS), Signalled: Time(f.SignalledNS),
+	}
+}
+
+// FromStatus turns the desk's view into the API's.
+func FromStatus(s desk.Status) Status {
+	return Status{
+		Version: s.Version, Demonstration: s.Demonstration, Watermark: Time(s.Watermark), Batches: s.Batches,
+		Quarantined: s.Quarantined, Revision: s.Revision,
+	}
+}
+
+// texts never returns nil, so that an empty list is [] in JSON and not null.
+func texts[T ~string](in []T) []string {
+	out := make([]string, len(in))
+	for i, v := range in {
+		out[i] = string(v)
+	}
+	return out
+}
+
+// Each converts a list.
+func Each[T, U any](in []T, convert func(T) U) []U {
+	out := make([]U, len(in))
+	for i, v := range in {
+		out[i] = convert(v)
+	}
+	return out
+}

@@ -1,0 +1,175 @@
+package apitypes
+
+import (
+	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
+)
+
+// Figure is a count with how it was reached. Empirical and theoretical counts
+// are kept apart; combined is the interval that holds the truth over both.
+type Figure struct {
+	Empirical   Bounds   `json:"empirical" doc:"Measured or estimated from readings"`
+	Theoretical Bounds   `json:"theoretical" doc:"Of time known by allocation only"`
+	Combined    Bounds   `json:"combined" doc:"Interval over both, for thresholds"`
+	Ceiling     string   `json:"ceiling" doc:"Peak × attributed time, single operations"`
+	DeviceTime  Seconds  `json:"device_seconds" doc:"Attributed device time in seconds, up to nine decimals"`
+	Coverage    float64  `json:"coverage" doc:"Observed share of the elapsed device time, 0 to 1"`
+	Methods     []string `json:"methods" doc:"Estimate methods behind the figure"`
+}
+
+// Tenant is one tenant with its totals.
+type Tenant struct {
+	ID            string    `json:"id"`
+	CustomerID    string    `json:"customer_id,omitempty" doc:"Absent while no customer claims the tenant"`
+	CustomerName  string    `json:"customer_name,omitempty"`
+	ForeignStatus string    `json:"foreign_status" doc:"foreign, us or undetermined; undetermined alerts like foreign"`
+	Figure        Figure    `json:"figure"`
+	Devices       int       `json:"devices"`
+	Runs          int       `json:"runs"`
+	First         time.Time `json:"first,omitzero"`
+	Last          time.Time `json:"last,omitzero"`
+}
+
+// Customer is one customer with its tenants.
+type Customer struct {
+	ID            string   `json:"id"`
+	Name          string   `json:"name"`
+	Country       string   `json:"country,omitempty" doc:"ISO 3166-1 alpha-2"`
+	ForeignStatus string   `json:"foreign_status"`
+	StatusReason  string   `json:"status_reason,omitempty"`
+	Demonstration bool     `json:"demonstration" doc:"An invented organisation"`
+	Tenants       []string `json:"tenants"`
+}
+
+// Run is one training run candidate.
+type Run struct {
+	ID            string    `json:"id"`
+	Tenant        string    `json:"tenant"`
+	CustomerID    string    `json:"customer_id,omitempty"`
+	CustomerName  string    `json:"customer_name,omitempty"`
+	ForeignStatus string    `json:"foreign_status"`
+	Label         string    `json:"label"`
+	JoinedBy      string    `json:"joined_by" doc:"The evidence that joined its segments, in words"`
+	Figure        Figure    `json:"figure"`
+	Hosts         int       `json:"hosts"`
+	Devices       int       `json:"devices"`
+	Accelerators  []string  `json:"accelerators"`
+	Start         time.Time `json:"start,omitzero"`
+	End           time.Time `json:"end,omitzero"`
+	Open          bool      `json:"open" doc:"Windows still arrive"`
+}
+
+// Totals is the ledger of a span of time. Attributed, idle, unattributed and
+// unobserved seconds add up to the elapsed seconds.
+type Totals struct {
+	From         time.Time `json:"from,omitzero"`
+	To           time.Time `json:"to,omitzero"`
+	Elapsed      Seconds   `json:"elapsed_seconds" doc:"Device time since each device was first seen"`
+	Attributed   Seconds   `json:"attributed_seconds"`
+	Idle         Seconds   `json:"idle_seconds"`
+	Unattributed Seconds   `json:"unattributed_seconds"`
+	Unobserved   Seconds   `json:"unobserved_seconds"`
+	Overlap      Seconds   `json:"overlap_seconds" doc:"Claimed twice; clipped out of the account"`
+	Figure       Figure    `json:"figure"`
+	Unseen       Bounds    `json:"unseen" doc:"What unobserved time could hold"`
+	Devices      int       `json:"devices"`
+	Hosts        int       `json:"hosts"`
+	Segments     int       `json:"segments"`
+	Windows      int64     `json:"windows"`
+}
+
+// Check is the verdict on whether the ledger balances.
+type Check struct {
+	Balanced bool     `json:"balanced"`
+	Devices  int      `json:"devices"`
+	Problems []string `json:"problems" doc:"One line per device that does not add up, at most 100"`
+	Totals   Totals   `json:"totals"`
+}
+
+// Coverage says where a host's devices were blind.
+type Coverage struct {
+	Host       string    `json:"host"`
+	HostName   string    `json:"host_name"`
+	Devices    int       `json:"devices"`
+	Elapsed    Seconds   `json:"elapsed_seconds"`
+	Unobserved Seconds   `json:"unobserved_seconds"`
+	Coverage   float64   `json:"coverage" doc:"Observed share, 0 to 1"`
+	Hidden     string    `json:"hidden" doc:"Most that the unobserved time could hold, single operations"`
+	Last       time.Time `json:"last,omitzero"`
+}
+
+// Host is one reporting host.
+type Host struct {
+	ID           string    `json:"id"`
+	Name         string    `json:"name"`
+	AgentVersion string    `json:"agent_version"`
+	Epoch        uint64    `json:"epoch"`
+	Seq          uint64    `json:"seq"`
+	Devices      int       `json:"devices"`
+	Accelerators []string  `json:"accelerators"`
+	First        time.Time `json:"first,omitzero"`
+	Last         time.Time `json:"last,omitzero"`
+}
+
+// Finding is an immutable record that a rule held.
+type Finding struct {
+	ID            string    `json:"id"`
+	Rule          string    `json:"rule"`
+	Pack          string    `json:"pack"`
+	PackStatus    string    `json:"pack_status" doc:"proposed, final, guidance, revoked or internal"`
+	Citation      string    `json:"citation,omitempty"`
+	Level         string    `json:"level"`
+	Severity      string    `json:"severity" doc:"info, warning, high or critical"`
+	Subject       string    `json:"subject"`
+	Tenant        string    `json:"tenant,omitempty"`
+	CustomerID    string    `json:"customer_id,omitempty"`
+	CustomerName  string    `json:"customer_name,omitempty"`
+	ForeignStatus string    `json:"foreign_status"`
+	Threshold     string    `json:"threshold" doc:"Single operations"`
+	Operations    Bounds    `json:"operations"`
+	Reason        string    `json:"reason"`
+	Occurred      time.Time `json:"occurred,omitzero" doc:"When the windows that crossed ended"`
+	Signalled     time.Time `json:"signalled,omitzero" doc:"When the collector said so"`
+}
+
+// Status is the collector's own state.
+type Status struct {
+	Version       string    `json:"version"`
+	Demonstration bool      `json:"demonstration"`
+	Watermark     time.Time `json:"watermark,omitzero" doc:"End of the newest committed window"`
+	Batches       int64     `json:"batches"`
+	Quarantined   int64     `json:"quarantined"`
+	Revision      int64     `json:"revision" doc:"Grows with every commit"`
+}
+
+// Diff is what an import of customers changes, or would change.
+type Diff struct {
+	DryRun    bool     `json:"dry_run" doc:"Nothing was written"`
+	New       []string `json:"new" doc:"Customer ids that were not known"`
+	Changed   []string `json:"changed" doc:"Customer ids whose record differs"`
+	Unchanged []string `json:"unchanged" doc:"Customer ids that are already as in the file"`
+}
+
+// LoginLink is a fresh one-time link to the desk.
+type LoginLink struct {
+	URL     string    `json:"url"`
+	Expires time.Time `json:"expires"`
+}
+
+// List is one page of a list. Next is the opaque cursor of the next page and is
+// absent on the last.
+type List[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next,omitempty"`
+}
+
+// FromTotals turns the desk's view into the API's.
+func FromTotals(t desk.Totals) Totals {
+	return Totals{
+		From: Time(t.FromNS), To: Time(t.ToNS), Elapsed: Seconds(t.Elapsed), Attributed: Seconds(t.Attributed),
+		Idle: Seconds(t.Idle), Unattributed: Seconds(t.Unattributed), Unobserved: Seconds(t.Unobserved),
+		Overlap: Seconds(t.Overlap), Figure: FromFigure(t.Figure), Unseen: FromBounds(t.Unseen),
+		Devices: t.Devices, Hosts: t.Hosts, Segments: t.Segments, Windows: t.Windows,
+	}
+}

@@ -1,0 +1,129 @@
+package desktest
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
+	"github.com/flopwatch/flopwatch/pkg/compute"
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+// Noon is the newest moment of the canned views.
+var Noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+// Hostile is a text that must stay inert in HTML, CSV and on a terminal.
+const Hostile = "=HYPERLINK(\"http://evil.example\")<script>alert(1)</script>\x1b[31m\u202eevil\r\n-1"
+
+// Empty is a collector that has seen nothing yet.
+func Empty() *Reader {
+	return &Reader{
+		StatusView: desk.Status{Version: "v0.1.0"},
+		CheckView:  desk.Check{Balanced: true},
+	}
+}
+
+// New is a small fleet with a run at 91 % of the proposed threshold, one that
+// may have crossed, allocation-only time, blind time and a tenant that nobody
+// claims. All organisations are invented.
+func New() *Reader {
+	watermark := Noon.UnixNano()
+	methods := []measure.MethodName{measure.GPM}
+	orion := desk.Figure{Empirical: bounds("8.4e25", "9.1e25", "9.9e25"), Ceiling: ops("2.1e26"), DeviceTime: 940_000 * time.Hour, Coverage: 0.974, Methods: methods}
+	delta := desk.Figure{Empirical: bounds("5.1e25", "6.4e25", "7.0e25"), Theoretical: bounds("0", "1.1e25", "3.2e25"), Ceiling: ops("2.4e26"), DeviceTime: 700_000 * time.Hour, Coverage: 0.81, Methods: []measure.MethodName{measure.Activity, measure.Allocation}}
+	small := desk.Figure{Empirical: bounds("3.1e22", "3.5e22", "3.9e22"), Ceiling: ops("9e22"), DeviceTime: 900 * time.Hour, Coverage: 1, Methods: []measure.MethodName{measure.Cycles}}
+	r := &Reader{
+		StatusView: desk.Status{Version: "v0.1.0", Demonstration: true, Watermark: watermark, Batches: 48213, Quarantined: 2, Revision: 7},
+		TenantList: []desk.Tenant{
+			{ID: "ten-orion-17", CustomerID: "cus_orion", CustomerName: "Orion Labs (demonstration)", ForeignStatus: "foreign", Figure: orion, Devices: 8192, Runs: 1, FirstNS: at(-60 * 24), LastNS: watermark},
+			{ID: "ten-delta-4", CustomerID: "cus_delta", CustomerName: "Delta Compute (demonstration)", ForeignStatus: "us", Figure: delta, Devices: 4096, Runs: 1, FirstNS: at(-50 * 24), LastNS: at(-2)},
+			{ID: "ten-7f3a", ForeignStatus: "undetermined", Figure: small, Devices: 8, Runs: 1, FirstNS: at(-20), LastNS: watermark},
+		},
+		CustomerList: []desk.Customer{
+			{ID: "cus_orion", Name: "Orion Labs (demonstration)", Country: "SG", ForeignStatus: "foreign", StatusReason: "organised under foreign law", Demonstration: true, Tenants: []measure.TenantID{"ten-orion-17"}},
+			{ID: "cus_delta", Name: "Delta Compute (demonstration)", Country: "US", ForeignStatus: "us", StatusReason: "all owners are US persons", Demonstration: true, Tenants: []measure.TenantID{"ten-delta-4"}},
+		},
+		RunList: []desk.Run{
+			{ID: "run_4kq2", Tenant: "ten-orion-17", CustomerID: "cus_orion", CustomerName: "Orion Labs (demonstration)", ForeignStatus: "foreign", Label: "pretrain-405", JoinedBy: "same scheduler job 88121 on 1,024 hosts", Figure: orion, Hosts: 1024, Devices: 8192, Accelerators: []string{"H100-SXM5-80GB"}, StartNS: at(-60 * 24), EndNS: watermark, Open: true},
+			{ID: "run_9zd7", Tenant: "ten-delta-4", CustomerID: "cus_delta", CustomerName: "Delta Compute (demonstration)", ForeignStatus: "us", Label: "vm-a81c", JoinedBy: "simultaneous start of 512 virtual machines", Figure: delta, Hosts: 512, Devices: 4096, Accelerators: []string{"H100-SXM5-80GB", "H200-SXM-141GB"}, StartNS: at(-50 * 24), EndNS: at(-2)},
+			{ID: "run_1aa0", Tenant: "ten-7f3a", ForeignStatus: "undetermined", Label: "finetune", JoinedBy: "one scheduler job", Figure: small, Hosts: 1, Devices: 8, Accelerators: []string{"A100-SXM4-80GB"}, StartNS: at(-20), EndNS: watermark, Open: true},
+		},
+		TotalsView: desk.Totals{
+			Elapsed: 1_800_000 * time.Hour, Attributed: 1_640_900 * time.Hour, Idle: 80_100 * time.Hour, Unattributed: 32_200 * time.Hour, Unobserved: 46_800 * time.Hour, Overlap: 90 * time.Minute,
+			Figure: desk.Figure{Empirical: orion.Empirical.Add(delta.Empirical).Add(small.Empirical), Theoretical: delta.Theoretical, Ceiling: ops("4.5e26"), DeviceTime: 1_640_900 * time.Hour, Coverage: 0.974, Methods: []measure.MethodName{measure.Cycles, measure.GPM, measure.Activity, measure.Allocation}},
+			Unseen: bounds("0", "1.2e24", "3.1e24"), Devices: 12296, Hosts: 1537, Segments: 8871, Windows: 648_000_000,
+		},
+		CoverageList: []desk.Coverage{
+			{Host: "abcdefghijklmnopqrstuvwxyz", HostName: "gpu-0001", Devices: 8, Elapsed: 11_520 * time.Hour, Unobserved: 0, Coverage: 1, LastNS: watermark},
+			{Host: "bcdefghijklmnopqrstuvwxyz2", HostName: "gpu-0002", Devices: 8, Elapsed: 11_520 * time.Hour, Unobserved: 48 * time.Hour, Coverage: 0.9958, Hidden: ops("3.4e20"), LastNS: at(-6)},
+		},
+		HostList: []desk.Host{
+			{ID: "abcdefghijklmnopqrstuvwxyz", Name: "gpu-0001", AgentVersion: "v0.1.0", Epoch: 1, Seq: 51840, Devices: 8, Accelerators: []string{"H100-SXM5-80GB"}, FirstNS: at(-60 * 24), LastNS: watermark},
+			{ID: "bcdefghijklmnopqrstuvwxyz2", Name: "gpu-0002", AgentVersion: "v0.1.0", Epoch: 2, Seq: 44, Devices: 8, Accelerators: []string{"H100-SXM5-80GB"}, FirstNS: at(-60 * 24), LastNS: at(-6)},
+		},
+		FindingList: []desk.Finding{
+			{ID: "fnd_0003", Rule: "run-operations", Pack: "us-iaas-2024-01", PackStatus: "proposed", Citation: "89 FR 5698", Level: "possible crossing", Severity: "high", Subject: "run_9zd7", Tenant: "ten-delta-4", CustomerID: "cus_delta", CustomerName: "Delta Compute (demonstration)", ForeignStatus: "us", Threshold: ops("1e26"), Operations: delta.Combined(), Reason: "the upper bound 1.02e26 is at or above 1e26, the best figure is below", OccurredNS: at(-2), SignalledNS: at(-2) + 1_400_000_000},
+			{ID: "fnd_0002", Rule: "run-operations", Pack: "us-iaas-2024-01", PackStatus: "proposed", Citation: "89 FR 5698", Level: "warning 80", Severity: "warning", Subject: "run_4kq2", Tenant: "ten-orion-17", CustomerID: "cus_orion", CustomerName: "Orion Labs (demonstration)", ForeignStatus: "foreign", Threshold: ops("1e26"), Operations: orion.Combined(), Reason: "the best figure is 91 % of 1e26", OccurredNS: at(-30), SignalledNS: at(-30) + 900_000_000},
+			{ID: "fnd_0001", Rule: "early-warning", Pack: "internal-early-warning", PackStatus: "internal", Level: "crossing", Severity: "info", Subject: "run_1aa0", Tenant: "ten-7f3a", ForeignStatus: "undetermined", Threshold: ops("1e22"), Operations: small.Combined(), Reason: "the best figure is at or above 1e22", OccurredNS: at(-19), SignalledNS: at(-19) + 1_000_000_000},
+		},
+	}
+	r.TotalsView.ToNS = watermark
+	r.CheckView = desk.Check{Balanced: true, Devices: 12296, Totals: r.TotalsView}
+	return r
+}
+
+// NewHostile is New with Hostile in every text that comes from outside.
+func NewHostile() *Reader {
+	r := New()
+	for i := range r.TenantList {
+		r.TenantList[i].ID += Hostile
+		r.TenantList[i].CustomerName = Hostile
+		r.TenantList[i].ForeignStatus = Hostile
+	}
+	for i := range r.CustomerList {
+		r.CustomerList[i].Name, r.CustomerList[i].StatusReason, r.CustomerList[i].Country = Hostile, Hostile, Hostile
+	}
+	for i := range r.RunList {
+		r.RunList[i].Label, r.RunList[i].JoinedBy, r.RunList[i].CustomerName = Hostile, Hostile, Hostile
+		r.RunList[i].Accelerators = []string{Hostile}
+	}
+	for i := range r.HostList {
+		r.HostList[i].Name, r.HostList[i].AgentVersion = Hostile, Hostile
+		r.CoverageList[i].HostName = Hostile
+	}
+	for i := range r.FindingList {
+		r.FindingList[i].Reason, r.FindingList[i].Citation, r.FindingList[i].CustomerName = Hostile, Hostile, Hostile
+		r.FindingList[i].Severity, r.FindingList[i].Level = Hostile, Hostile
+	}
+	r.CheckView.Problems = []string{Hostile}
+	r.CheckView.Balanced = false
+	return r
+}
+
+// NewLarge is New with n runs, findings and tenants, for pages of lists.
+func NewLarge(n int) *Reader {
+	r := New()
+	run, finding, tenant := r.RunList[0], r.FindingList[0], r.TenantList[0]
+	r.RunList, r.FindingList, r.TenantList = nil, nil, nil
+	for i := range n {
+		run.ID, finding.ID, tenant.ID = fmt.Sprintf("run_%04d", i), fmt.Sprintf("fnd_%04d", i), measure.TenantID(fmt.Sprintf("ten-%04d", i))
+		run.Label = strings.Repeat("long-", 12) + run.ID
+		r.RunList, r.FindingList, r.TenantList = append(r.RunList, run), append(r.FindingList, finding), append(r.TenantList, tenant)
+	}
+	return r
+}
+
+func at(hours int) int64 { return Noon.Add(time.Duration(hours) * time.Hour).UnixNano() }
+
+func ops(s string) compute.Operations {
+	n, err := compute.ParseOperations(s)
+	if err != nil {
+		panic(err) // a constant of this file is wrong
+	}
+	return n
+}
+
+func bounds(low, best, high string) compute.Bounds {
+	return compute.Bounds{Low: ops(low), Best: ops(best), High: ops(high)}
+}

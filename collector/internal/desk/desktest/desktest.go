@@ -1,0 +1,112 @@
+// Package desktest is a desk.Reader over canned views, for tests and for looking
+// at pages without a collector.
+package desktest
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+// Reader answers from its fields. Err, if set, is returned by every method. It
+// may be used from many goroutines; change the fields before the first use and
+// then only by Advance.
+type Reader struct {
+	StatusView    desk.Status
+	TenantList    []desk.Tenant
+	CustomerList  []desk.Customer
+	RunList       []desk.Run
+	TotalsView    desk.Totals
+	CoverageList  []desk.Coverage
+	HostList      []desk.Host
+	FindingList   []desk.Finding
+	CheckView     desk.Check
+	Err           error
+	mu            sync.Mutex
+	spans         [][2]int64
+	statusQueries int
+}
+
+var _ desk.Reader = (*Reader)(nil)
+
+// Advance grows the revision, as a commit does.
+func (r *Reader) Advance() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.StatusView.Revision++
+	r.StatusView.Watermark += int64(10 * time.Second)
+}
+
+// Spans are the arguments of the Totals calls so far.
+func (r *Reader) Spans() [][2]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.spans)
+}
+
+// Status returns StatusView.
+func (r *Reader) Status(context.Context) (desk.Status, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.statusQueries++
+	return r.StatusView, r.Err
+}
+
+// StatusQueries is how often Status was called.
+func (r *Reader) StatusQueries() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.statusQueries
+}
+
+// Tenants returns TenantList.
+func (r *Reader) Tenants(context.Context) ([]desk.Tenant, error) { return r.TenantList, r.Err }
+
+// Customers returns CustomerList.
+func (r *Reader) Customers(context.Context) ([]desk.Customer, error) { return r.CustomerList, r.Err }
+
+// Runs returns the runs of one tenant, or of all for "".
+func (r *Reader) Runs(_ context.Context, tenant measure.TenantID, limit int) ([]desk.Run, error) {
+	var out []desk.Run
+	for _, run := range r.RunList {
+		if tenant == "" || run.Tenant == tenant {
+			out = append(out, run)
+		}
+	}
+	return head(out, limit), r.Err
+}
+
+// Totals returns TotalsView with the span that was asked for.
+func (r *Reader) Totals(_ context.Context, fromNS, toNS int64) (desk.Totals, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.spans = append(r.spans, [2]int64{fromNS, toNS})
+	t := r.TotalsView
+	t.FromNS, t.ToNS = fromNS, toNS
+	return t, r.Err
+}
+
+// Coverage returns CoverageList.
+func (r *Reader) Coverage(context.Context) ([]desk.Coverage, error) { return r.CoverageList, r.Err }
+
+// Hosts returns HostList.
+func (r *Reader) Hosts(context.Context) ([]desk.Host, error) { return r.HostList, r.Err }
+
+// Findings returns FindingList.
+func (r *Reader) Findings(_ context.Context, limit int) ([]desk.Finding, error) {
+	return head(r.FindingList, limit), r.Err
+}
+
+// Check returns CheckView.
+func (r *Reader) Check(context.Context) (desk.Check, error) { return r.CheckView, r.Err }
+
+func head[T any](in []T, limit int) []T {
+	if limit > 0 && len(in) > limit {
+		return in[:limit]
+	}
+	return in
+}

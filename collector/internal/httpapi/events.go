@@ -1,0 +1,93 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+)
+
+// maxStreams bounds the open event streams, each of which asks for the status
+// once per poll.
+const maxStreams = 64
+
+const (
+	keepAlive    = 15 * time.Second
+	writeTimeout = 10 * time.Second
+)
+
+func (s *server) registerEvents(api huma.API) {
+	op := huma.Operation{
+		OperationID: "events", Method: http.MethodGet, Path: "/v1/events",
+		Summary:     "Server-sent events: one named revision per commit",
+		Description: "Each event is named revision and its data is the revision as a decimal integer. The first comes at once.",
+		Errors:      []int{http.StatusUnauthorized, http.StatusServiceUnavailable},
+		Responses: map[string]*huma.Response{"200": {
+			Description: "A stream that does not end by itself",
+			Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: "string"}}},
+		}},
+	}
+	huma.Register(api, op, func(ctx context.Context, _ *none) (*huma.StreamResponse, error) {
+		select {
+		case s.streams <- struct{}{}:
+		default:
+			return nil, apitypes.NewProblem(http.StatusServiceUnavailable, "too many event streams are open")
+		}
+		return &huma.StreamResponse{Body: func(hc huma.Context) {
+			defer func() { <-s.streams }()
+			_, w := humago.Unwrap(hc)
+			s.stream(ctx, w)
+		}}, nil
+	})
+}
+
+// stream writes until the client leaves, the server stops or the status cannot
+// be read; the client then connects again by itself.
+func (s *server) stream(ctx context.Context, w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	control := http.NewResponseController(w)
+	send := func(text string) bool {
+		// The server's write timeout is for answers that end; a stream has one per write.
+		// A writer without deadlines (a test's) has none to move.
+		_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if _, err := w.Write([]byte(text)); err != nil {
+			return false
+		}
+		return control.Flush() == nil
+	}
+	tick := time.NewTicker(s.Poll)
+	defer tick.Stop()
+	last, quiet := int64(-1), time.Duration(0)
+	for {
+		status, err := s.Reader.Status(ctx)
+		switch {
+		case err != nil:
+			_ = s.failed(ctx, "status", err)
+			return
+		case status.Revision != last:
+			last, quiet = status.Revision, 0
+			if !send(fmt.Sprintf("event: revision\nid: %d\ndata: %d\n\n", last, last)) {
+				return
+			}
+		case quiet >= keepAlive:
+			quiet = 0
+			if !send(": still here\n\n") {
+				return
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.Stopping:
+			return
+		case <-tick.C:
+			quiet += s.Poll
+		}
+	}
+}

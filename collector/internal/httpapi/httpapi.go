@@ -1,0 +1,103 @@
+// Package httpapi answers programs under /v1.
+//
+// It reads through desk.Reader and writes nothing but customer imports, which an
+// Importer does. Errors are RFC 9457 problems that repeat nothing of what was
+// submitted. The OpenAPI document is generated from this code, served at
+// /v1/openapi.json and kept in openapi.json, so that a change shows in review.
+// Who may ask is decided before a request comes here, by package access.
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
+)
+
+// MaxImportBytes bounds the body of an import.
+const MaxImportBytes = 8 << 20
+
+// Deps are what the API needs. Reader must be set.
+type Deps struct {
+	Reader   desk.Reader
+	Importer Importer // nil answers imports with 501
+	// NewLink makes a one-time link to the desk; nil answers with 501.
+	NewLink func() (url string, expires time.Time)
+	// Stopping ends the event streams when it is closed; nil never does.
+	Stopping <-chan struct{}
+	Version  string
+	Log      *slog.Logger  // nil discards
+	Poll     time.Duration // how often the events route looks for a new revision; 0 is one second
+}
+
+// New returns the handler of everything under /v1/. It starts no goroutine; a
+// stream of events ends with its request's context or with Stopping.
+func New(deps Deps) http.Handler {
+	mux, _ := build(deps)
+	return mux
+}
+
+type server struct {
+	Deps
+	streams chan struct{} // one token per open event stream
+}
+
+func build(deps Deps) (*http.ServeMux, huma.API) {
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if deps.Poll <= 0 {
+		deps.Poll = time.Second
+	}
+	s := &server{Deps: deps, streams: make(chan struct{}, maxStreams)}
+	config := huma.DefaultConfig("flopwatch", "v1")
+	config.Info.Description = "The operations ledger. Operations are decimal strings of single operations, times RFC 3339 in UTC, durations numbers of seconds with up to nine decimals."
+	config.DocsPath, config.SchemasPath = "", "" // its page loads scripts from elsewhere
+	config.CreateHooks = nil                     // they add $schema to every body
+	config.OpenAPIPath = "/v1/openapi"
+	config.RejectUnknownQueryParameters = true
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"token": {Type: "http", Scheme: "bearer", Description: "From api.json in the collector's data directory"},
+	}
+	config.Security = []map[string][]string{{"token": {}}}
+	aliasQuantities(config.Components.Schemas)
+	mux := http.NewServeMux()
+	api := humago.New(mux, config)
+	s.registerLists(api)
+	s.registerLedger(api)
+	s.registerImport(api)
+	s.registerEvents(api)
+	mux.HandleFunc("/v1/", unmatched(mux))
+	return mux, api
+}
+
+// get registers a route that reads.
+func get[I, O any](api huma.API, path, id, summary string, handler func(context.Context, *I) (*O, error)) {
+	huma.Register(api, huma.Operation{
+		OperationID: id, Method: http.MethodGet, Path: path, Summary: summary,
+		Errors: []int{http.StatusBadRequest, http.StatusUnauthorized},
+	}, handler)
+}
+
+// unmatched answers what no route takes: 405 where another method would do,
+// else 404.
+func unmatched(mux *http.ServeMux) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			other := r.Clone(r.Context())
+			other.Method = method
+			if _, pattern := mux.Handler(other); pattern != "/v1/" && pattern != "" {
+				w.Header().Set("Allow", method)
+				WriteProblem(w, apitypes.NewProblem(http.StatusMethodNotAllowed, "this route takes "+method))
+				return
+			}
+		}
+		WriteProblem(w, apitypes.NewProblem(http.StatusNotFound, "no such route; see /v1/openapi.json"))
+	}
+}

@@ -1,0 +1,142 @@
+// Package httpd serves API and desk on one loopback address.
+//
+// New listens, so that the address is known and a second collector fails at
+// start; Serve answers until its context ends and joins everything it started.
+// The file api.json in the data directory tells flopwatchctl where the server is
+// and holds the token.
+package httpd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/access"
+	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
+	"github.com/flopwatch/flopwatch/collector/internal/httpapi"
+	"github.com/flopwatch/flopwatch/collector/internal/webui"
+)
+
+// Options say what to serve and where. Reader, Listen and DataDir must be set.
+type Options struct {
+	Reader        desk.Reader
+	Importer      httpapi.Importer // nil: customers cannot be imported
+	Listen        string           // loopback host:port; port 0 takes a free one
+	DataDir       string           // exists; api.json is written there
+	Version       string
+	Demonstration bool         // pages say that organisations and runs are invented
+	Log           *slog.Logger // nil discards
+}
+
+// Server is API and desk, listening. Serve or Close must be called.
+type Server struct {
+	handler  http.Handler
+	guard    *access.Guard
+	listener net.Listener
+	link     string
+	stopping chan struct{} // closed to end event streams
+	log      *slog.Logger
+}
+
+// Limits of every request. Imports set their own read deadline.
+const (
+	headerTimeout = 5 * time.Second
+	readTimeout   = 35 * time.Second
+	writeTimeout  = 60 * time.Second
+	idleTimeout   = 2 * time.Minute
+	headerBytes   = 16 << 10
+	bodyBytes     = httpapi.MaxImportBytes + 1
+	stopTimeout   = 5 * time.Second
+)
+
+// New listens on a loopback address and writes api.json. An address that other
+// machines could reach is an error that wraps access.ErrNotLoopback.
+func New(o Options) (*Server, error) {
+	if err := access.CheckLoopback(o.Listen); err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	listener, err := net.Listen("tcp", o.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen for API and desk: %w", err)
+	}
+	guard, err := access.New(listener.Addr(), nil)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	stopping := make(chan struct{})
+	pages := webui.New(webui.Deps{Reader: o.Reader, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
+	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Log: o.Log})
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", api)
+	mux.Handle("/", pages)
+	endpoint := apitypes.Endpoint{URL: guard.URL(), Token: guard.Token()}
+	if err := endpoint.Write(filepath.Join(o.DataDir, apitypes.EndpointFile)); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	link, _ := guard.NewLink()
+	return &Server{handler: guard.Wrap(limitBody(mux)), guard: guard, listener: listener, link: link, stopping: stopping, log: o.Log}, nil
+}
+
+// limitBody bounds every body, also of routes that read none.
+func limitBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, bodyBytes)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Handler is everything that is served, behind the guard.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// URL is where the server listens, without a path.
+func (s *Server) URL() string { return s.guard.URL() }
+
+// LoginLink is the one-time link to print at start.
+func (s *Server) LoginLink() string { return s.link }
+
+// Close gives the address back when Serve is never called.
+func (s *Server) Close() error { return s.listener.Close() }
+
+// Serve answers until ctx ends, then ends event streams, lets other requests
+// finish for five seconds and returns when no goroutine is left. It returns nil
+// after an orderly end. It can be called once.
+func (s *Server) Serve(ctx context.Context) error {
+	server := &http.Server{
+		Handler: s.handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes,
+		// Requests outlive ctx, so that an import under way is not torn.
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(s.listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve API and desk: %w", err)
+	case <-ctx.Done():
+	}
+	close(s.stopping)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	err := server.Shutdown(grace)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close() // a client that does not read its answer cannot hold up the stop
+	}
+	<-served
+	if err != nil {
+		return fmt.Errorf("stop API and desk: %w", err)
+	}
+	return nil
+}
+
+var _ io.Closer = (*Server)(nil)

@@ -1,0 +1,168 @@
+package webui
+
+import (
+	"fmt"
+	"html/template"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/flopwatch/flopwatch/pkg/compute"
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+var functions = template.FuncMap{
+	"ops": operations, "interval": interval, "when": when, "iso": iso, "percent": percent, "span": span, "deviceHours": deviceHours,
+	"count": count, "names": names, "methods": methods, "foreign": foreign, "severity": severity, "isRun": isRun, "in": in,
+	"bar": newBar, "ratio": ratio, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
+}
+
+// operations prints 3.79e25.
+func operations(n compute.Operations) string {
+	if n == 0 {
+		return "0"
+	}
+	return strings.Replace(n.String(), "e+", "e", 1)
+}
+
+func interval(b compute.Bounds) string {
+	return "[" + operations(b.Low) + ", " + operations(b.High) + "]"
+}
+
+// when prints a time for people; an unknown one is said to be unknown.
+func when(ns int64) string {
+	if ns == 0 {
+		return "not yet"
+	}
+	return time.Unix(0, ns).UTC().Format("2006-01-02 15:04:05 UTC")
+}
+
+func iso(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339) }
+
+// percent never rounds a share that is not whole up to 100 %.
+func percent(share float64) string {
+	text := strconv.FormatFloat(share*100, 'f', 1, 64)
+	if text == "100.0" && share < 1 {
+		return "> 99.9 %"
+	}
+	if text == "0.0" && share > 0 {
+		return "< 0.1 %"
+	}
+	return strings.TrimSuffix(text, ".0") + " %"
+}
+
+// span prints a duration with its two largest units.
+func span(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "0 s"
+	case d < time.Minute:
+		return strconv.FormatFloat(d.Seconds(), 'g', 3, 64) + " s"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %d s", d/time.Minute, d%time.Minute/time.Second)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return fmt.Sprintf("%d d %d h", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+}
+
+func deviceHours(d time.Duration) string {
+	h := d.Hours()
+	if h > 0 && h < 100 {
+		return strconv.FormatFloat(h, 'f', 2, 64)
+	}
+	return count(int64(h + 0.5))
+}
+
+// count groups digits by three: 12,296.
+func count[T int | int64 | uint64](n T) string {
+	text := fmt.Sprint(n)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+func names(in []string) string {
+	if len(in) == 0 {
+		return "not known"
+	}
+	return strings.Join(in, ", ")
+}
+
+func methods(in []measure.MethodName) string {
+	out := make([]string, len(in))
+	for i, m := range in {
+		out[i] = string(m)
+	}
+	return names(out)
+}
+
+// mark is a state by word, shape and class; colour is only extra.
+type mark struct{ Word, Shape, Class string }
+
+// foreign shows a foreign status. What is not known to be us is never shown as
+// harmless.
+func foreign(status string) mark {
+	switch status {
+	case "foreign":
+		return mark{"foreign", "◆", "alert"}
+	case "us":
+		return mark{"US", "●", "calm"}
+	case "", "undetermined":
+		return mark{"undetermined", "◇", "warn"}
+	}
+	return mark{status, "◇", "warn"}
+}
+
+func severity(level string) mark {
+	switch level {
+	case "critical":
+		return mark{"critical", "▲▲", "alert"}
+	case "high":
+		return mark{"high", "▲", "alert"}
+	case "warning":
+		return mark{"warning", "△", "warn"}
+	case "info":
+		return mark{"info", "○", "calm"}
+	}
+	return mark{level, "△", "warn"}
+}
+
+func isRun(subject string) bool { return strings.HasPrefix(subject, "run_") }
+
+// in reports whether the page at path belongs under a navigation entry.
+func in(here, entry string) bool {
+	return here == entry || (entry != "/" && strings.HasPrefix(here, entry+"/"))
+}
+
+func ratio(n, threshold compute.Operations) float64 {
+	if threshold <= 0 {
+		return 0
+	}
+	return n.Float() / threshold.Float()
+}
+
+// bar is the geometry of a gauge in an SVG 200 units wide. The threshold stands
+// at 160, so that a crossing shows as such.
+type bar struct {
+	Text            string
+	Fill, Low, High string
+	LowX, Width     string
+	Over            bool // best is at or above the threshold
+	May             bool // only high is
+}
+
+const thresholdX, barWidth = 160.0, 198.0
+
+func newBar(g gauge) bar {
+	at := func(n compute.Operations) float64 { return min(ratio(n, g.Threshold)*thresholdX, barWidth) }
+	num := func(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) }
+	f := g.Figure
+	return bar{
+		Text: fmt.Sprintf("%s of %s [%s, %s]", percent(ratio(f.Best, g.Threshold)), operations(g.Threshold), percent(ratio(f.Low, g.Threshold)), percent(ratio(f.High, g.Threshold))),
+		Fill: num(at(f.Best)), Low: num(at(f.Low)), High: num(at(f.High)),
+		LowX: num(at(f.Low)), Width: num(max(at(f.High)-at(f.Low), 1)),
+		Over: f.Best >= g.Threshold, May: f.Best < g.Threshold && f.High >= g.Threshold,
+	}
+}

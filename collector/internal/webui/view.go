@@ -1,0 +1,215 @@
+package webui
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
+	"github.com/flopwatch/flopwatch/pkg/compute"
+)
+
+// notFound is an error that becomes a 404 page; its text is shown.
+type notFound string
+
+func (n notFound) Error() string { return string(n) }
+
+// Rows of the tables on Today; the full lists have their own pages.
+const todayRows = 10
+
+// Most rows of one page. A longer list says so and points at flopwatchctl.
+const maxRows = 500
+
+type todayView struct {
+	Check    desk.Check
+	Hosts    int
+	Findings []desk.Finding
+	Runs     []runRow
+	MoreRuns bool
+	MoreFind bool
+	Tenants  []desk.Tenant
+	MoreTen  bool
+}
+
+// runRow is a run with the threshold it is held against.
+type runRow struct {
+	desk.Run
+	Gauge gauge
+}
+
+// gauge is a figure against a threshold. Threshold 0 means that no rule has
+// spoken of the run, so there is nothing to hold it against.
+type gauge struct {
+	Figure    compute.Bounds
+	Threshold compute.Operations
+	Source    string // pack and its status
+}
+
+func (s *site) today(ctx context.Context, _ *http.Request) (any, error) {
+	check, err := s.Reader.Check(ctx)
+	if err != nil {
+		return nil, err
+	}
+	findings, err := s.Reader.Findings(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := s.Reader.Runs(ctx, "", todayRows+1)
+	if err != nil {
+		return nil, err
+	}
+	tenants, err := s.Reader.Tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v := todayView{Check: check, Hosts: check.Totals.Hosts}
+	rows := gauged(runs, findings)
+	v.Runs, v.MoreRuns = cut(rows, todayRows)
+	v.Findings, v.MoreFind = cut(findings, todayRows)
+	v.Tenants, v.MoreTen = cut(tenants, todayRows)
+	return v, nil
+}
+
+type listView[T any] struct {
+	Rows []T
+	Cut  bool // there are more than a page shows
+}
+
+func (s *site) findings(ctx context.Context, _ *http.Request) (any, error) {
+	all, err := s.Reader.Findings(ctx, maxRows+1)
+	rows, more := cut(all, maxRows)
+	return listView[desk.Finding]{rows, more}, err
+}
+
+func (s *site) runs(ctx context.Context, _ *http.Request) (any, error) {
+	runs, err := s.Reader.Runs(ctx, "", maxRows+1)
+	if err != nil {
+		return nil, err
+	}
+	findings, err := s.Reader.Findings(ctx, 0)
+	rows, more := cut(gauged(runs, findings), maxRows)
+	return listView[runRow]{rows, more}, err
+}
+
+type runView struct {
+	Run      runRow
+	Gauges   []gauge // one per threshold that a rule held the run against
+	Findings []desk.Finding
+}
+
+func (s *site) run(ctx context.Context, r *http.Request) (any, error) {
+	id := r.PathValue("id")
+	runs, err := s.Reader.Runs(ctx, "", 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, run := range runs {
+		if run.ID != id {
+			continue
+		}
+		all, err := s.Reader.Findings(ctx, 0)
+		if err != nil {
+			return nil, err
+		}
+		v := runView{Run: gauged([]desk.Run{run}, all)[0]}
+		seen := map[gauge]bool{}
+		for _, f := range all {
+			if f.Subject != id {
+				continue
+			}
+			v.Findings = append(v.Findings, f)
+			g := gauge{run.Figure.Combined(), f.Threshold, f.Pack + ", " + f.PackStatus}
+			if !seen[g] {
+				seen[g] = true
+				v.Gauges = append(v.Gauges, g)
+			}
+		}
+		return v, nil
+	}
+	return nil, notFound("There is no such run. Runs may join into one as more windows arrive.")
+}
+
+type customersView struct {
+	Customers []desk.Customer
+	Tenants   []desk.Tenant
+	Cut       bool
+}
+
+func (s *site) customers(ctx context.Context, _ *http.Request) (any, error) {
+	customers, err := s.Reader.Customers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tenants, err := s.Reader.Tenants(ctx)
+	var v customersView
+	var more bool
+	v.Customers, v.Cut = cut(customers, maxRows)
+	v.Tenants, more = cut(tenants, maxRows)
+	v.Cut = v.Cut || more
+	return v, err
+}
+
+type hostsView struct {
+	Check desk.Check
+	Rows  []hostRow
+	Cut   bool
+}
+
+// hostRow is a host with its coverage; Known is false where the ledger has none.
+type hostRow struct {
+	desk.Host
+	Coverage desk.Coverage
+	Known    bool
+}
+
+func (s *site) hosts(ctx context.Context, _ *http.Request) (any, error) {
+	hosts, err := s.Reader.Hosts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	coverage, err := s.Reader.Coverage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	check, err := s.Reader.Check(ctx)
+	if err != nil {
+		return nil, err
+	}
+	by := map[string]desk.Coverage{}
+	for _, c := range coverage {
+		by[c.Host] = c
+	}
+	rows := make([]hostRow, len(hosts))
+	for i, h := range hosts {
+		c, ok := by[h.ID]
+		rows[i] = hostRow{h, c, ok}
+	}
+	v := hostsView{Check: check}
+	v.Rows, v.Cut = cut(rows, maxRows)
+	return v, nil
+}
+
+// gauged holds each run against the highest threshold that a rule spoke of it
+// under, which is the one closest to law; others are on the run's own page.
+func gauged(runs []desk.Run, findings []desk.Finding) []runRow {
+	top := map[string]desk.Finding{}
+	for _, f := range findings {
+		if f.Threshold > top[f.Subject].Threshold {
+			top[f.Subject] = f
+		}
+	}
+	rows := make([]runRow, len(runs))
+	for i, r := range runs {
+		rows[i] = runRow{Run: r, Gauge: gauge{Figure: r.Figure.Combined()}}
+		if f, ok := top[r.ID]; ok {
+			rows[i].Gauge.Threshold, rows[i].Gauge.Source = f.Threshold, f.Pack+", "+f.PackStatus
+		}
+	}
+	return rows
+}
+
+func cut[T any](in []T, most int) ([]T, bool) {
+	if len(in) > most {
+		return in[:most], true
+	}
+	return in, false
+}

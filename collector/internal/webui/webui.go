@@ -1,0 +1,158 @@
+// Package webui renders the desk: pages for people, made on the server, that
+// work without script.
+//
+// Each page is one view struct (view.go) and one template. Style sheet and
+// script are embedded and come from this origin only. The script listens to
+// /v1/events and swaps <main> when the ledger has grown; without it the page
+// reloads itself. Who may look is decided before a request comes here.
+package webui
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+//go:embed assets
+var assetFiles embed.FS
+
+// Deps are what the pages need. Reader must be set.
+type Deps struct {
+	Reader        desk.Reader
+	Version       string
+	Demonstration bool         // the banner is shown also when the reader does not say so
+	Log           *slog.Logger // nil discards
+}
+
+type site struct {
+	Deps
+	pages map[string]*template.Template
+	asset string // what tells one build's assets from another's
+}
+
+var pageNames = []string{"today", "findings", "runs", "run", "customers", "hosts", "problem"}
+
+// New returns the handler of every page and asset. It starts no goroutine.
+func New(deps Deps) http.Handler {
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &site{Deps: deps, pages: map[string]*template.Template{}, asset: assetDigest()}
+	for _, name := range pageNames {
+		s.pages[name] = template.Must(template.New("layout.html").Funcs(functions).
+			ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+name+".html"))
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", s.show("today", "Today", s.today))
+	mux.HandleFunc("GET /findings", s.show("findings", "Findings", s.findings))
+	mux.HandleFunc("GET /runs", s.show("runs", "Training runs", s.runs))
+	mux.HandleFunc("GET /runs/{id}", s.show("run", "Training run", s.run))
+	mux.HandleFunc("GET /customers", s.show("customers", "Customers and tenants", s.customers))
+	mux.HandleFunc("GET /hosts", s.show("hosts", "Hosts and coverage", s.hosts))
+	mux.HandleFunc("GET /assets/{file}", s.serveAsset)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.problem(w, r, http.StatusNotFound, "There is no such page.")
+	})
+	return mux
+}
+
+// show reads a view and renders it whole before the first byte is sent, so that
+// a fault is a page with a status and not half a table.
+func (s *site) show(name, title string, read func(context.Context, *http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		status, err := s.Reader.Status(r.Context())
+		var view any
+		if err == nil {
+			view, err = read(r.Context(), r)
+		}
+		if missing, ok := err.(notFound); ok {
+			s.problem(w, r, http.StatusNotFound, missing.Error())
+			return
+		}
+		if err != nil {
+			if r.Context().Err() == nil {
+				s.Log.LogAttrs(r.Context(), slog.LevelError, "desk: page failed", slog.String("page", name), slog.String("error", err.Error()))
+			}
+			s.problem(w, r, http.StatusInternalServerError, "The ledger could not be read. The collector's log says why.")
+			return
+		}
+		s.render(w, r, http.StatusOK, name, layout{Title: title, Status: status, View: view})
+	}
+}
+
+func (s *site) problem(w http.ResponseWriter, r *http.Request, code int, why string) {
+	s.render(w, r, code, "problem", layout{Title: http.StatusText(code), View: why})
+}
+
+// layout is what every page has.
+type layout struct {
+	Title         string
+	Here          string // path of the page's entry in the navigation
+	Status        desk.Status
+	Demonstration bool
+	Version       string
+	Asset         string
+	Live          bool // the page renews itself
+	View          any
+}
+
+func (s *site) render(w http.ResponseWriter, r *http.Request, code int, name string, l layout) {
+	l.Demonstration = s.Demonstration || l.Status.Demonstration
+	l.Asset, l.Live, l.Here = s.asset, code == http.StatusOK, r.URL.Path
+	if l.Version = s.Version; l.Version == "" {
+		l.Version = l.Status.Version
+	}
+	var body bytes.Buffer
+	if err := s.pages[name].Execute(&body, l); err != nil {
+		s.Log.LogAttrs(r.Context(), slog.LevelError, "desk: template failed", slog.String("page", name), slog.String("error", err.Error()))
+		http.Error(w, "the page could not be made; the collector's log says why", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(code)
+	// The status is sent; a client that left cannot be told more.
+	_, _ = w.Write(body.Bytes())
+}
+
+func (s *site) serveAsset(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("file")
+	data, err := fs.ReadFile(assetFiles, "assets/"+name)
+	if err != nil {
+		http.Error(w, "no such asset", http.StatusNotFound)
+		return
+	}
+	kinds := map[string]string{"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+	w.Header().Set("Content-Type", kinds[name[strings.LastIndexByte(name, '.')+1:]])
+	if r.URL.RawQuery == "v="+s.asset {
+		w.Header().Set("Cache-Control", "private, max-age=31536000, immutable")
+	}
+	_, _ = w.Write(data) // a client that left cannot be told more
+}
+
+func assetDigest() string {
+	h := sha256.New()
+	entries, err := fs.ReadDir(assetFiles, "assets")
+	if err != nil {
+		panic(err) // the folder is part of the program
+	}
+	for _, e := range entries {
+		data, err := fs.ReadFile(assetFiles, "assets/"+e.Name())
+		if err != nil {
+			panic(err)
+		}
+		h.Write(data)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:6])
+}
