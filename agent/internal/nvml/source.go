@@ -1,0 +1,274 @@
+package nvml
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	nv "github.com/NVIDIA/go-nvml/pkg/nvml"
+
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+// Options say where the library is and how long a device may take.
+type Options struct {
+	LibraryPath string        // "" searches the known places
+	Deadline    time.Duration // for one reading of one device, default 500 ms
+}
+
+// defaultDeadline leaves half of a 1 s period to the rest of a cycle.
+const defaultDeadline = 500 * time.Millisecond
+
+// gpmApart is the shortest distance of two GPM samples, 100 ms by the vendor's
+// guide, with some room.
+const gpmApart = 120 * time.Millisecond
+
+// closeWait bounds how long Close waits for a device that hangs.
+const closeWait = 2 * time.Second
+
+// Source reads all devices of this host. Its methods are for one goroutine.
+type Source struct {
+	lib      *library
+	driver   string
+	deadline time.Duration
+	workers  []*worker
+	devices  []Device
+	readings []DeviceReading
+	busy     []bool // asked and not answered
+	accepted []bool // the answer before was returned from Readings
+	asked    []bool // asked in this call
+	closed   bool
+}
+
+// Open loads the library, finds the devices and starts a worker for each. It
+// takes about gpmApart longer where a device has GPM. The error wraps
+// ErrNoDriver on a host without a driver. A library call that hangs makes Open
+// return the context's error and leaves the call behind.
+func Open(ctx context.Context, o Options) (*Source, error) {
+	type result struct {
+		source *Source
+		err    error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		s, err := open(o)
+		opened <- result{s, err}
+	}()
+	select {
+	case r := <-opened:
+		return r.source, r.err
+	case <-ctx.Done():
+		// The call cannot be stopped; should it return after all, what it opened
+		// is closed again.
+		go func() {
+			if r := <-opened; r.source != nil {
+				_ = r.source.Close() // nobody is left to tell
+			}
+		}()
+		return nil, fmt.Errorf("open the NVIDIA management library: %w", ctx.Err())
+	}
+}
+
+func open(o Options) (*Source, error) {
+	lib, err := load(o.LibraryPath)
+	if err != nil {
+		return nil, err
+	}
+	units, err := discover(lib)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", lib.path, err), lib.close())
+	}
+	n := len(units)
+	s := &Source{
+		lib: lib, deadline: o.Deadline,
+		workers: make([]*worker, n), devices: make([]Device, n), readings: make([]DeviceReading, n),
+		busy: make([]bool, n), accepted: make([]bool, n), asked: make([]bool, n),
+	}
+	if s.deadline <= 0 {
+		s.deadline = defaultDeadline
+	}
+	if lib.has(callDriverVersion) {
+		if v, ret := lib.SystemGetDriverVersion(); ret == nv.SUCCESS {
+			s.driver = strings.Clone(v)
+		}
+	}
+	for i, u := range units {
+		s.workers[i] = newWorker(lib, u)
+	}
+	s.probe()
+	for i, w := range s.workers {
+		s.devices[i] = w.describe()
+		s.accepted[i] = true
+		go w.loop()
+	}
+	return s, nil
+}
+
+// probe asks once for everything that may be refused, before any reading.
+func (s *Source) probe() {
+	waiting := false
+	for _, w := range s.workers {
+		if w.gpm.reason == "" {
+			if ret := w.gpm.take(); ret == nv.SUCCESS {
+				w.gpm.settle()
+				waiting = true
+			} else if isUnsupported(ret) || ret == nv.ERROR_NO_PERMISSION {
+				w.gpm.free()
+				w.gpm.reason = "GPM sample: " + failure(ret).Error()
+			}
+		}
+		if !w.disabled[callUtilization] {
+			_, ret := w.unit.handle.GetUtilizationRates()
+			w.try(callUtilization, ret)
+		}
+		if !w.disabled[callProcessUse] {
+			// What the driver still remembers from before is not ours.
+			rows, ret := w.unit.handle.GetProcessUtilization(0)
+			w.try(callProcessUse, ret)
+			for _, row := range rows {
+				w.newSeen = max(w.newSeen, row.TimeStamp)
+			}
+		}
+	}
+	if !waiting {
+		return
+	}
+	time.Sleep(gpmApart)
+	for _, w := range s.workers {
+		if w.gpm.reason != "" || !w.gpm.hasBase || w.gpm.take() != nv.SUCCESS {
+			continue
+		}
+		if w.gpm.compute(s.lib) == nv.SUCCESS {
+			w.gpm.probe()
+		}
+	}
+}
+
+// describe names the best method of the worker's unit. It is called before the
+// worker runs.
+func (w *worker) describe() Device {
+	d := Device{Device: w.unit.device}
+	switch {
+	case w.gpm.offers(uint32(nv.GPM_METRIC_SM_CYCLES_ELAPSED)) && w.gpm.offers(uint32(nv.GPM_METRIC_HMMA_CYCLES_ACTIVE)) && d.SMCount > 0:
+		d.Method = measure.Cycles
+	case w.gpm.offers(uint32(nv.GPM_METRIC_HMMA_TENSOR_UTIL)) && !w.disabled[callClock]:
+		d.Method, d.Reason = measure.GPM, "the driver has no cycle counters"
+	case !w.disabled[callUtilization]:
+		d.Method, d.Reason = measure.Activity, w.gpm.reason
+	default:
+		d.Method, d.Reason = measure.Allocation, w.gpm.reason+"; no utilization"
+	}
+	if d.Reason == "" && d.Method != measure.Cycles {
+		d.Reason = "the device offers no tensor pipe activity"
+	}
+	return d
+}
+
+// Library returns the file that was loaded and the driver's version, "" if it
+// does not say.
+func (s *Source) Library() (path, driver string) { return s.lib.path, s.driver }
+
+// Devices returns the devices and partitions in the order of Readings.
+func (s *Source) Devices() []Device { return s.devices }
+
+// Readings asks every device for one reading, all at once, and waits for each
+// until the deadline or the end of ctx. nowNS is the time of the call in Unix
+// nanoseconds and stamps the samples. There is one answer for each device, in
+// the order of Devices; a device that failed, was lost or is still busy with an
+// earlier call has Err set. Answers that come late are dropped, and averages
+// then cover their time too. The result is valid until the next call. Calls
+// should be at least 100 ms apart, because GPM averages need that.
+func (s *Source) Readings(ctx context.Context, nowNS int64) []DeviceReading {
+	start := time.Now()
+	for i, w := range s.workers {
+		if s.busy[i] {
+			select {
+			case <-w.answer: // late: dropped
+				s.busy[i], s.accepted[i] = false, false
+			default:
+			}
+		}
+		if s.asked[i] = !s.closed && !s.busy[i]; s.asked[i] {
+			w.ask <- request{nowNS: nowNS, asked: start, accepted: s.accepted[i]}
+			s.busy[i] = true
+		}
+	}
+	timer := time.NewTimer(s.deadline)
+	defer timer.Stop()
+	late := false
+	for i, w := range s.workers {
+		if !s.asked[i] {
+			s.gap(i)
+			continue
+		}
+		if !late {
+			select {
+			case r := <-w.answer:
+				s.take(i, r)
+				continue
+			case <-timer.C:
+			case <-ctx.Done():
+			}
+			late = true
+		}
+		select {
+		case r := <-w.answer:
+			s.take(i, r)
+		default:
+			s.gap(i)
+		}
+	}
+	return s.readings
+}
+
+func (s *Source) take(i int, r *DeviceReading) {
+	s.readings[i] = *r
+	s.busy[i], s.accepted[i] = false, r.Err == nil
+}
+
+func (s *Source) gap(i int) {
+	id := s.workers[i].unit.device.ID
+	err := ErrDeadline
+	if s.closed {
+		err = ErrClosed
+	}
+	s.readings[i] = DeviceReading{Device: id, Err: fmt.Errorf("read device %s: %w", id, err)}
+}
+
+// Close ends the workers and unloads the library. It waits for a device that
+// hangs for a short time only; then the library stays loaded, because unloading
+// it under a call would crash, and the error names the device.
+func (s *Source) Close() error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	for _, w := range s.workers {
+		close(w.ask)
+	}
+	timer := time.NewTimer(closeWait)
+	defer timer.Stop()
+	var hung []error
+	expired := false
+	for _, w := range s.workers {
+		if !expired {
+			select {
+			case <-w.gone:
+				continue
+			case <-timer.C:
+				expired = true
+			}
+		}
+		select {
+		case <-w.gone:
+		default:
+			hung = append(hung, fmt.Errorf("close device %s: %w", w.unit.device.ID, ErrDeadline))
+		}
+	}
+	if len(hung) > 0 {
+		return errors.Join(hung...)
+	}
+	return s.lib.close()
+}
