@@ -360,7 +360,7 @@ func TestLaneIsExclusive(t *testing.T) {
 func TestFullSpoolHoldsTheCallerBack(t *testing.T) {
 	o := options()
 	o.BatchWindows = 1
-	o.Spool = spool.Options{MaxBytes: 4 << 10, SegmentBytes: 1 << 10}
+	o.Spool = spool.Options{MaxBytes: 4 << 10} // one segment: only Put can sync it
 	box := open(t, t.TempDir(), o)
 	l := lane(t, box, "a")
 	done := make(chan error, 1)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ type faultyFS struct {
 	err           error
 	half          bool // a failing write leaves half of its bytes
 	what          string
+	onCreate      func() // called before a segment is created
 }
 
 func (f *faultyFS) fail(what string) error {
@@ -34,6 +36,9 @@ func (f *faultyFS) fail(what string) error {
 func (f *faultyFS) Open(name string, flag int) (File, error) {
 	if err := f.fail("open"); err != nil {
 		return nil, err
+	}
+	if f.onCreate != nil && flag&os.O_EXCL != 0 {
+		f.onCreate()
 	}
 	file, err := f.FS.Open(name, flag)
 	if err != nil {
@@ -227,6 +232,30 @@ func checkPromise(t *testing.T, what string, promised, found []string) {
 			t.Fatalf("%s: %q is out of order", what, strings.TrimRight(p, "\x00"))
 		}
 		last = i
+	}
+}
+
+// TestHeadsAreStoredBeforeSegmentsGo stops a spool at the moment when all its
+// segments are removed and the next one is not there yet.
+func TestHeadsAreStoredBeforeSegmentsGo(t *testing.T) {
+	dir := t.TempDir()
+	faulty := &faultyFS{FS: diskFS{}, err: errInjected}
+	s := open(t, dir, Options{FS: faulty, MaxBytes: 1000})
+	seq := uint64(1)
+	for ; s.Append(batch("a", 1, seq)) == nil; seq++ {
+	}
+	must(t, s.Sync())
+	must(t, s.Release(s.synced))
+	copied := filepath.Join(t.TempDir(), "crashed")
+	faulty.onCreate = func() { copyDir(t, dir, copied) }
+	must(t, s.Append(batch("a", 1, seq)))
+	if n := len(segmentFiles(t, copied)); n != 0 {
+		t.Fatalf("%d segments at the moment of the crash, want none", n)
+	}
+	s = open(t, copied, Options{})
+	want := batch("a", 1, seq-1)
+	if h, _ := s.Head("a"); h.Last != want.Mark() || h.Hash != want.Hash || h.ResumeNS != want.ResumeNS {
+		t.Fatalf("head after the crash is %+v, want batch %v", h, want.Mark())
 	}
 }
 

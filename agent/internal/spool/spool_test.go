@@ -73,6 +73,10 @@ func TestNothingIsReadableBeforeSync(t *testing.T) {
 	if diff := cmp.Diff([]Frame{batch("a", 1, 1), batch("b", 1, 1)}, readAll(t, s)); diff != "" {
 		t.Fatalf("after Sync (-want +got):\n%s", diff)
 	}
+	must(t, s.Append(batch("a", 1, 2)))
+	if got := readAll(t, s); len(got) != 2 {
+		t.Fatalf("%d frames readable, 2 are synced", len(got))
+	}
 	select {
 	case <-s.Wake():
 	default:
