@@ -143,6 +143,9 @@ type Status struct {
 	Revision      int64     `json:"revision" doc:"Grows with every commit"`
 }
 
+// MaxImportBytes bounds the body of an import.
+const MaxImportBytes = 8 << 20
+
 // Diff is what an import of customers changes, or would change.
 type Diff struct {
 	DryRun    bool     `json:"dry_run" doc:"Nothing was written"`

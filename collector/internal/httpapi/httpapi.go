@@ -20,9 +20,6 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 )
 
-// MaxImportBytes bounds the body of an import.
-const MaxImportBytes = 8 << 20
-
 // Deps are what the API needs. Reader must be set.
 type Deps struct {
 	Reader   desk.Reader

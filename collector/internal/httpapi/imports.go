@@ -35,7 +35,7 @@ func (s *server) registerImport(api huma.API) {
 	huma.Register(api, huma.Operation{
 		OperationID: "import-customers", Method: http.MethodPost, Path: "/v1/customers/import",
 		Summary:      "Import customers from CSV or JSON, whole or not at all",
-		MaxBodyBytes: MaxImportBytes, BodyReadTimeout: 30 * time.Second,
+		MaxBodyBytes: apitypes.MaxImportBytes, BodyReadTimeout: 30 * time.Second,
 		RequestBody: &huma.RequestBody{Content: map[string]*huma.MediaType{"application/json": {}}},
 		Errors:      []int{http.StatusUnauthorized, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusNotImplemented},
 	}, s.importCustomers)

@@ -52,7 +52,7 @@ const (
 	writeTimeout  = 60 * time.Second
 	idleTimeout   = 2 * time.Minute
 	headerBytes   = 16 << 10
-	bodyBytes     = httpapi.MaxImportBytes + 1
+	bodyBytes     = apitypes.MaxImportBytes + 1
 	stopTimeout   = 5 * time.Second
 )
 

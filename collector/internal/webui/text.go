@@ -74,8 +74,8 @@ func deviceHours(d time.Duration) string {
 	return count(int64(h + 0.5))
 }
 
-// count groups digits by three: 12,296.
-func count[T int | int64 | uint64](n T) string {
+// count groups the digits of an integer of any type by three: 12,296.
+func count(n any) string {
 	text := fmt.Sprint(n)
 	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
 		text = text[:i] + "," + text[i:]

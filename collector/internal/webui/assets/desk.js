@@ -49,6 +49,12 @@
   stream.addEventListener("revision", (e) => {
     if (Number(e.data) !== shown()) { wanted = true; renew(); }
   });
+  stream.addEventListener("error", () => {
+    if (stream.readyState !== EventSource.CLOSED) return; // it connects again by itself
+    live.textContent = button.textContent = "Updates have ended: reload";
+    paused = true;
+    button.addEventListener("click", () => location.reload());
+  });
   document.addEventListener("visibilitychange", renew);
   button.hidden = false;
   button.addEventListener("click", () => {

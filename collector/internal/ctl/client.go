@@ -1,0 +1,156 @@
+package ctl
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/access"
+	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+)
+
+const (
+	requestTimeout = 60 * time.Second
+	maxAnswerBytes = 64 << 20
+	maxPages       = 100_000
+)
+
+// client asks the API of one collector.
+type client struct {
+	ctx   context.Context
+	base  string
+	token string
+	http  *http.Client
+}
+
+// connect finds the collector. The token of the data directory goes only to the
+// address that stands beside it; for another one FLOPWATCH_TOKEN is needed.
+func (s *scope) connect() (*client, error) {
+	path := filepath.Join(s.flags.Data, apitypes.EndpointFile)
+	known, err := apitypes.ReadEndpoint(path)
+	base, token := known.URL, known.Token
+	if env := os.Getenv("FLOPWATCH_TOKEN"); env != "" {
+		token = env
+	}
+	if server := strings.TrimRight(s.flags.Server, "/"); server != "" && server != base {
+		base, token = server, os.Getenv("FLOPWATCH_TOKEN")
+		if token == "" {
+			return nil, fmt.Errorf("no token for %s: %s is not about that address; set FLOPWATCH_TOKEN", base, path)
+		}
+	} else if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no %s: is a collector running on the data directory %s? Start it, or name another with --data", path, s.flags.Data)
+	} else if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(base)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+		return nil, errors.New("the server must be given as http://host:port or https://host")
+	}
+	if u.Scheme == "http" {
+		// The token must not cross a network in clear.
+		if err := access.CheckLoopback(u.Host); err != nil {
+			return nil, fmt.Errorf("http without TLS only to this machine: %w", err)
+		}
+	}
+	return &client{ctx: s.ctx, base: base, token: token, http: &http.Client{
+		Timeout:       requestTimeout,
+		Transport:     &http.Transport{Proxy: nil, ResponseHeaderTimeout: requestTimeout},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// do sends one request and decodes the answer. A refusal by the API is an
+// *apitypes.Problem.
+func (c *client) do(method, path string, query url.Values, media string, body []byte, into any) error {
+	target := c.base + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	request, err := http.NewRequestWithContext(c.ctx, method, target, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", c.base, err)
+	}
+	request.Header.Set("Authorization", "Bearer "+c.token)
+	if media != "" {
+		request.Header.Set("Content-Type", media)
+	}
+	answer, err := c.http.Do(request)
+	if err != nil {
+		var refused *net.OpError
+		if errors.As(err, &refused) && refused.Op == "dial" {
+			return fmt.Errorf("no collector answers at %s: is it running? (%w)", c.base, refused.Err)
+		}
+		return fmt.Errorf("ask %s%s: %w", c.base, path, err)
+	}
+	defer answer.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswerBytes+1))
+	if err != nil {
+		return fmt.Errorf("read the answer of %s%s: %w", c.base, path, err)
+	}
+	if len(data) > maxAnswerBytes {
+		return fmt.Errorf("the answer of %s%s is larger than %d MiB", c.base, path, maxAnswerBytes>>20)
+	}
+	if answer.StatusCode/100 != 2 {
+		problem := apitypes.Problem{}
+		if json.Unmarshal(data, &problem) != nil || problem.Title == "" {
+			return fmt.Errorf("%s%s answered %s; is that a flopwatch collector?", c.base, path, answer.Status)
+		}
+		if answer.StatusCode == http.StatusUnauthorized {
+			problem.Detail = "the collector at " + c.base + " does not know the token; was it started again on another data directory?"
+		}
+		return &problem
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("the answer of %s%s is not what this version expects: %w", c.base, path, err)
+	}
+	return nil
+}
+
+// one reads a single view.
+func one[T any](s *scope, path string, query url.Values) (T, error) {
+	var out T
+	c, err := s.connect()
+	if err == nil {
+		err = c.do(http.MethodGet, path, query, "", nil, &out)
+	}
+	return out, err
+}
+
+// all reads a list to its end, or its first limit items; 0 is no limit.
+func all[T any](s *scope, path string, query url.Values, limit int) ([]T, error) {
+	c, err := s.connect()
+	if err != nil {
+		return nil, err
+	}
+	if query == nil {
+		query = url.Values{}
+	}
+	query.Set("limit", "200")
+	items := []T{}
+	for range maxPages {
+		var page apitypes.List[T]
+		if err := c.do(http.MethodGet, path, query, "", nil, &page); err != nil {
+			return nil, err
+		}
+		items = append(items, page.Items...)
+		if limit > 0 && len(items) >= limit {
+			return items[:limit], nil
+		}
+		if page.Next == "" {
+			return items, nil
+		}
+		query.Set("cursor", page.Next)
+	}
+	return nil, fmt.Errorf("%s has more than %d pages", path, maxPages)
+}

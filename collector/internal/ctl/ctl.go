@@ -1,0 +1,148 @@
+// Package ctl is the library behind flopwatchctl, the desk for terminals.
+//
+// Every command asks the API of a running collector, follows cursors to the end
+// and prints a table for people, JSON, or CSV that a spreadsheet takes for text.
+// Nothing that came from outside reaches a terminal with its control characters.
+package ctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/pkg/version"
+)
+
+// Exit codes: 1 is also the answer of "ledger check" for a ledger that does not
+// balance.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+type commands struct {
+	Server string `help:"Address of the collector, as http://127.0.0.1:8080. Default: the one that runs on the data directory." env:"FLOPWATCH_SERVER" placeholder:"URL"`
+	Data   string `help:"Data directory of the collector; its api.json says where it is and holds the token." env:"FLOPWATCH_DATA" default:"data" placeholder:"DIR"`
+	Output string `help:"How to print: table, json or csv." short:"o" enum:"table,json,csv" default:"table"`
+
+	Tenants   tenantsCommand `cmd:"" help:"Tenants with their totals."`
+	Customers struct {
+		List   customersCommand `cmd:"" default:"withargs" help:"Customers with their tenants."`
+		Import importCommand    `cmd:"" help:"Import customers from a CSV or JSON file, whole or not at all."`
+	} `cmd:"" help:"Customers: list, import."`
+	Runs   runsCommand `cmd:"" help:"Training runs."`
+	Ledger struct {
+		Totals totalsCommand `cmd:"" help:"The ledger of a span of time."`
+		Check  checkCommand  `cmd:"" help:"Does the ledger balance? Exit code 1 when it does not."`
+	} `cmd:"" help:"The ledger: totals, check."`
+	Coverage coverageCommand `cmd:"" help:"Where each host's devices were blind."`
+	Findings findingsCommand `cmd:"" help:"Findings, newest first."`
+	Hosts    hostsCommand    `cmd:"" help:"Reporting hosts."`
+	Status   statusCommand   `cmd:"" help:"The collector's own state."`
+	Login    loginCommand    `cmd:"" help:"Print a new one-time link to the desk."`
+	Version  versionCommand  `cmd:"" help:"Print the version of this program."`
+}
+
+// scope is what a command works with.
+type scope struct {
+	ctx    context.Context
+	flags  *commands
+	out    io.Writer
+	format string
+}
+
+// errUnbalanced ends with exit code 1 and no further message.
+var errUnbalanced = errors.New("the ledger does not balance")
+
+type exit int
+
+// Main runs flopwatchctl with the arguments after the program's name and returns
+// its exit code: 0, 1 for a failure or a ledger that does not balance, 2 for
+// wrong usage.
+func Main(args []string, stdout, stderr io.Writer) (code int) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// kong ends the program after --help; here that is a return.
+	defer func() {
+		if r := recover(); r != nil {
+			e, ok := r.(exit)
+			if !ok {
+				panic(r)
+			}
+			code = int(e)
+		}
+	}()
+	var flags commands
+	parser, err := kong.New(&flags,
+		kong.Name("flopwatchctl"),
+		kong.Description("Reads the operations ledger of a running flopwatch collector."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { panic(exit(code)) }),
+	)
+	if err != nil {
+		return complain(stderr, err, exitFailed)
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		return complain(stderr, err, exitUsage)
+	}
+	out := &failingWriter{Writer: stdout}
+	err = command.Run(&scope{ctx: ctx, flags: &flags, out: out, format: flags.Output})
+	switch {
+	case errors.Is(err, errUnbalanced):
+		return exitFailed
+	case err != nil:
+		return complain(stderr, err, exitFailed)
+	case out.err != nil:
+		return complain(stderr, fmt.Errorf("write: %w", out.err), exitFailed)
+	}
+	return exitOK
+}
+
+// complain prints an error for people. Faults of a file come one per line, as
+// file:line: column: rule, so that editors find them.
+func complain(w io.Writer, err error, code int) int {
+	text := err.Error()
+	var faults []string
+	var p *apitypes.Problem
+	if errors.As(err, &p) {
+		faults = p.Faults
+		if text = p.Detail; text == "" {
+			text = p.Title
+		}
+	}
+	fmt.Fprintf(w, "flopwatchctl: %s\n", printable(text))
+	for _, f := range faults {
+		fmt.Fprintln(w, printable(f))
+	}
+	return code
+}
+
+// failingWriter remembers the first error, so that a full disk is not success.
+type failingWriter struct {
+	io.Writer
+	err error
+}
+
+func (f *failingWriter) Write(p []byte) (int, error) {
+	n, err := f.Writer.Write(p)
+	if err != nil && f.err == nil {
+		f.err = err
+	}
+	return n, err
+}
+
+type versionCommand struct{}
+
+func (versionCommand) Run(s *scope) error {
+	fmt.Fprintln(s.out, printable(version.Version))
+	return nil
+}

@@ -1,0 +1,235 @@
+package ctl
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/pkg/compute"
+)
+
+// column is one column of a list: its name in CSV, its title in the table, and
+// what it prints in each. A column without a title stands in CSV only, one
+// without a name in tables only.
+type column[T any] struct {
+	name  string
+	exact func(T) string
+	title string
+	text  func(T) string // nil: as exact
+	right bool
+}
+
+// list prints rows in the format that was asked for.
+func list[T any](s *scope, rows []T, empty string, columns []column[T]) error {
+	switch s.format {
+	case "json":
+		return printJSON(s.out, rows)
+	case "csv":
+		return printCSV(s.out, rows, columns)
+	}
+	if len(rows) == 0 {
+		fmt.Fprintln(s.out, empty)
+		return nil
+	}
+	printTable(s.out, rows, columns)
+	return nil
+}
+
+func printJSON(w io.Writer, v any) error {
+	// Control characters are escaped by JSON itself; bidi ones are not.
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode JSON: %w", err)
+	}
+	var b strings.Builder
+	for _, r := range string(data) {
+		if r > 126 && hidden(r) {
+			for _, unit := range utf16Units(r) {
+				fmt.Fprintf(&b, `\u%04x`, unit)
+			}
+			continue
+		}
+		b.WriteRune(r)
+	}
+	b.WriteByte('\n')
+	_, err = io.WriteString(w, b.String())
+	return err
+}
+
+func utf16Units(r rune) []uint16 {
+	if r < 0x10000 {
+		return []uint16{uint16(r)}
+	}
+	r -= 0x10000
+	return []uint16{uint16(0xd800 + r>>10), uint16(0xdc00 + r&0x3ff)}
+}
+
+func printCSV[T any](w io.Writer, rows []T, columns []column[T]) error {
+	out := csv.NewWriter(w)
+	var record []string
+	for _, c := range columns {
+		if c.name != "" {
+			record = append(record, c.name)
+		}
+	}
+	if err := out.Write(record); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		record = record[:0]
+		for _, c := range columns {
+			if c.name != "" {
+				record = append(record, cell(c.exact(row)))
+			}
+		}
+		if err := out.Write(record); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// cell makes a text safe for spreadsheets and terminals: one that could start a
+// formula gets an apostrophe in front, and what cannot be seen is written out.
+// No figure of ours is negative, so no figure is touched.
+func cell(s string) string {
+	guard := s != "" && strings.ContainsRune("=+-@\t\r\n", []rune(s)[0])
+	// Some spreadsheets skip leading blanks before they look for a formula.
+	if t := strings.TrimLeftFunc(s, unicode.IsSpace); t != s && t != "" && strings.ContainsAny(t[:1], "=+-@") {
+		guard = true
+	}
+	if strings.HasPrefix(s, "＝") || strings.HasPrefix(s, "＋") || strings.HasPrefix(s, "－") || strings.HasPrefix(s, "＠") {
+		guard = true // full-width forms, which some spreadsheets fold
+	}
+	s = printable(s)
+	if guard {
+		return "'" + s
+	}
+	return s
+}
+
+func printTable[T any](w io.Writer, rows []T, columns []column[T]) {
+	var shown []column[T]
+	for _, c := range columns {
+		if c.title != "" {
+			if c.text == nil {
+				c.text = c.exact
+			}
+			shown = append(shown, c)
+		}
+	}
+	cells := make([][]string, len(rows)+1)
+	widths := make([]int, len(shown))
+	for i := range cells {
+		cells[i] = make([]string, len(shown))
+		for j, c := range shown {
+			if i == 0 {
+				cells[i][j] = c.title
+			} else {
+				cells[i][j] = printable(c.text(rows[i-1]))
+			}
+			widths[j] = max(widths[j], utf8.RuneCountInString(cells[i][j]))
+		}
+	}
+	for _, line := range cells {
+		var b strings.Builder
+		for j, text := range line {
+			pad := strings.Repeat(" ", widths[j]-utf8.RuneCountInString(text))
+			if j > 0 {
+				b.WriteString("  ")
+			}
+			if shown[j].right {
+				b.WriteString(pad + text)
+			} else {
+				b.WriteString(text + pad)
+			}
+		}
+		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+	}
+}
+
+// printable writes out control, bidi and other invisible characters, so that a
+// name from outside can neither move the cursor nor reverse a line.
+func printable(s string) string {
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"):
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case hidden(r):
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func hidden(r rune) bool {
+	return r != ' ' && (!unicode.IsPrint(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co))
+}
+
+// operations prints a decimal count as 3.79e25; what is no count stays as it is.
+func operations(decimal string) string {
+	n, err := compute.ParseOperations(decimal)
+	if err != nil {
+		return decimal
+	}
+	if n == 0 {
+		return "0"
+	}
+	return strings.Replace(n.String(), "e+", "e", 1)
+}
+
+func interval(b apitypes.Bounds) string {
+	return operations(b.Best) + " [" + operations(b.Low) + ", " + operations(b.High) + "]"
+}
+
+func percent(share float64) string {
+	text := strconv.FormatFloat(share*100, 'f', 1, 64)
+	switch {
+	case text == "100.0" && share < 1:
+		return ">99.9%"
+	case text == "0.0" && share > 0:
+		return "<0.1%"
+	}
+	return text + "%"
+}
+
+func when(t time.Time) string {
+	if t.IsZero() {
+		return "not yet"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}
+
+func exactTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+// span prints a duration with its two largest units.
+func span(s apitypes.Seconds) string {
+	switch d := time.Duration(s); {
+	case d == 0:
+		return "0s"
+	case d < time.Minute:
+		return strconv.FormatFloat(d.Seconds(), 'g', 3, 64) + "s"
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	default:
+		return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+	}
+}

@@ -1,0 +1,238 @@
+package webui_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/flopwatch/flopwatch/collector/internal/desk/desktest"
+	"github.com/flopwatch/flopwatch/collector/internal/webui"
+)
+
+var pages = []string{"/", "/findings", "/runs", "/runs/run_4kq2", "/runs/run_9zd7", "/customers", "/hosts", "/runs/run_none", "/nowhere"}
+
+func ask(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return w
+}
+
+// The gallery renders every page over every kind of desk. GALLERY=folder keeps
+// the pages, to be looked at behind any file server.
+func TestGallery(t *testing.T) {
+	kinds := map[string]*desktest.Reader{"full": desktest.New(), "empty": desktest.Empty(), "hostile": desktest.NewHostile(), "large": desktest.NewLarge(600)}
+	for name, reader := range kinds {
+		h := webui.New(webui.Deps{Reader: reader})
+		for _, path := range pages {
+			t.Run(name+path, func(t *testing.T) {
+				w := ask(t, h, path)
+				missing := path == "/nowhere" || path == "/runs/run_none" || (strings.HasPrefix(path, "/runs/") && (name == "empty" || name == "large"))
+				if want := map[bool]int{true: 404, false: 200}[missing]; w.Code != want {
+					t.Fatalf("status %d, want %d", w.Code, want)
+				}
+				structure(t, w.Body.String())
+				keep(t, name, path, w.Body.Bytes())
+			})
+		}
+		for _, a := range []string{"desk.css", "desk.js", "icon.svg"} {
+			keep(t, "assets", "/"+a, ask(t, h, "/assets/"+a).Body.Bytes())
+		}
+	}
+}
+
+func keep(t *testing.T, kind, path string, body []byte) {
+	t.Helper()
+	dir := os.Getenv("GALLERY")
+	if dir == "" {
+		return
+	}
+	file := strings.ReplaceAll(strings.Trim(path, "/"), "/", "-")
+	if kind != "assets" {
+		file += ".html"
+	}
+	if err := os.MkdirAll(filepath.Join(dir, kind), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, kind, file), body, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var (
+	tables   = regexp.MustCompile(`(?s)<table>.*?</table>`)
+	headers  = regexp.MustCompile(`<th\b[^>]*>`)
+	inline   = regexp.MustCompile(`(?i)<style|<script>|<script [^s]|\sstyle=|\son[a-z]+=|javascript:`)
+	tag      = regexp.MustCompile(`<(/?)([a-zA-Z][a-zA-Z0-9]*)[^>]*?(/?)>`)
+	idAttr   = regexp.MustCompile(`\sid="([^"]*)"`)
+	svg      = regexp.MustCompile(`<svg [^>]*>`)
+	external = regexp.MustCompile(`(?:src|href)="(?:[a-z]+:)?//`)
+)
+
+// structure holds what every page must have whatever it shows.
+func structure(t *testing.T, html string) {
+	t.Helper()
+	for _, want := range []string{"<!DOCTYPE html>", `<html lang="en">`, `name="viewport"`, "<title>", `<main id="main"`, `class="skip"`, `aria-label="Pages"`, `role="status"`} {
+		if !strings.Contains(html, want) {
+			t.Errorf("page lacks %s", want)
+		}
+	}
+	if n := strings.Count(html, "<h1>"); n != 1 {
+		t.Errorf("%d h1, want 1", n)
+	}
+	if m := inline.FindString(html); m != "" {
+		t.Errorf("inline script or style: %q", m)
+	}
+	if m := external.FindString(html); m != "" {
+		t.Errorf("asset from elsewhere: %q", m)
+	}
+	for _, table := range tables.FindAllString(html, -1) {
+		if !strings.Contains(table, "<caption>") {
+			t.Error("table without caption")
+		}
+		for _, th := range headers.FindAllString(table, -1) {
+			if !strings.Contains(th, `scope="`) && !strings.HasPrefix(th, "<thead") {
+				t.Errorf("header without scope: %s", th)
+			}
+		}
+	}
+	for _, s := range svg.FindAllString(html, -1) {
+		if !strings.Contains(s, `role="img"`) || !strings.Contains(s, `aria-label="`) {
+			t.Errorf("picture without a text: %s", s)
+		}
+	}
+	seen := map[string]bool{}
+	for _, m := range idAttr.FindAllStringSubmatch(html, -1) {
+		if seen[m[1]] {
+			t.Errorf("id %q stands twice", m[1])
+		}
+		seen[m[1]] = true
+	}
+	closed(t, html)
+}
+
+// closed checks that elements nest.
+func closed(t *testing.T, html string) {
+	t.Helper()
+	void := map[string]bool{"meta": true, "link": true, "br": true, "img": true, "hr": true}
+	var open []string
+	for _, m := range tag.FindAllStringSubmatch(html, -1) {
+		name := strings.ToLower(m[2])
+		switch {
+		case void[name] || m[3] == "/":
+		case m[1] == "":
+			open = append(open, name)
+		case len(open) == 0 || open[len(open)-1] != name:
+			t.Fatalf("</%s> closes %v", name, open)
+		default:
+			open = open[:len(open)-1]
+		}
+	}
+	if len(open) > 0 {
+		t.Errorf("not closed: %v", open)
+	}
+}
+
+func TestTodaySaysWhatMatters(t *testing.T) {
+	html := ask(t, webui.New(webui.Deps{Reader: desktest.New()}), "/").Body.String()
+	for _, want := range []string{
+		"<strong>Demonstration.</strong>",
+		"97.4 %",                       // coverage
+		"3.10e24",                      // hidden at most
+		"2026-11-20 12:00:00 UTC",      // watermark
+		"1,537",                        // hosts
+		"</span> balanced",             // ledger
+		"9.10e25",                      // best
+		"[8.40e25, 9.90e25]",           // low, high
+		"91 % of 1.00e26 [84 %, 99 %]", // bar in words
+		"<strong>may be above</strong>",
+		"proposed", "89 FR 5698",
+		"</span> undetermined",
+		"no customer claims it",
+		`<a href="/runs/run_4kq2">`,
+		"partly by allocation only",
+		`http-equiv="refresh"`,
+	} {
+		if !strings.Contains(html, want) {
+			t.Errorf("Today lacks %q", want)
+		}
+	}
+}
+
+func TestEmptyDeskSaysSoAndShowsNoZero(t *testing.T) {
+	h := webui.New(webui.Deps{Reader: desktest.Empty()})
+	html := ask(t, h, "/").Body.String()
+	for _, want := range []string{"No windows yet", "No findings", "no windows yet", "not yet"} {
+		if !strings.Contains(html, want) {
+			t.Errorf("empty Today lacks %q", want)
+		}
+	}
+	for _, never := range []string{"0 %", "1970", "Demonstration"} {
+		if strings.Contains(html, never) {
+			t.Errorf("empty Today shows %q", never)
+		}
+	}
+}
+
+func TestBalanceIsNotAssumed(t *testing.T) {
+	r := desktest.New()
+	r.CheckView.Balanced, r.CheckView.Problems = false, []string{"device GPU-1: 3 s too many"}
+	html := ask(t, webui.New(webui.Deps{Reader: r}), "/").Body.String()
+	if !strings.Contains(html, "not balanced") || !strings.Contains(html, "device GPU-1: 3 s too many") {
+		t.Error("Today does not say that the ledger is out of balance")
+	}
+}
+
+func TestHostileTextIsInert(t *testing.T) {
+	h := webui.New(webui.Deps{Reader: desktest.NewHostile()})
+	for _, path := range pages {
+		html := ask(t, h, path).Body.String()
+		if strings.Contains(html, "<script>alert") {
+			t.Errorf("%s: script came through", path)
+		}
+		if strings.ContainsAny(html, "\x1b\u202e") {
+			t.Errorf("%s: control or bidi character came through", path)
+		}
+	}
+	if html := ask(t, h, "/runs/run_4kq2").Body.String(); !strings.Contains(html, "&lt;script&gt;") {
+		t.Error("the hostile text is not shown at all, so this test shows nothing")
+	}
+}
+
+func TestFailureIsAPageWithoutDetails(t *testing.T) {
+	r := desktest.New()
+	r.Err = errors.New("secret path /srv/data/flopwatch.db")
+	for _, path := range []string{"/", "/runs", "/hosts", "/customers", "/findings", "/runs/run_4kq2"} {
+		w := ask(t, webui.New(webui.Deps{Reader: r}), path)
+		if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "secret") {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+		structure(t, w.Body.String())
+	}
+}
+
+func TestAssets(t *testing.T) {
+	h := webui.New(webui.Deps{Reader: desktest.New()})
+	html := ask(t, h, "/").Body.String()
+	for _, m := range regexp.MustCompile(`(?:src|href)="(/assets/[^"]+)"`).FindAllStringSubmatch(html, -1) {
+		w := ask(t, h, m[1])
+		if w.Code != 200 || !strings.Contains(w.Header().Get("Cache-Control"), "immutable") || w.Header().Get("Content-Type") == "" {
+			t.Errorf("%s: %d %v", m[1], w.Code, w.Header())
+		}
+	}
+	for _, bad := range []string{"/assets/none.css", "/assets/..%2fwebui.go"} {
+		if w := ask(t, h, bad); w.Code != http.StatusNotFound {
+			t.Errorf("%s: %d", bad, w.Code)
+		}
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", nil))
+	if w.Code != http.StatusMethodNotAllowed && w.Code != http.StatusNotFound {
+		t.Errorf("POST /: %d", w.Code)
+	}
+}
