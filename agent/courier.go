@@ -72,6 +72,12 @@ func openCourier(cfg courierConfig) (*courier, error) {
 	}
 	up, err := uplink.New(box.Spool(), uplink.Options{
 		URL: cfg.Endpoint.URL, NATS: []nats.Option{seed}, Host: host, CollectorKey: cfg.Endpoint.CollectorKey, Log: cfg.Log,
+		// A collector that lost its data cannot take the rest of an epoch; the host
+		// begins a new one, and what was given up is a gap that both sides show.
+		OnLost: func(l spool.LostRange) {
+			cfg.Log.Error("batches given up", slog.String("host", l.Host), slog.String("why", "the collector lost its data"))
+			box.Renew(l.Host, l.To.Epoch)
+		},
 	})
 	if err != nil {
 		return nil, errors.Join(err, box.Close())

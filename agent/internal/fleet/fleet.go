@@ -71,6 +71,8 @@ type source interface {
 	seek(ns int64)
 	// next returns the next instant's readings; they are used until the call after.
 	next() (timeNS int64, readings []sampler.Reading, ok bool)
+	// together reports whether every reading of a host is taken at the same instant.
+	together() bool
 	// fold is how the sampler must fold the readings.
 	fold(window time.Duration) measure.FoldConfig
 }

@@ -5,9 +5,13 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/flopwatch/flopwatch/agent/internal/sampler"
+	"github.com/flopwatch/flopwatch/pkg/measure"
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )
 
@@ -25,6 +29,9 @@ type playing struct {
 	lane     Lane
 	resumeNS int64
 	readings []sampler.Reading
+
+	held  []measure.Window           // closed, but other devices may still close windows as old
+	until map[measure.DeviceID]int64 // newest sample of each device, where they are not taken together
 }
 
 // byTime orders hosts by the time of their next readings, then by name, so that
@@ -138,17 +145,12 @@ func (p *player) step(h *playing) (done bool, err error) {
 		p.paced, p.wallStart, p.playStart = true, time.Now(), h.dueNS
 	}
 	closed := h.sampler.Step(h.readings)
-	done = !p.advance(h)
-	if done {
+	settled := h.settled()
+	if done = !p.advance(h); done {
 		closed = append(closed, h.sampler.Flush()...)
+		settled = math.MaxInt64
 	}
-	// What was durable before is made again where a source cannot seek exactly.
-	fresh := closed[:0]
-	for _, w := range closed {
-		if w.EndNS > h.resumeNS {
-			fresh = append(fresh, w)
-		}
-	}
+	fresh := h.release(closed, settled)
 	p.progress.Windows += int64(len(fresh))
 	if len(fresh) == 0 {
 		return done, nil
@@ -156,9 +158,44 @@ func (p *player) step(h *playing) (done bool, err error) {
 	return done, h.lane.Put(fresh)
 }
 
+// settled returns the time up to which no device will close another window. The
+// windows up to it must become durable together, because a replay goes on from
+// one time for the whole host.
+func (h *playing) settled() int64 {
+	if h.source.together() {
+		return math.MaxInt64
+	}
+	for i := range h.readings {
+		s := &h.readings[i].Sample
+		h.until[s.Device] = max(h.until[s.Device], s.TimeNS)
+	}
+	if len(h.until) < h.devices {
+		return 0
+	}
+	return slices.Min(slices.Collect(maps.Values(h.until)))
+}
+
+// release returns the windows up to a time, and holds the others. What was
+// durable before is made again where a source cannot seek, and left out here.
+func (h *playing) release(closed []measure.Window, settled int64) []measure.Window {
+	h.held = append(h.held, closed...)
+	var out, held []measure.Window
+	for _, w := range h.held {
+		switch {
+		case w.EndNS <= h.resumeNS:
+		case w.EndNS <= settled:
+			out = append(out, w)
+		default:
+			held = append(held, w)
+		}
+	}
+	h.held = held
+	return out
+}
+
 func (p *player) open(h *playing) (done bool, err error) {
 	devices, source := h.host.open(p.cfg.Window)
-	h.source = source
+	h.source, h.until = source, map[measure.DeviceID]int64{}
 	h.sampler = sampler.New(devices, source.fold(p.cfg.Window))
 	h.lane, err = p.sink.Open(h.name, wire.HostFacts{Name: h.name, OS: "replay"}, h.bootID, h.sampler.Rows())
 	if err != nil {
@@ -185,5 +222,6 @@ func (h *playing) close() error {
 	}
 	lane := h.lane
 	h.lane, h.sampler, h.source, h.readings = nil, nil, nil, nil
+	h.held, h.until = nil, nil
 	return lane.Close()
 }

@@ -89,6 +89,8 @@ func (s *recordedSource) fold(window time.Duration) measure.FoldConfig {
 	return measure.FoldConfig{Window: min(window, max(s.period, 10*time.Second)), Period: s.period}
 }
 
+func (s *recordedSource) together() bool { return false }
+
 // seek does nothing: a recording is short, and windows that were durable before
 // are left out when they come again.
 func (s *recordedSource) seek(int64) {}
