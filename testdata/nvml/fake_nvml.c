@@ -1,0 +1,433 @@
+//go:build ignore
+
+/*
+ * A stand-in for the NVIDIA management library. It exports the calls that the
+ * agent makes and answers them from a scenario file named by FAKE_NVML. The
+ * tests compile it against go-nvml's copy of the header, whose handles are
+ * structs of one pointer (the same layout in a call), and load it like the real
+ * library, so that loading, symbol lookup and struct layouts are tested too.
+ *
+ * One line of the scenario is "key=value"; "metric.ID=value" sets a GPM metric.
+ * Time is counted in ticks of one second: a device's tick grows with each call
+ * of nvmlDeviceGetPowerUsage, the first that a reading makes, so that a
+ * scenario plays the same at any speed. GPM averages of counters are computed
+ * from the ticks of the two samples.
+ *
+ * WITHOUT_GPM, WITHOUT_ENERGY and WITHOUT_INIT leave symbols out.
+ */
+#define NVML_NO_UNVERSIONED_FUNC_DEFS 1
+#include "nvml.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_DEVICES 16
+#define MAX_PARTS 8
+#define MAX_PROCESSES 256
+#define MAX_METRIC 512
+
+struct fake_device {
+	int index;
+	int tick;
+	int part; /* -1: a whole device */
+	struct fake_device *whole;
+	unsigned long long reported; /* ticks of process use handed out */
+};
+
+struct fake_sample {
+	int tick;
+	struct fake_device *device;
+};
+
+static struct {
+	int devices, cores, major, minor, max_clock, clock, gpu_util, gpm, mig, init;
+	int hang_device, hang_tick, hang_ms, lost_device, lost_tick, back_tick;
+	int gpm_fail_from, gpm_fail_to, cycles, ramp, nan_metric, fail_metric, no_util;
+	int processes_supported, use_supported, grow, reset_tick;
+	unsigned pci;
+	unsigned long long power, memory, used;
+	char name[96];
+	int process_count;
+	struct { unsigned pid, util; unsigned long long memory; } process[MAX_PROCESSES];
+	double metric[MAX_METRIC];
+	char has_metric[MAX_METRIC];
+} S;
+
+static struct fake_device D[MAX_DEVICES], P[MAX_DEVICES][MAX_PARTS];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static int initialised;
+
+static void number(const char *key, const char *line, int *to) {
+	size_t n = strlen(key);
+	if (!strncmp(line, key, n) && line[n] == '=')
+		*to = atoi(line + n + 1);
+}
+
+static void big(const char *key, const char *line, unsigned long long *to) {
+	size_t n = strlen(key);
+	if (!strncmp(line, key, n) && line[n] == '=')
+		*to = strtoull(line + n + 1, NULL, 0);
+}
+
+static void parse(const char *line) {
+	unsigned long long pci = S.pci;
+	double v;
+	int id;
+	number("devices", line, &S.devices);
+	number("cores", line, &S.cores);
+	number("major", line, &S.major);
+	number("minor", line, &S.minor);
+	number("max_clock", line, &S.max_clock);
+	number("clock", line, &S.clock);
+	number("gpu_util", line, &S.gpu_util);
+	number("no_util", line, &S.no_util);
+	number("gpm", line, &S.gpm);
+	number("mig", line, &S.mig);
+	number("init", line, &S.init);
+	number("hang_device", line, &S.hang_device);
+	number("hang_tick", line, &S.hang_tick);
+	number("hang_ms", line, &S.hang_ms);
+	number("lost_device", line, &S.lost_device);
+	number("lost_tick", line, &S.lost_tick);
+	number("back_tick", line, &S.back_tick);
+	number("gpm_fail_from", line, &S.gpm_fail_from);
+	number("gpm_fail_to", line, &S.gpm_fail_to);
+	number("cycles", line, &S.cycles);
+	number("ramp", line, &S.ramp);
+	number("nan_metric", line, &S.nan_metric);
+	number("fail_metric", line, &S.fail_metric);
+	number("processes_supported", line, &S.processes_supported);
+	number("use_supported", line, &S.use_supported);
+	number("grow", line, &S.grow);
+	number("reset_tick", line, &S.reset_tick);
+	big("power", line, &S.power);
+	big("memory", line, &S.memory);
+	big("used", line, &S.used);
+	big("pci", line, &pci);
+	S.pci = (unsigned)pci;
+	if (!strncmp(line, "name=", 5))
+		snprintf(S.name, sizeof S.name, "%.95s", line + 5);
+	if (sscanf(line, "metric.%d=%lf", &id, &v) == 2 && id > 0 && id < MAX_METRIC) {
+		S.metric[id] = v;
+		S.has_metric[id] = 1;
+	}
+	if (!strncmp(line, "process=", 8) && S.process_count < MAX_PROCESSES) {
+		unsigned pid = 0, util = 0;
+		unsigned long long memory = 0;
+		sscanf(line + 8, "%u:%llu:%u", &pid, &memory, &util);
+		S.process[S.process_count].pid = pid;
+		S.process[S.process_count].memory = memory;
+		S.process[S.process_count++].util = util;
+	}
+}
+
+#ifndef WITHOUT_INIT
+nvmlReturn_t nvmlInit_v2(void) {
+	char line[256];
+	const char *path = getenv("FAKE_NVML");
+	FILE *f = path ? fopen(path, "r") : NULL;
+	if (!f)
+		return NVML_ERROR_DRIVER_NOT_LOADED;
+	memset(&S, 0, sizeof S);
+	S.devices = 1;
+	S.hang_device = S.lost_device = S.gpm_fail_from = -1;
+	S.processes_supported = S.use_supported = 1;
+	while (fgets(line, sizeof line, f)) {
+		line[strcspn(line, "\n")] = 0;
+		parse(line);
+	}
+	fclose(f);
+	for (int i = 0; i < MAX_DEVICES; i++) {
+		D[i] = (struct fake_device){.index = i, .part = -1, .whole = &D[i]};
+		for (int j = 0; j < MAX_PARTS; j++)
+			P[i][j] = (struct fake_device){.index = i, .part = j, .whole = &D[i]};
+	}
+	initialised = S.init == 0;
+	return (nvmlReturn_t)S.init;
+}
+#endif
+
+nvmlReturn_t nvmlShutdown(void) {
+	if (!initialised)
+		return NVML_ERROR_UNINITIALIZED;
+	initialised = 0;
+	return NVML_SUCCESS;
+}
+
+const char *nvmlErrorString(nvmlReturn_t r) { (void)r; return "stand-in"; }
+
+nvmlReturn_t nvmlSystemGetDriverVersion(char *version, unsigned n) {
+	snprintf(version, n, "590.10");
+	return NVML_SUCCESS;
+}
+
+static struct fake_device *of(nvmlDevice_t d) { return (struct fake_device *)d.handle; }
+
+static struct fake_sample *sample(nvmlGpmSample_t s) { return (struct fake_sample *)s.handle; }
+
+static int lost(nvmlDevice_t d) {
+	struct fake_device *w = of(d)->whole;
+	return w->index == S.lost_device && w->tick >= S.lost_tick && (!S.back_tick || w->tick < S.back_tick);
+}
+
+#define CHECK(d) do { if (!initialised) return NVML_ERROR_UNINITIALIZED; if (lost(d)) return NVML_ERROR_GPU_IS_LOST; } while (0)
+
+nvmlReturn_t nvmlDeviceGetCount_v2(unsigned *n) { *n = (unsigned)S.devices; return NVML_SUCCESS; }
+
+nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned i, nvmlDevice_t *d) {
+	if (i >= (unsigned)S.devices)
+		return NVML_ERROR_INVALID_ARGUMENT;
+	d->handle = (void *)&D[i];
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetUUID(nvmlDevice_t d, char *uuid, unsigned n) {
+	if (of(d)->part >= 0)
+		snprintf(uuid, n, "MIG-00000000-0000-0000-%04d-%012d", of(d)->part, of(d)->index);
+	else
+		snprintf(uuid, n, "GPU-00000000-0000-0000-0000-%012d", of(d)->index);
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetName(nvmlDevice_t d, char *name, unsigned n) {
+	(void)d;
+	snprintf(name, n, "%s", S.name);
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetPciInfo_v3(nvmlDevice_t d, nvmlPciInfo_t *pci) {
+	memset(pci, 0, sizeof *pci);
+	pci->bus = (unsigned)of(d)->index;
+	pci->pciDeviceId = S.pci;
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetCudaComputeCapability(nvmlDevice_t d, int *major, int *minor) {
+	(void)d;
+	*major = S.major;
+	*minor = S.minor;
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetNumGpuCores(nvmlDevice_t d, unsigned *n) {
+	(void)d;
+	*n = (unsigned)S.cores;
+	return S.cores ? NVML_SUCCESS : NVML_ERROR_NOT_SUPPORTED;
+}
+
+nvmlReturn_t nvmlDeviceGetMaxClockInfo(nvmlDevice_t d, nvmlClockType_t type, unsigned *mhz) {
+	(void)d;
+	if (type != NVML_CLOCK_SM)
+		return NVML_ERROR_INVALID_ARGUMENT;
+	*mhz = (unsigned)S.max_clock;
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t d, nvmlMemory_t *m) {
+	CHECK(d);
+	m->total = S.memory;
+	m->used = S.used;
+	m->free = S.memory - S.used;
+	return NVML_SUCCESS;
+}
+
+/* MIG: "mig=N" gives every device N partitions, the first two in one instance
+ * when N is 3 or more. */
+nvmlReturn_t nvmlDeviceGetMigMode(nvmlDevice_t d, unsigned *current, unsigned *pending) {
+	(void)d;
+	*current = *pending = S.mig > 0;
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetMaxMigDeviceCount(nvmlDevice_t d, unsigned *n) {
+	(void)d;
+	*n = MAX_PARTS;
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetMigDeviceHandleByIndex(nvmlDevice_t d, unsigned i, nvmlDevice_t *part) {
+	if (i >= (unsigned)S.mig || i >= MAX_PARTS)
+		return NVML_ERROR_NOT_FOUND;
+	part->handle = (void *)&P[of(d)->index][i];
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetGpuInstanceId(nvmlDevice_t d, unsigned *id) {
+	int part = of(d)->part;
+	*id = (unsigned)(S.mig >= 3 && part == 1 ? 0 : part);
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetAttributes_v2(nvmlDevice_t d, nvmlDeviceAttributes_t *a) {
+	(void)d;
+	memset(a, 0, sizeof *a);
+	a->multiprocessorCount = 16;
+	a->memorySizeMB = 10240;
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetPowerUsage(nvmlDevice_t d, unsigned *mw) {
+	struct fake_device *f = of(d);
+	if (f->part >= 0)
+		return NVML_ERROR_NOT_SUPPORTED;
+	f->tick++;
+	if (f->index == S.hang_device && f->tick == S.hang_tick)
+		usleep((useconds_t)S.hang_ms * 1000);
+	CHECK(d);
+	*mw = (unsigned)S.power;
+	return S.power ? NVML_SUCCESS : NVML_ERROR_NOT_SUPPORTED;
+}
+
+#ifndef WITHOUT_ENERGY
+nvmlReturn_t nvmlDeviceGetTotalEnergyConsumption(nvmlDevice_t d, unsigned long long *mj) {
+	CHECK(d);
+	*mj = S.power * (unsigned long long)of(d)->tick;
+	return NVML_SUCCESS;
+}
+#endif
+
+nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t d, nvmlUtilization_t *u) {
+	CHECK(d);
+	if (S.no_util || S.mig)
+		return NVML_ERROR_NOT_SUPPORTED;
+	u->gpu = (unsigned)S.gpu_util;
+	u->memory = 0;
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetClockInfo(nvmlDevice_t d, nvmlClockType_t type, unsigned *mhz) {
+	CHECK(d);
+	if (type != NVML_CLOCK_SM)
+		return NVML_ERROR_INVALID_ARGUMENT;
+	*mhz = (unsigned)S.clock;
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t d, unsigned *n, nvmlProcessInfo_t *infos) {
+	CHECK(d);
+	if (!S.processes_supported)
+		return NVML_ERROR_NOT_SUPPORTED;
+	if (*n < (unsigned)S.process_count) {
+		*n = (unsigned)S.process_count;
+		return NVML_ERROR_INSUFFICIENT_SIZE;
+	}
+	*n = 0;
+	for (int i = 0; i < S.process_count; i++) {
+		if (!S.process[i].memory)
+			continue; /* ended: only its use is still known */
+		memset(&infos[*n], 0, sizeof infos[0]);
+		infos[*n].pid = S.process[i].pid;
+		infos[*n].usedGpuMemory = S.process[i].memory == 1 ? ~0ULL : S.process[i].memory;
+		(*n)++;
+	}
+	return NVML_SUCCESS;
+}
+
+/* Every tick has one row for each process, stamped with the tick in seconds;
+ * rows up to lastSeen are not given again. */
+nvmlReturn_t nvmlDeviceGetProcessUtilization(nvmlDevice_t d, nvmlProcessUtilizationSample_t *rows, unsigned *n, unsigned long long last) {
+	CHECK(d);
+	if (!S.use_supported)
+		return NVML_ERROR_NOT_SUPPORTED;
+	unsigned long long now = (unsigned long long)of(d)->tick * 1000000ULL;
+	unsigned count = 0;
+	for (int i = 0; i < S.process_count; i++)
+		count += S.process[i].util > 0;
+	if (!count || last >= now)
+		return NVML_ERROR_NOT_FOUND;
+	if (!rows || *n < count) {
+		*n = count;
+		return NVML_ERROR_INSUFFICIENT_SIZE;
+	}
+	if (S.grow) { /* a process appeared between the two calls */
+		*n = count + 1;
+		return NVML_ERROR_INSUFFICIENT_SIZE;
+	}
+	*n = 0;
+	for (int i = 0; i < S.process_count; i++) {
+		if (!S.process[i].util)
+			continue;
+		memset(&rows[*n], 0, sizeof rows[0]);
+		rows[*n].pid = S.process[i].pid;
+		rows[*n].timeStamp = now;
+		rows[*n].smUtil = S.process[i].util;
+		(*n)++;
+	}
+	return NVML_SUCCESS;
+}
+
+#ifndef WITHOUT_GPM
+nvmlReturn_t nvmlGpmQueryDeviceSupport(nvmlDevice_t d, nvmlGpmSupport_t *s) {
+	CHECK(d);
+	s->isSupportedDevice = (unsigned)S.gpm;
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlGpmSampleAlloc(nvmlGpmSample_t *s) {
+	s->handle = calloc(1, sizeof(struct fake_sample));
+	return s->handle ? NVML_SUCCESS : NVML_ERROR_MEMORY;
+}
+
+nvmlReturn_t nvmlGpmSampleFree(nvmlGpmSample_t s) {
+	free(s.handle);
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlGpmSampleGet(nvmlDevice_t d, nvmlGpmSample_t s) {
+	int tick = of(d)->tick;
+	CHECK(d);
+	if (S.gpm_fail_from >= 0 && tick >= S.gpm_fail_from && tick <= S.gpm_fail_to)
+		return NVML_ERROR_UNKNOWN;
+	sample(s)->tick = tick;
+	sample(s)->device = of(d);
+	return NVML_SUCCESS;
+}
+
+/* Partitions have no power reading to count ticks by: each sample is a tick. */
+nvmlReturn_t nvmlGpmMigSampleGet(nvmlDevice_t d, unsigned instance, nvmlGpmSample_t s) {
+	CHECK(d);
+	pthread_mutex_lock(&lock);
+	sample(s)->tick = ++P[of(d)->index][instance % MAX_PARTS].tick;
+	pthread_mutex_unlock(&lock);
+	sample(s)->device = &P[of(d)->index][instance % MAX_PARTS];
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlGpmMetricsGet(nvmlGpmMetricsGet_t *m) {
+	if (m->version != NVML_GPM_METRICS_GET_VERSION || sample(m->sample1)->device != sample(m->sample2)->device)
+		return NVML_ERROR_INVALID_ARGUMENT;
+	int ticks = sample(m->sample2)->tick - sample(m->sample1)->tick;
+	int now = sample(m->sample2)->tick;
+	if (S.reset_tick && now >= S.reset_tick)
+		now -= S.reset_tick; /* the driver was loaded anew */
+	for (unsigned i = 0; i < m->numMetrics; i++) {
+		nvmlGpmMetric_t *g = &m->metrics[i];
+		int id = (int)g->metricId;
+		g->nvmlReturn = NVML_SUCCESS;
+		if (id >= 248 && id <= 260) {
+			/* counts since reboot; 248 is one SM's clock */
+			double part = id == 248 ? 100 : id == 252 ? S.metric[7] : id == 253 ? S.metric[9] : id == 249 ? S.metric[2] : 0;
+			if (!S.cycles || id == 255 || id == 256) {
+				g->nvmlReturn = NVML_ERROR_NOT_SUPPORTED;
+				continue;
+			}
+			g->value = part / 100 * S.clock * 1e6 * now;
+		} else if (id < MAX_METRIC && S.has_metric[id]) {
+			/* ramp: the value tells how many ticks the pair spans */
+			g->value = S.ramp ? S.metric[id] * ticks : S.metric[id];
+		} else {
+			g->nvmlReturn = NVML_ERROR_NOT_SUPPORTED;
+			continue;
+		}
+		if (id == S.nan_metric)
+			g->value = NAN;
+		if (id == S.fail_metric)
+			g->nvmlReturn = NVML_ERROR_UNKNOWN;
+	}
+	return NVML_SUCCESS;
+}
+#endif
