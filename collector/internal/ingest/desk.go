@@ -238,7 +238,7 @@ func subjectHost(subject string) string {
 }
 
 func sealReceipt(cfg Config, host ledger.HostID, p ledger.Position) ([]byte, error) {
-	body, err := wire.EncodeReceipt(&wire.Receipt{
+	body, err := wire.EncodeReceipt(wire.Receipt{
 		Host: string(host), Epoch: p.Epoch, Seq: p.Seq, Hash: p.Hash, Collector: cfg.Collector,
 	})
 	if err != nil {

@@ -168,7 +168,7 @@ func (s *sender) receipt(collector ed25519.PublicKey, data []byte) error {
 }
 
 // openReceipt returns a receipt that the test's collector signed.
-func openReceipt(t testing.TB, data []byte) *wire.Receipt {
+func openReceipt(t testing.TB, data []byte) wire.Receipt {
 	t.Helper()
 	_, body, err := attest.Open(attest.DomainReceipt, data)
 	if err != nil {

@@ -51,10 +51,16 @@ func TestLedgerSurvivesRestarts(t *testing.T) {
 	dir := t.TempDir()
 	run := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		if run++; run > 40 {
-			return // forty histories on disk are enough
+		run++
+		s, err := Open(t.Context(), filepath.Join(dir, fmt.Sprint(run), "flopwatch.db"), Options{})
+		if err != nil {
+			rt.Fatal(err)
 		}
-		s := open(t, filepath.Join(dir, fmt.Sprint(run)))
+		defer func() {
+			if err := s.Close(); err != nil {
+				rt.Error(err)
+			}
+		}()
 		flip := rapid.Bool()
 		batches := ledgertest.Batches(ledgertest.History(rapid.IntRange(1, 40).Draw(rt, "windows"), func(n int) int {
 			return rapid.IntRange(0, n-1).Draw(rt, "n")
