@@ -198,7 +198,7 @@ func (s *sender) push(c *nats.Conn, window int, pause time.Duration) error {
 // undisturbed returns the ledger that the envelopes make without any fault.
 func undisturbed(t testing.TB, senders []*sender) *ledger.Ledger {
 	t.Helper()
-	d := newDesk(Config{}, ledger.New())
+	d := newIntake(Config{}, ledger.New())
 	for _, s := range senders {
 		for _, e := range s.envelopes {
 			d.takeAll([]letter{s.host.letter(e)}, time.Now())

@@ -92,7 +92,7 @@ func (in *Ingest) Run(ctx context.Context) error {
 		return fmt.Errorf("ingest: %w", err)
 	}
 	// A consumer that is gone while it waits must not end the last checkpoint.
-	r := &run{cfg: in.cfg, ctx: context.WithoutCancel(ctx), desk: newDesk(in.cfg, book)}
+	r := &run{cfg: in.cfg, ctx: context.WithoutCancel(ctx), intake: newIntake(in.cfg, book)}
 	source, err := in.subscribe(ctx)
 	if err != nil {
 		return fmt.Errorf("ingest: %w", err)
@@ -151,11 +151,11 @@ func (s *source) close() {
 
 // run is the state of one Run.
 type run struct {
-	cfg  Config
-	ctx  context.Context // without cancellation: a checkpoint is finished
-	desk *desk
-	acks []jetstream.Msg
-	size int
+	cfg    Config
+	ctx    context.Context // without cancellation: a checkpoint is finished
+	intake *intake
+	acks   []jetstream.Msg
+	size   int
 }
 
 var errConsumerEnded = errors.New("the consumer ended (was the broker stopped?)")
@@ -212,7 +212,7 @@ func (r *run) take(group []jetstream.Msg) {
 		r.size += len(m.Data())
 	}
 	now := r.cfg.Now()
-	r.desk.takeAll(letters, now)
+	r.intake.takeAll(letters, now)
 	r.acks = append(r.acks, group...)
 }
 
@@ -221,7 +221,7 @@ func (r *run) checkpoint() error {
 	if len(r.acks) == 0 {
 		return nil
 	}
-	c, hosts := r.desk.drain()
+	c, hosts := r.intake.drain()
 	if !c.Changes.Empty() || len(c.Quarantine) > 0 {
 		c.At = r.cfg.Now()
 		if _, err := r.cfg.Store.Checkpoint(r.ctx, c, r.cfg.Followers...); err != nil {
@@ -241,7 +241,7 @@ func (r *run) checkpoint() error {
 // receipts tells each host how far its chain is counted and durable.
 func (r *run) receipts(hosts []ledger.HostID) error {
 	for _, host := range hosts {
-		envelope, err := sealReceipt(r.cfg, host, r.desk.book.Position(host))
+		envelope, err := sealReceipt(r.cfg, host, r.intake.book.Position(host))
 		if err != nil {
 			return err
 		}

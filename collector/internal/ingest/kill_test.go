@@ -74,7 +74,7 @@ type child struct {
 
 func startChild(t *testing.T, dir string, port int) *child {
 	t.Helper()
-	c := &child{cmd: exec.Command(os.Args[0]), killAt: time.Now().Add(time.Duration(50+rand.IntN(350)) * time.Millisecond)}
+	c := &child{cmd: exec.Command(os.Args[0]), killAt: time.Now().Add(time.Duration(50+rand.IntN(250)) * time.Millisecond)}
 	c.cmd.Env = append(os.Environ(), collectorEnv+"="+dir, fmt.Sprintf("%s_PORT=%d", collectorEnv, port))
 	c.cmd.Stderr = &c.stderr
 	if err := c.cmd.Start(); err != nil {

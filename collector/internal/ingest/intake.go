@@ -45,8 +45,8 @@ type opened struct {
 	detail string
 }
 
-// desk decides on letters and collects what the next checkpoint makes durable.
-type desk struct {
+// intake decides on letters and collects what the next checkpoint makes durable.
+type intake struct {
 	cfg     Config
 	book    *ledger.Ledger
 	frames  []byte
@@ -65,14 +65,14 @@ type orphan struct {
 
 const maxSeen = 4096
 
-func newDesk(cfg Config, book *ledger.Ledger) *desk {
-	return &desk{
+func newIntake(cfg Config, book *ledger.Ledger) *intake {
+	return &intake{
 		cfg: cfg, book: book, reply: map[ledger.HostID]bool{}, orphans: map[ledger.HostID]orphan{}, seen: map[[32]byte]bool{},
 	}
 }
 
 // drain returns what was collected and starts anew.
-func (d *desk) drain() (store.Checkpoint, []ledger.HostID) {
+func (d *intake) drain() (store.Checkpoint, []ledger.HostID) {
 	c := store.Checkpoint{Changes: d.book.Take(), Frames: d.frames, FrameCount: d.count, Quarantine: d.refused}
 	hosts := make([]ledger.HostID, 0, len(d.reply))
 	for host := range d.reply {
@@ -84,7 +84,7 @@ func (d *desk) drain() (store.Checkpoint, []ledger.HostID) {
 }
 
 // takeAll opens the letters side by side and decides on them in order.
-func (d *desk) takeAll(letters []letter, now time.Time) {
+func (d *intake) takeAll(letters []letter, now time.Time) {
 	results := make([]opened, len(letters))
 	workers := min(runtime.GOMAXPROCS(0), len(letters))
 	var wait sync.WaitGroup
@@ -102,7 +102,7 @@ func (d *desk) takeAll(letters []letter, now time.Time) {
 }
 
 // open checks a letter: size, signature, who signed, and only then its content.
-func (d *desk) open(l letter, now time.Time) opened {
+func (d *intake) open(l letter, now time.Time) opened {
 	o := opened{host: subjectHost(l.subject), hash: attest.Hash(l.envelope)}
 	if len(l.envelope) > maxEnvelope {
 		return o.refuse(reasonSize, fmt.Sprintf("%d bytes", len(l.envelope)))
@@ -149,7 +149,7 @@ func (o opened) refuse(reason, detail string) opened {
 }
 
 // decide counts, drops or quarantines an opened letter.
-func (d *desk) decide(o *opened, envelope []byte, now time.Time) {
+func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 	if o.batch == nil {
 		d.quarantine(o.host, o.reason, o.detail, o.hash, envelope, now)
 		return
@@ -213,7 +213,7 @@ func ledgerBatch(o *opened) *ledger.Batch {
 }
 
 // quarantine keeps a refused batch, once: senders repeat what got no receipt.
-func (d *desk) quarantine(host, reason, detail string, hash [32]byte, envelope []byte, now time.Time) {
+func (d *intake) quarantine(host, reason, detail string, hash [32]byte, envelope []byte, now time.Time) {
 	if envelope != nil { // not a note on a batch that was counted
 		if d.seen[hash] {
 			return

@@ -15,13 +15,13 @@ import (
 
 var now = time.Unix(0, startNS).Add(24 * time.Hour)
 
-func testDesk(cfg Config) *desk {
+func testIntake(cfg Config) *intake {
 	cfg.Log = slog.New(slog.DiscardHandler)
 	cfg.OrphanGrace = 10 * time.Second
-	return newDesk(cfg, ledger.New())
+	return newIntake(cfg, ledger.New())
 }
 
-// outcome is what a desk made of some letters.
+// outcome is what an intake made of some letters.
 type outcome struct {
 	Reasons   []string
 	Kept      int // quarantined with their envelope
@@ -31,7 +31,7 @@ type outcome struct {
 	Receipted bool
 }
 
-func look(d *desk, h *host) outcome {
+func look(d *intake, h *host) outcome {
 	c, hosts := d.drain()
 	o := outcome{Counted: c.FrameCount, Windows: c.Changes.Windows, Seq: d.book.Position(ledger.HostID(h.id)).Seq}
 	for _, q := range c.Quarantine {
@@ -46,7 +46,7 @@ func look(d *desk, h *host) outcome {
 	return o
 }
 
-func TestDesk(t *testing.T) {
+func TestIntake(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		send func(t *testing.T, h *host) []letter
@@ -130,7 +130,7 @@ func TestDesk(t *testing.T) {
 		}, outcome{Reasons: []string{"refused"}, Kept: 1, Counted: 2, Windows: 4, Seq: 2, Receipted: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h, d := newHost(t.Name(), 2), testDesk(Config{MaxAhead: 5 * time.Minute})
+			h, d := newHost(t.Name(), 2), testIntake(Config{MaxAhead: 5 * time.Minute})
 			for _, l := range c.send(t, h) {
 				d.takeAll([]letter{l}, now)
 			}
@@ -143,7 +143,7 @@ func TestDesk(t *testing.T) {
 
 // The first batch of an epoch waits for older ones, but not for ever.
 func TestOrphanIsCountedAfterGrace(t *testing.T) {
-	h, d := newHost("a", 1), testDesk(Config{})
+	h, d := newHost("a", 1), testIntake(Config{})
 	first := h.letter(h.next(t, 1))
 	h.next(t, 1) // lost with the spool
 	h.epoch, h.seq = 2, 0
@@ -161,7 +161,7 @@ func TestOrphanIsCountedAfterGrace(t *testing.T) {
 
 func TestAdmit(t *testing.T) {
 	good, bad := newHost("good", 1), newHost("bad", 1)
-	d := testDesk(Config{Admit: func(host string, _ ed25519.PublicKey) bool { return host == good.id }})
+	d := testIntake(Config{Admit: func(host string, _ ed25519.PublicKey) bool { return host == good.id }})
 	d.takeAll([]letter{good.letter(good.next(t, 1)), bad.letter(bad.next(t, 1))}, now)
 	if o := look(d, bad); o.Counted != 1 || o.Receipted || len(o.Reasons) != 1 || o.Reasons[0] != "not_admitted" {
 		t.Errorf("outcome %+v", o)
@@ -170,7 +170,7 @@ func TestAdmit(t *testing.T) {
 
 // Letters that are opened side by side are decided on in their order.
 func TestOrderIsKept(t *testing.T) {
-	h, d := newHost("a", 2), testDesk(Config{})
+	h, d := newHost("a", 2), testIntake(Config{})
 	var letters []letter
 	for range 200 {
 		letters = append(letters, h.letter(h.next(t, 1)))
@@ -178,5 +178,22 @@ func TestOrderIsKept(t *testing.T) {
 	d.takeAll(letters, now)
 	if o := look(d, h); o.Counted != 200 || o.Seq != 200 {
 		t.Errorf("outcome %+v", o)
+	}
+}
+
+// A host of which nothing is counted hears so, and can start from the beginning.
+func TestUnknownHostIsToldToGoBack(t *testing.T) {
+	h, d := newHost("a", 1), testIntake(Config{})
+	h.next(t, 1)
+	d.takeAll([]letter{h.letter(h.next(t, 1))}, now)
+	if o := look(d, h); o.Counted != 0 || !o.Receipted {
+		t.Fatalf("outcome %+v", o)
+	}
+	envelope, err := sealReceipt(Config{Key: key("collector"), Collector: "c"}, ledger.HostID(h.id), d.book.Position(ledger.HostID(h.id)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(wire.Receipt{Host: h.id, Collector: "c"}, openReceipt(t, envelope)); diff != "" {
+		t.Errorf("receipt (-want +got):\n%s", diff)
 	}
 }
