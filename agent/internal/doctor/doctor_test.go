@@ -81,7 +81,7 @@ func TestReports(t *testing.T) {
 			h.write(t, "leases.ndjson", lease)
 			return filepath.Join(h.root, "leases.ndjson")
 		}},
-		{"no_driver", 2, func(_ *testing.T, h *host) string {
+		{"no_driver", 2, func(t *testing.T, h *host) string {
 			h.openErr = fmt.Errorf("%w: library not found, tried /usr/lib64/libnvidia-ml.so.1", nvml.ErrNoDriver)
 			if err := os.Remove(filepath.Join(h.root, "dev/nvidiactl")); err != nil {
 				t.Fatal(err)

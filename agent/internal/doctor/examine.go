@@ -126,7 +126,7 @@ func examineDevice(o Options, d nvml.Device) Check {
 	default:
 		c.Status = Degraded
 		c.Found += ": " + d.Reason
-		if restricted(o.Proc) {
+		if restricted(o.Proc) && strings.Contains(d.Reason, "permission") {
 			advice = append(advice, "the driver restricts performance counters to administrators: give the agent CAP_PERFMON or set NVreg_RestrictProfilingToAdminUsers=0")
 		} else {
 			advice = append(advice, "figures of this method have a wide interval; Hopper and newer with driver 525 or newer count tensor work")
