@@ -12,14 +12,15 @@ import (
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
-// pageQuery are the parameters of every list.
-type pageQuery struct {
+// PageQuery is exported because the router fills embedded structs only then. It holds
+// the parameters of every list.
+type PageQuery struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"100" doc:"Most items of one page"`
 	Cursor string `query:"cursor" maxLength:"400" doc:"The next of the page before"`
 }
 
 type runsQuery struct {
-	pageQuery
+	PageQuery
 	Tenant string `query:"tenant" maxLength:"200" doc:"Only runs of this tenant"`
 }
 
@@ -28,14 +29,14 @@ type list[T any] struct {
 }
 
 func (s *server) registerLists(api huma.API) {
-	get(api, "/v1/tenants", "list-tenants", "Tenants with their totals, most operations first", func(ctx context.Context, q *pageQuery) (*list[apitypes.Tenant], error) {
+	get(api, "/v1/tenants", "list-tenants", "Tenants with their totals, most operations first", func(ctx context.Context, q *PageQuery) (*list[apitypes.Tenant], error) {
 		all, err := s.Reader.Tenants(ctx)
 		if err != nil {
 			return nil, s.failed(ctx, "tenants", err)
 		}
 		return page(all, *q, apitypes.FromTenant, func(t apitypes.Tenant) string { return t.ID })
 	})
-	get(api, "/v1/customers", "list-customers", "Customers with their tenants", func(ctx context.Context, q *pageQuery) (*list[apitypes.Customer], error) {
+	get(api, "/v1/customers", "list-customers", "Customers with their tenants", func(ctx context.Context, q *PageQuery) (*list[apitypes.Customer], error) {
 		all, err := s.Reader.Customers(ctx)
 		if err != nil {
 			return nil, s.failed(ctx, "customers", err)
@@ -47,23 +48,23 @@ func (s *server) registerLists(api huma.API) {
 		if err != nil {
 			return nil, s.failed(ctx, "runs", err)
 		}
-		return page(all, q.pageQuery, apitypes.FromRun, func(r apitypes.Run) string { return r.ID })
+		return page(all, q.PageQuery, apitypes.FromRun, func(r apitypes.Run) string { return r.ID })
 	})
-	get(api, "/v1/findings", "list-findings", "Findings, newest first", func(ctx context.Context, q *pageQuery) (*list[apitypes.Finding], error) {
+	get(api, "/v1/findings", "list-findings", "Findings, newest first", func(ctx context.Context, q *PageQuery) (*list[apitypes.Finding], error) {
 		all, err := s.Reader.Findings(ctx, 0)
 		if err != nil {
 			return nil, s.failed(ctx, "findings", err)
 		}
 		return page(all, *q, apitypes.FromFinding, func(f apitypes.Finding) string { return f.ID })
 	})
-	get(api, "/v1/hosts", "list-hosts", "Reporting hosts by name", func(ctx context.Context, q *pageQuery) (*list[apitypes.Host], error) {
+	get(api, "/v1/hosts", "list-hosts", "Reporting hosts by name", func(ctx context.Context, q *PageQuery) (*list[apitypes.Host], error) {
 		all, err := s.Reader.Hosts(ctx)
 		if err != nil {
 			return nil, s.failed(ctx, "hosts", err)
 		}
 		return page(all, *q, apitypes.FromHost, func(h apitypes.Host) string { return h.ID })
 	})
-	get(api, "/v1/coverage", "list-coverage", "Where each host's devices were blind", func(ctx context.Context, q *pageQuery) (*list[apitypes.Coverage], error) {
+	get(api, "/v1/coverage", "list-coverage", "Where each host's devices were blind", func(ctx context.Context, q *PageQuery) (*list[apitypes.Coverage], error) {
 		all, err := s.Reader.Coverage(ctx)
 		if err != nil {
 			return nil, s.failed(ctx, "coverage", err)
@@ -75,7 +76,7 @@ func (s *server) registerLists(api huma.API) {
 // page cuts one page out of an ordered list. The cursor holds the id of the last
 // item sent, so items that arrive in front of it shift nothing; a list whose
 // order moves meanwhile may show an item twice or not until the next reading.
-func page[D, T any](all []D, q pageQuery, convert func(D) T, id func(T) string) (*list[T], error) {
+func page[D, T any](all []D, q PageQuery, convert func(D) T, id func(T) string) (*list[T], error) {
 	start := 0
 	if q.Cursor != "" {
 		raw, err := base64.RawURLEncoding.DecodeString(q.Cursor)

@@ -14,7 +14,7 @@ import (
 var functions = template.FuncMap{
 	"ops": operations, "interval": interval, "when": when, "iso": iso, "percent": percent, "span": span, "deviceHours": deviceHours,
 	"count": count, "names": names, "methods": methods, "foreign": foreign, "severity": severity, "isRun": isRun, "in": in,
-	"bar": newBar, "ratio": ratio, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
+	"plural": plural, "bar": newBar, "ratio": ratio, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
 }
 
 // operations prints 3.79e25.
@@ -81,6 +81,13 @@ func count(n any) string {
 		text = text[:i] + "," + text[i:]
 	}
 	return text
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return noun
+	}
+	return noun + "s"
 }
 
 func names(in []string) string {

@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"unicode"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 )
@@ -123,7 +124,19 @@ func (s *site) render(w http.ResponseWriter, r *http.Request, code int, name str
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(code)
 	// The status is sent; a client that left cannot be told more.
-	_, _ = w.Write(body.Bytes())
+	_, _ = w.Write(bytes.Map(visible, body.Bytes()))
+}
+
+// visible shows a replacement character for what could reorder or hide text: a
+// name from outside must not make a row read otherwise than it is.
+func visible(r rune) rune {
+	switch {
+	case r == '\n' || r == '\t':
+		return r
+	case unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Bidi_Control, r):
+		return unicode.ReplacementChar
+	}
+	return r
 }
 
 func (s *site) serveAsset(w http.ResponseWriter, r *http.Request) {

@@ -26,7 +26,7 @@ func ask(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
 // The gallery renders every page over every kind of desk. GALLERY=folder keeps
 // the pages, to be looked at behind any file server.
 func TestGallery(t *testing.T) {
-	kinds := map[string]*desktest.Reader{"full": desktest.New(), "empty": desktest.Empty(), "hostile": desktest.NewHostile(), "large": desktest.NewLarge(600)}
+	kinds := map[string]*desktest.Reader{"full": desktest.New(), "empty": desktest.Empty(), "hostile": desktest.NewHostile(), "large": desktest.NewLarge(30)}
 	for name, reader := range kinds {
 		h := webui.New(webui.Deps{Reader: reader})
 		for _, path := range pages {
@@ -213,6 +213,16 @@ func TestFailureIsAPageWithoutDetails(t *testing.T) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 		structure(t, w.Body.String())
+	}
+}
+
+func TestLongListsSayThatTheyAreCut(t *testing.T) {
+	h := webui.New(webui.Deps{Reader: desktest.NewLarge(501)})
+	for _, path := range []string{"/runs", "/findings", "/customers"} {
+		html := ask(t, h, path).Body.String()
+		if rows := strings.Count(html, "<tr>"); !strings.Contains(html, "longer than one page") || rows < 500 || rows > 510 {
+			t.Errorf("%s: %d rows", path, rows)
+		}
 	}
 }
 
