@@ -55,13 +55,14 @@ func (r Report) ExitCode() int { return int(r.Status()) }
 // WriteTable writes the report for people.
 func (r Report) WriteTable(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	// The table is buffered: what goes wrong shows at Flush.
 	for _, c := range r.Checks {
-		fmt.Fprintf(tw, "%s\t%s\t%s\n", c.Status, c.Name, oneLine(c.Found))
+		_, _ = fmt.Fprintf(tw, "%s\t%s\t%s\n", c.Status, c.Name, oneLine(c.Found))
 		if c.Advice != "" {
-			fmt.Fprintf(tw, "\t\t→ %s\n", oneLine(c.Advice))
+			_, _ = fmt.Fprintf(tw, "\t\t→ %s\n", oneLine(c.Advice))
 		}
 	}
-	fmt.Fprintf(tw, "\nthis host: %s\n", r.Status())
+	_, _ = fmt.Fprintf(tw, "\nthis host: %s\n", r.Status())
 	if err := tw.Flush(); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}

@@ -15,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flopwatch/flopwatch/agent/internal/probe"
+	"github.com/flopwatch/flopwatch/agent/internal/sampler"
+	"github.com/flopwatch/flopwatch/agent/internal/tenancy"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
@@ -30,6 +33,7 @@ type played struct {
 	Ticks     [][]playedReading
 	WallMS    []int64 // of each call of Readings
 	CloseErr  string
+	Windows   []measure.Window // what the sampler made of the readings
 }
 
 type playedReading struct {
@@ -82,22 +86,48 @@ func playHere() played {
 		return played{OpenError: err.Error(), NoDriver: errors.Is(err, ErrNoDriver)}
 	}
 	p := played{Devices: s.Devices()}
+	var devices []measure.Device
+	for _, d := range p.Devices {
+		devices = append(devices, d.Device)
+	}
+	host := sampler.New(devices, measure.FoldConfig{Window: 10 * time.Second, Period: time.Second})
+	leases := tenancy.NewTable([]tenancy.Lease{{Selector: tenancy.Selector{Kind: tenancy.Host, Value: "h"}, Tenant: "ten-a"}})
 	_, p.Driver = s.Library()
 	for i := range ticks {
 		start := time.Now()
 		readings := s.Readings(context.Background(), int64(i+1)*1e9)
 		p.WallMS = append(p.WallMS, time.Since(start).Milliseconds())
 		var tick []playedReading
+		var steps []sampler.Reading
 		for i := range readings {
 			tick = append(tick, flatten(&readings[i]))
+			if readings[i].Err == nil {
+				steps = append(steps, sampler.Reading{Sample: readings[i].Sample, Shares: shares(leases, devices[i], &readings[i])})
+			}
 		}
+		p.Windows = append(p.Windows, host.Step(steps)...)
 		p.Ticks = append(p.Ticks, tick)
 		time.Sleep(period)
 	}
+	p.Windows = append(p.Windows, host.Flush()...)
 	if err := s.Close(); err != nil {
 		p.CloseErr = err.Error()
 	}
 	return p
+}
+
+// shares joins a reading with who held the device, as the agent does. Processes
+// of the stand-in are nobody's on this machine.
+func shares(leases *tenancy.Table, d measure.Device, r *DeviceReading) []measure.Share {
+	subject := tenancy.SubjectOf("h", d)
+	if !r.HoldersKnown {
+		return tenancy.UnknownHolders(subject, leases, r.Sample.TimeNS)
+	}
+	var held []tenancy.Process
+	for _, p := range r.Processes {
+		held = append(held, tenancy.Held(subject, probe.Process{}, p.SMUtil))
+	}
+	return tenancy.Shares(held, leases, r.Sample.TimeNS)
 }
 
 func flatten(r *DeviceReading) playedReading {

@@ -101,7 +101,7 @@ func newGPM(l *library, u *unit) *gpm {
 	var err error
 	if g.base, err = allocSample(l); err == nil {
 		if g.fresh, err = allocSample(l); err != nil {
-			g.base.Free()
+			_ = g.base.Free() // as in free
 		}
 	}
 	if err != nil {
@@ -118,10 +118,12 @@ func allocSample(l *library) (nv.GpmSample, error) {
 	return s, nil
 }
 
+// free gives the samples back. An answer other than success means that the
+// library is gone, and the samples with it.
 func (g *gpm) free() {
 	if g.reason == "" {
-		g.base.Free()
-		g.fresh.Free()
+		_ = g.base.Free()
+		_ = g.fresh.Free()
 		g.reason = "closed"
 	}
 }

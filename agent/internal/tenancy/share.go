@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/flopwatch/flopwatch/agent/internal/probe"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
@@ -16,6 +17,13 @@ type Process struct {
 	Workload measure.Workload // zero if it could not be resolved
 	Subject  Subject
 	SMUtil   float64 // its use of the device in percent, NaN if not known
+}
+
+// Held describes a process that held a device. One that could not be looked up
+// is the zero probe.Process: it still held the device. smUtil is NaN if the
+// driver reports none.
+func Held(device Subject, p probe.Process, smUtil float64) Process {
+	return Process{Workload: p.Workload, Subject: device.With(p), SMUtil: smUtil}
 }
 
 // Shares splits an interval that ends at atNS over the workloads that held the
