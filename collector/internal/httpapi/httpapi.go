@@ -29,8 +29,10 @@ type Deps struct {
 	// Stopping ends the event streams when it is closed; nil never does.
 	Stopping <-chan struct{}
 	Version  string
-	Log      *slog.Logger  // nil discards
-	Poll     time.Duration // how often the events route looks for a new revision; 0 is one second
+	// Demonstration is said in the status also when the reader does not say so.
+	Demonstration bool
+	Log           *slog.Logger  // nil discards
+	Poll          time.Duration // how often the events route looks for a new revision; 0 is one second
 }
 
 // New returns the handler of everything under /v1/. It starts no goroutine; a

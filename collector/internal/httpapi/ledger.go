@@ -28,6 +28,7 @@ func (s *server) registerLedger(api huma.API) {
 			return nil, s.failed(ctx, "status", err)
 		}
 		out := apitypes.FromStatus(status)
+		out.Demonstration = out.Demonstration || s.Demonstration
 		if s.Version != "" {
 			out.Version = s.Version
 		}
