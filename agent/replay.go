@@ -12,6 +12,7 @@ import (
 	"github.com/flopwatch/flopwatch/agent/internal/fleet"
 	"github.com/flopwatch/flopwatch/agent/internal/jobtrace"
 	"github.com/flopwatch/flopwatch/agent/internal/recording"
+	"github.com/flopwatch/flopwatch/agent/internal/tenancy"
 	"github.com/flopwatch/flopwatch/pkg/endpoint"
 )
 
@@ -22,6 +23,7 @@ type replayCommand struct {
 	Jobs       []string      `help:"Job trace (CSV, may be .gz)." placeholder:"FILE"`
 	Recordings []string      `name:"recording" help:"Recording (folder or .tar.gz)." placeholder:"PATH"`
 	Traces     []string      `arg:"" optional:"" name:"trace" help:"Job trace or recording; which of the two is found out."`
+	Leases     string        `help:"Tenancy leases (NDJSON) for the workloads of recordings." placeholder:"FILE" type:"path"`
 	Speed      string        `help:"Times faster than real time, or max." default:"max" placeholder:"N|max"`
 	Window     time.Duration `help:"Window length; 0 chooses by the size of the fleet." default:"0s"`
 }
@@ -57,7 +59,16 @@ func (c replayCommand) load(warn io.Writer) ([]*fleet.Fleet, error) {
 			jobs = append(jobs, path)
 		}
 	}
-	return loadFleets(jobs, recordings, warn)
+	table := tenancy.NewTable(nil)
+	if c.Leases != "" {
+		watcher := tenancy.NewWatcher(c.Leases)
+		watcher.Poll(time.Now())
+		if err := watcher.Err(); err != nil {
+			return nil, err
+		}
+		table = watcher.Table()
+	}
+	return loadFleets(jobs, recordings, table, warn)
 }
 
 func parseSpeed(text string) (float64, error) {

@@ -55,10 +55,9 @@ func newRecordedSource(r *recording.Recording, leases *tenancy.Table) *recordedS
 			util = math.NaN()
 		}
 		key := instant{p.TimeNS, p.Device}
-		s.processes[key] = append(s.processes[key], tenancy.Process{
-			Workload: workload, SMUtil: util,
-			Subject: tenancy.Subject{Host: r.Host, Device: p.Device}.With(probe.Process{PID: p.PID, Names: names, Workload: workload}),
-		})
+		subject := tenancy.Subject{Host: r.Host, Device: p.Device}
+		holder := probe.Process{PID: p.PID, UID: -1, Names: names, Workload: workload}
+		s.processes[key] = append(s.processes[key], tenancy.Held(subject, holder, util))
 	}
 	return s
 }

@@ -1,0 +1,34 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"github.com/flopwatch/flopwatch/agent/internal/doctor"
+)
+
+// doctorCommand says what works on this host.
+type doctorCommand struct {
+	Library string `help:"Path of libnvidia-ml; by default the usual places." placeholder:"PATH"`
+	Leases  string `help:"Tenancy leases (NDJSON) to check." placeholder:"FILE" type:"path"`
+	Output  string `short:"o" help:"table or json." enum:"table,json" default:"table"`
+}
+
+// Run examines the host. The exit code is 0 if all works, 1 if something is
+// lost, 2 if nothing can be measured.
+func (c doctorCommand) Run(ctx context.Context, s streams) error {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	report := doctor.Examine(ctx, doctor.Options{LibraryPath: c.Library, Proc: "/proc", Dev: "/dev", Leases: c.Leases, Now: time.Now()})
+	write := report.WriteTable
+	if c.Output == "json" {
+		write = report.WriteJSON
+	}
+	if err := write(s.Out); err != nil {
+		return err
+	}
+	if code := report.ExitCode(); code != 0 {
+		return exitError{code}
+	}
+	return nil
+}

@@ -1,0 +1,252 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
+	"github.com/flopwatch/flopwatch/collector/internal/party"
+	"github.com/flopwatch/flopwatch/pkg/compute"
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+// Reader answers the desk's questions from the store. Each answer is read in
+// one transaction, so its parts belong together.
+type Reader struct {
+	store         *Store
+	version       string
+	demonstration bool
+}
+
+var _ desk.Reader = (*Reader)(nil)
+
+// NewReader returns a reader that names the given version.
+func NewReader(s *Store, version string, demonstration bool) *Reader {
+	return &Reader{store: s, version: version, demonstration: demonstration}
+}
+
+// view runs f on one consistent state.
+func (r *Reader) view(ctx context.Context, what string, f func(*sql.Tx) error) error {
+	tx, err := r.store.read.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", what, err)
+	}
+	err = f(tx)
+	if rollback := tx.Rollback(); err == nil {
+		err = rollback
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", what, err)
+	}
+	return nil
+}
+
+// Status returns the collector's own state.
+func (r *Reader) Status(ctx context.Context) (desk.Status, error) {
+	s := desk.Status{Version: r.version, Demonstration: r.demonstration}
+	targets := map[string]*int64{"revision": &s.Revision, "watermark_ns": &s.Watermark, "batches": &s.Batches, "quarantined": &s.Quarantined}
+	err := r.view(ctx, "status", func(tx *sql.Tx) error {
+		return each(ctx, tx, func(rows *sql.Rows) error {
+			var key string
+			var value int64
+			err := rows.Scan(&key, &value)
+			if target := targets[key]; target != nil {
+				*target = value
+			}
+			return err
+		}, "SELECT key, value FROM meta")
+	})
+	return s, err
+}
+
+// Tenants returns every tenant that the ledger or a customer names.
+func (r *Reader) Tenants(ctx context.Context) ([]desk.Tenant, error) {
+	found := map[measure.TenantID]*desk.Tenant{}
+	err := r.view(ctx, "tenants", func(tx *sql.Tx) error {
+		known, err := customers(ctx, tx)
+		if err != nil {
+			return err
+		}
+		owner := holders(known)
+		for id, c := range owner {
+			found[id] = &desk.Tenant{ID: id, CustomerID: c.ID, CustomerName: c.Name, ForeignStatus: string(c.Status), Figure: desk.Figure{Coverage: 1}}
+		}
+		err = each(ctx, tx, func(rows *sql.Rows) error {
+			var t desk.Tenant
+			f, err := scanFigure(rows, &t.ID, &t.FirstNS, &t.LastNS, &t.Devices)
+			c := owner[t.ID]
+			t.CustomerID, t.CustomerName, t.ForeignStatus = c.ID, c.Name, statusOf(c)
+			t.Figure = f.figure()
+			found[t.ID] = &t
+			return err
+		}, `SELECT t.id, min(s.start_ns), max(s.end_ns), count(DISTINCT s.device), `+figureColumns+`
+			FROM segment s JOIN tenant t ON t.no = s.tenant JOIN method m ON m.no = s.method
+			WHERE s.state IN (1, 4) AND t.id <> '' GROUP BY s.tenant`)
+		if err != nil {
+			return err
+		}
+		return each(ctx, tx, func(rows *sql.Rows) error {
+			var id measure.TenantID
+			var n int
+			err := rows.Scan(&id, &n)
+			if t := found[id]; t != nil {
+				t.Runs = n
+			}
+			return err
+		}, "SELECT tenant, count(*) FROM run GROUP BY tenant")
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]desk.Tenant, 0, len(found))
+	for _, t := range found {
+		out = append(out, *t)
+	}
+	slices.SortFunc(out, func(a, b desk.Tenant) int { return byOperations(a.Figure, b.Figure, string(a.ID), string(b.ID)) })
+	return out, nil
+}
+
+func statusOf(c party.Customer) string {
+	if c.Status == "" {
+		return string(party.Undetermined)
+	}
+	return string(c.Status)
+}
+
+func byOperations(a, b desk.Figure, idA, idB string) int {
+	switch x, y := a.Combined().Best, b.Combined().Best; {
+	case x > y:
+		return -1
+	case x < y:
+		return 1
+	case idA < idB:
+		return -1
+	case idA > idB:
+		return 1
+	}
+	return 0
+}
+
+// Customers returns every customer.
+func (r *Reader) Customers(ctx context.Context) ([]desk.Customer, error) {
+	var out []desk.Customer
+	totals := map[string]compute.Operations{}
+	err := r.view(ctx, "customers", func(tx *sql.Tx) error {
+		known, err := customers(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, c := range known {
+			out = append(out, desk.Customer{ID: c.ID, Name: c.Name, Country: c.Country, ForeignStatus: string(c.Status),
+				StatusReason: c.StatusReason, Demonstration: c.Demonstration, Tenants: c.Tenants})
+		}
+		return each(ctx, tx, func(rows *sql.Rows) error {
+			var id string
+			var best compute.Operations
+			err := rows.Scan(&id, &best)
+			totals[id] = best
+			return err
+		}, "SELECT ct.customer, sum(r.emp_best + r.theo_best) FROM run r JOIN customer_tenant ct ON ct.tenant = r.tenant GROUP BY ct.customer")
+	})
+	slices.SortFunc(out, func(a, b desk.Customer) int {
+		x, y := desk.Figure{Empirical: compute.Exactly(totals[a.ID])}, desk.Figure{Empirical: compute.Exactly(totals[b.ID])}
+		return byOperations(x, y, a.ID, b.ID)
+	})
+	return out, err
+}
+
+// Runs returns the runs of a tenant, or of all tenants if it is empty.
+func (r *Reader) Runs(ctx context.Context, tenant measure.TenantID, limit int) ([]desk.Run, error) {
+	var out []desk.Run
+	err := r.view(ctx, "runs", func(tx *sql.Tx) error {
+		known, err := customers(ctx, tx)
+		if err != nil {
+			return err
+		}
+		owner := holders(known)
+		var watermark int64
+		if err := tx.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'watermark_ns'").Scan(&watermark); err != nil {
+			return err
+		}
+		return each(ctx, tx, func(rows *sql.Rows) error {
+			var run desk.Run
+			var accelerators string
+			var f sums
+			err := rows.Scan(append([]any{&run.ID, &run.Tenant, &run.Label, &run.JoinedBy, &run.Hosts, &run.Devices, &accelerators, &run.StartNS, &run.EndNS}, f.stored()...)...)
+			c := owner[run.Tenant]
+			run.CustomerID, run.CustomerName, run.ForeignStatus = c.ID, c.Name, statusOf(c)
+			run.Accelerators, run.Figure = union(accelerators, ""), f.figure()
+			run.Open = run.EndNS >= watermark
+			out = append(out, run)
+			return err
+		}, `SELECT id, tenant, label, joined_by, hosts, devices, accelerators, start_ns, end_ns,
+			attributed_ns, unobserved_ns, emp_low, emp_best, emp_high, theo_low, theo_best, theo_high, ceiling, methods
+			FROM run WHERE ? = '' OR tenant = ? ORDER BY emp_best + theo_best DESC, id LIMIT ?`, string(tenant), string(tenant), rowLimit(limit))
+	})
+	return out, err
+}
+
+// stored are the targets of the figure columns of table run.
+func (f *sums) stored() []any { return f.targets() }
+
+func rowLimit(limit int) int {
+	if limit <= 0 {
+		return -1
+	}
+	return limit
+}
+
+// Findings returns the newest findings first.
+func (r *Reader) Findings(ctx context.Context, limit int) ([]desk.Finding, error) {
+	var out []desk.Finding
+	err := r.view(ctx, "findings", func(tx *sql.Tx) error {
+		return each(ctx, tx, func(rows *sql.Rows) error {
+			var f desk.Finding
+			err := rows.Scan(&f.ID, &f.Rule, &f.Pack, &f.PackStatus, &f.Citation, &f.Level, &f.Severity, &f.Subject, &f.Tenant, &f.CustomerID, &f.CustomerName,
+				&f.ForeignStatus, &f.Threshold, &f.Operations.Low, &f.Operations.Best, &f.Operations.High, &f.Reason, &f.OccurredNS, &f.SignalledNS)
+			out = append(out, f)
+			return err
+		}, `SELECT id, rule, pack, pack_status, citation, level, severity, subject, tenant, customer, customer_name, foreign_status,
+			threshold, ops_low, ops_best, ops_high, reason, occurred_ns, signalled_ns FROM finding ORDER BY no DESC LIMIT ?`, rowLimit(limit))
+	})
+	return out, err
+}
+
+// Hosts returns the reporting hosts.
+func (r *Reader) Hosts(ctx context.Context) ([]desk.Host, error) {
+	var out []desk.Host
+	err := r.view(ctx, "hosts", func(tx *sql.Tx) error {
+		return each(ctx, tx, func(rows *sql.Rows) error {
+			var h desk.Host
+			var accelerators string
+			err := rows.Scan(&h.ID, &h.Name, &h.AgentVersion, &h.Epoch, &h.Seq, &h.FirstNS, &h.LastNS, &h.Devices, &accelerators)
+			h.Accelerators = union(accelerators, "")
+			out = append(out, h)
+			return err
+		}, `SELECT h.id, h.name, h.agent_version, h.epoch, h.seq, h.first_ns, h.last_ns, count(d.no), coalesce(group_concat(DISTINCT d.sku), '')
+			FROM host h LEFT JOIN device d ON d.host = h.no GROUP BY h.no ORDER BY h.name, h.id`)
+	})
+	return out, err
+}
+
+// Coverage says for each host how much of its devices' time was not observed.
+func (r *Reader) Coverage(ctx context.Context) ([]desk.Coverage, error) {
+	var out []desk.Coverage
+	err := r.view(ctx, "coverage", func(tx *sql.Tx) error {
+		return each(ctx, tx, func(rows *sql.Rows) error {
+			var c desk.Coverage
+			var elapsed, unobserved int64
+			err := rows.Scan(&c.Host, &c.HostName, &c.LastNS, &c.Devices, &elapsed, &unobserved, &c.Hidden)
+			c.Elapsed, c.Unobserved = time.Duration(elapsed), time.Duration(unobserved)
+			c.Coverage = share(elapsed-unobserved, elapsed)
+			out = append(out, c)
+			return err
+		}, `WITH blind AS (SELECT device, sum(duration_ns) AS ns, sum(ops_high) AS hidden FROM segment WHERE state = 4 GROUP BY device)
+			SELECT h.id, h.name, h.last_ns, count(d.no), coalesce(sum(d.last_ns - d.first_ns), 0), coalesce(sum(b.ns), 0), coalesce(sum(b.hidden), 0)
+			FROM host h LEFT JOIN device d ON d.host = h.no LEFT JOIN blind b ON b.device = d.no GROUP BY h.no ORDER BY h.name, h.id`)
+	})
+	return out, err
+}

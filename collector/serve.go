@@ -1,0 +1,152 @@
+package collector
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/collector/internal/broker"
+	"github.com/flopwatch/flopwatch/collector/internal/httpd"
+	"github.com/flopwatch/flopwatch/collector/internal/ingest"
+	"github.com/flopwatch/flopwatch/collector/internal/party"
+	"github.com/flopwatch/flopwatch/collector/internal/policy"
+	"github.com/flopwatch/flopwatch/collector/internal/store"
+	"github.com/flopwatch/flopwatch/pkg/attest"
+	"github.com/flopwatch/flopwatch/pkg/endpoint"
+	"github.com/flopwatch/flopwatch/pkg/version"
+)
+
+// deriveEvery is how long a change of the ledger may wait for runs and findings.
+const deriveEvery = 500 * time.Millisecond
+
+// serveCommand runs the collector.
+type serveCommand struct {
+	Data       string `help:"Data directory." default:"data" type:"path"`
+	Listen     string `help:"Loopback address of API and desk; port 0 takes a free one." default:"127.0.0.1:0"`
+	BrokerPort int    `help:"Port of the broker on 127.0.0.1; 0 takes a free one." default:"0"`
+}
+
+// Run serves until it is interrupted.
+func (c serveCommand) Run(ctx context.Context, s streams) error {
+	return serve(ctx, s, c, false, func(ctx context.Context, r *running) error {
+		fmt.Fprintf(s.Out, "desk: %s\n", r.http.LoginLink())
+		<-ctx.Done()
+		return nil
+	})
+}
+
+// running is a collector that takes batches and answers.
+type running struct {
+	store   *store.Store
+	deriver *store.Deriver
+	http    *httpd.Server
+}
+
+// serve opens everything, calls then once the collector is ready, and stops
+// when then returns or a part fails.
+func serve(ctx context.Context, s streams, c serveCommand, demonstration bool, then func(context.Context, *running) error) (err error) {
+	log := logger(s.Err)
+	db, err := store.Open(ctx, filepath.Join(c.Data, "flopwatch.db"), store.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	key, err := attest.LoadOrCreateKey(filepath.Join(c.Data, "collector.key"))
+	if err != nil {
+		return err
+	}
+	public := key.Public().(ed25519.PublicKey)
+	bus, err := broker.Start(ctx, broker.Options{Dir: filepath.Join(c.Data, "broker"), Port: c.BrokerPort, Log: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bus.Close()) }()
+	deriver := store.NewDeriver(db, policy.Shipped(), time.Now)
+	intake := ingest.Config{
+		Store: db, Conn: bus.Conn(), Key: key, Collector: attest.HostID(public), Followers: []store.Follower{deriver}, Log: log,
+	}
+	if demonstration {
+		intake.MaxAhead = -1 // a trace may be of any time
+	}
+	counting, err := ingest.New(intake)
+	if err != nil {
+		return err
+	}
+	r := &running{store: db, deriver: deriver}
+	r.http, err = httpd.New(httpd.Options{
+		Reader: store.NewReader(db, version.Version, demonstration), Importer: importer{r}, Listen: c.Listen, DataDir: c.Data,
+		Version: version.Version, Demonstration: demonstration, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	seed, err := filepath.Abs(bus.AgentSeedFile())
+	if err != nil {
+		return errors.Join(fmt.Errorf("find agents' key: %w", err), r.http.Close())
+	}
+	err = endpoint.Write(filepath.Join(c.Data, "agent.json"), endpoint.Agents{URL: bus.URL(), SeedFile: seed, CollectorKey: public})
+	if err != nil {
+		return errors.Join(err, r.http.Close())
+	}
+	return r.run(ctx, counting, then)
+}
+
+// run joins the parts: an error of one ends all, and the deriver looks a last
+// time after the last checkpoint.
+func (r *running) run(ctx context.Context, counting *ingest.Ingest, then func(context.Context, *running) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	deriving, stopDeriving := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error {
+		defer stopDeriving()
+		return counting.Run(ctx)
+	})
+	group.Go(func() error { return r.deriver.Run(deriving, deriveEvery) })
+	group.Go(func() error { return r.http.Serve(ctx) })
+	group.Go(func() error {
+		defer stop()
+		return then(ctx, r)
+	})
+	return group.Wait()
+}
+
+// importer takes customers from the API.
+type importer struct{ *running }
+
+// ImportCustomers reads a file of customers and stores it whole or not at all.
+func (i importer) ImportCustomers(ctx context.Context, name, format string, data []byte, dryRun bool) (apitypes.Diff, error) {
+	read := party.ReadCSV
+	if format == "json" {
+		read = party.ReadJSON
+	}
+	next, err := read(name, data)
+	if err != nil {
+		return apitypes.Diff{}, err
+	}
+	diff, err := i.store.PutCustomers(ctx, next, dryRun)
+	if err != nil {
+		return apitypes.Diff{}, err
+	}
+	if !dryRun && len(diff.New)+len(diff.Changed) > 0 {
+		i.deriver.CustomersChanged()
+	}
+	return apitypes.Diff{New: diff.New, Changed: diff.Changed, Unchanged: diff.Unchanged, DryRun: dryRun}, nil
+}
+
+// importFile imports the customers in a file, for a trial.
+func (i importer) importFile(ctx context.Context, path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("import customers: %w", err)
+	}
+	_, err = i.ImportCustomers(ctx, filepath.Base(path), "csv", data, false)
+	return err
+}

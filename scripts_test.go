@@ -1,0 +1,86 @@
+package flopwatch_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// programs is the folder of the three programs, built once for all tests here.
+var programs string
+
+func TestMain(m *testing.M) {
+	os.Exit(testMain(m))
+}
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "flopwatch-bin-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	programs = dir
+	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "./agent/cmd/...", "./collector/cmd/...")
+	build.Env = append(os.Environ(), "CGO_CFLAGS=-Wno-deprecated-declarations -O2")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// The scripts run the real programs and read like a manual.
+func TestScripts(t *testing.T) {
+	testdata, err := filepath.Abs("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		UpdateScripts:       os.Getenv("UPDATE") != "",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("PATH", programs+string(os.PathListSeparator)+os.Getenv("PATH"))
+			e.Setenv("TESTDATA", testdata)
+			e.Setenv("HOME", e.WorkDir)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"eventually": eventually,
+		},
+	})
+}
+
+// eventually runs a program again until its output contains a text:
+//
+//	eventually 20s 'balanced' flopwatchctl --data data ledger check
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: eventually limit text program args…")
+	}
+	limit, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	path := args[2]
+	if !strings.Contains(path, "/") {
+		path = filepath.Join(programs, path)
+	}
+	var out []byte
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		cmd := exec.Command(path, args[3:]...)
+		cmd.Dir = ts.Getenv("WORK")
+		out, err = cmd.CombinedOutput()
+		if err == nil && bytes.Contains(out, []byte(args[1])) {
+			ts.Logf("%s", out)
+			return
+		}
+	}
+	ts.Fatalf("%q did not appear within %s; the last answer (%v) was:\n%s", args[1], limit, err, out)
+}
