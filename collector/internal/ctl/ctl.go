@@ -55,7 +55,7 @@ type commands struct {
 type scope struct {
 	ctx    context.Context
 	flags  *commands
-	out    io.Writer
+	out    *output
 	format string
 }
 
@@ -94,7 +94,7 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 	if err != nil {
 		return complain(stderr, err, exitUsage)
 	}
-	out := &failingWriter{Writer: stdout}
+	out := &output{Writer: stdout}
 	err = command.Run(&scope{ctx: ctx, flags: &flags, out: out, format: flags.Output})
 	switch {
 	case errors.Is(err, errUnbalanced):
@@ -119,30 +119,34 @@ func complain(w io.Writer, err error, code int) int {
 			text = p.Title
 		}
 	}
-	fmt.Fprintf(w, "flopwatchctl: %s\n", printable(text))
+	out := &output{Writer: w} // when even this cannot be written, the exit code says it
+	out.say("flopwatchctl: %s\n", printable(text))
 	for _, f := range faults {
-		fmt.Fprintln(w, printable(f))
+		out.say("%s\n", printable(f))
 	}
 	return code
 }
 
-// failingWriter remembers the first error, so that a full disk is not success.
-type failingWriter struct {
+// output remembers the first error, so that a full disk is not success.
+type output struct {
 	io.Writer
 	err error
 }
 
-func (f *failingWriter) Write(p []byte) (int, error) {
-	n, err := f.Writer.Write(p)
-	if err != nil && f.err == nil {
-		f.err = err
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if err != nil && o.err == nil {
+		o.err = err
 	}
 	return n, err
 }
 
+// say prints; an error is remembered by Write.
+func (o *output) say(format string, args ...any) { _, _ = fmt.Fprintf(o, format, args...) }
+
 type versionCommand struct{}
 
 func (versionCommand) Run(s *scope) error {
-	fmt.Fprintln(s.out, printable(version.Version))
+	s.out.say("%s\n", printable(version.Version))
 	return nil
 }

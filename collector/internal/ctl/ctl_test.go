@@ -288,3 +288,17 @@ func TestClearErrors(t *testing.T) {
 		t.Errorf("--help: exit %d %q", code, out)
 	}
 }
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+func TestFullDiskIsNotSuccess(t *testing.T) {
+	data := collector(t, desktest.New())
+	for _, format := range []string{"table", "json", "csv"} {
+		var errs bytes.Buffer
+		if code := ctl.Main([]string{"--data", data, "runs", "-o", format}, fullDisk{}, &errs); code != 1 || !strings.Contains(errs.String(), "no space left") {
+			t.Errorf("%s: exit %d: %s", format, code, &errs)
+		}
+	}
+}

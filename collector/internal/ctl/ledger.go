@@ -96,12 +96,12 @@ func (checkCommand) Run(s *scope) error {
 			return err
 		}
 	} else if t := view.Totals; view.Balanced {
-		fmt.Fprintf(s.out, "balanced: %d devices; attributed %s + idle %s + unattributed %s + unobserved %s = elapsed %s\n",
+		s.out.say("balanced: %d devices; attributed %s + idle %s + unattributed %s + unobserved %s = elapsed %s\n",
 			view.Devices, span(t.Attributed), span(t.Idle), span(t.Unattributed), span(t.Unobserved), span(t.Elapsed))
 	} else {
-		fmt.Fprintf(s.out, "NOT in balance: %d devices looked at\n", view.Devices)
+		s.out.say("NOT in balance: %d devices looked at\n", view.Devices)
 		for _, p := range view.Problems {
-			fmt.Fprintln(s.out, "  "+printable(p))
+			s.out.say("  %s\n", printable(p))
 		}
 	}
 	if !view.Balanced {
@@ -138,7 +138,7 @@ func (loginCommand) Run(s *scope) error {
 	if s.format != "table" {
 		return fields(s, link, []field{{"url", link.URL, ""}, {"expires", exactTime(link.Expires), ""}})
 	}
-	fmt.Fprintf(s.out, "%s\nworks once, until %s\n", printable(link.URL), when(link.Expires))
+	s.out.say("%s\nworks once, until %s\n", printable(link.URL), when(link.Expires))
 	return nil
 }
 
@@ -183,15 +183,15 @@ func (i importCommand) Run(s *scope) error {
 		})
 	}
 	if diff.DryRun {
-		fmt.Fprint(s.out, "dry run, nothing written: ")
+		s.out.say("dry run, nothing written: ")
 	}
-	fmt.Fprintf(s.out, "%d new, %d changed, %d unchanged\n", len(diff.New), len(diff.Changed), len(diff.Unchanged))
+	s.out.say("%d new, %d changed, %d unchanged\n", len(diff.New), len(diff.Changed), len(diff.Unchanged))
 	for _, part := range []struct {
 		what string
 		ids  []string
 	}{{"new", diff.New}, {"changed", diff.Changed}} {
 		for _, id := range part.ids {
-			fmt.Fprintf(s.out, "  %s %s\n", part.what, printable(id))
+			s.out.say("  %s %s\n", part.what, printable(id))
 		}
 	}
 	return nil

@@ -35,7 +35,7 @@ func list[T any](s *scope, rows []T, empty string, columns []column[T]) error {
 		return printCSV(s.out, rows, columns)
 	}
 	if len(rows) == 0 {
-		fmt.Fprintln(s.out, empty)
+		s.out.say("%s\n", empty)
 		return nil
 	}
 	printTable(s.out, rows, columns)
@@ -116,7 +116,7 @@ func cell(s string) string {
 	return s
 }
 
-func printTable[T any](w io.Writer, rows []T, columns []column[T]) {
+func printTable[T any](out *output, rows []T, columns []column[T]) {
 	var shown []column[T]
 	for _, c := range columns {
 		if c.title != "" {
@@ -152,7 +152,7 @@ func printTable[T any](w io.Writer, rows []T, columns []column[T]) {
 				b.WriteString(text + pad)
 			}
 		}
-		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+		out.say("%s\n", strings.TrimRight(b.String(), " "))
 	}
 }
 

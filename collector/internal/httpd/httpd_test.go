@@ -142,7 +142,11 @@ func TestRefusedAtStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
+	defer func() {
+		if err := taken.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	if _, err := httpd.New(httpd.Options{Reader: desktest.New(), Listen: taken.Addr().String(), DataDir: t.TempDir()}); err == nil {
 		t.Error("a taken address passed")
 	}
