@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -16,17 +15,16 @@ import (
 )
 
 func TestSecondsAreExact(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "0", 1: "0.000000001", time.Second: "1", 1500 * time.Millisecond: "1.5", -time.Millisecond: "-0.001",
-		290 * 365 * 24 * time.Hour: "9145440000", 1<<63 - 1: "9223372036.854775807",
+	for d, want := range map[int64]string{
+		0: "0", 1: "0.001", 1000: "1", 1500: "1.5", -1: "-0.001", 290 * 365 * 24 * 3600_000: "9145440000", 1<<63 - 1: "9223372036854775.807",
 	} {
 		got, err := json.Marshal(apitypes.Seconds(d))
 		if err != nil || string(got) != want {
-			t.Errorf("%d ns: %s, want %s (%v)", d, got, want, err)
+			t.Errorf("%d ms: %s, want %s (%v)", d, got, want, err)
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		in := apitypes.Seconds(rapid.Int64Range(-(1<<63-1), 1<<63-1).Draw(t, "ns"))
+		in := apitypes.Seconds(rapid.Int64Range(-(1<<63-1), 1<<63-1).Draw(t, "ms"))
 		data, err := json.Marshal(in)
 		if err != nil {
 			t.Fatal(err)
@@ -36,7 +34,7 @@ func TestSecondsAreExact(t *testing.T) {
 			t.Fatalf("%s: %d, want %d (%v)", data, out, in, err)
 		}
 	})
-	for _, bad := range []string{`"1"`, "1e9", "0.0000000001", "1.", "9223372036854775808", "null", "9999999999999999999999"} {
+	for _, bad := range []string{`"1"`, "1e9", "0.0001", "1.", "9223372036854775808", "null", "9999999999999999999999"} {
 		var s apitypes.Seconds
 		if err := s.UnmarshalJSON([]byte(bad)); err == nil {
 			t.Errorf("%s passed as %d", bad, s)

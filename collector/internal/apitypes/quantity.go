@@ -4,7 +4,7 @@
 // Operations are decimal strings of single operations, because 1e26 fits no
 // JSON number; every count comes as {low, best, high}. Times are RFC 3339 in
 // UTC and absent when unknown. Durations are JSON numbers of seconds with up to
-// nine decimals, exact to the nanosecond when read as decimals.
+// three decimals.
 package apitypes
 
 import (
@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/pkg/compute"
 )
 
@@ -45,38 +46,39 @@ func (b Bounds) Bounds() (compute.Bounds, error) {
 	return out, nil
 }
 
-// Seconds is a duration that JSON carries as seconds with up to nine decimals.
-type Seconds time.Duration
+// Seconds is device time in milliseconds, which JSON carries as seconds with up
+// to three decimals.
+type Seconds desk.DeviceTime
 
 // MarshalJSON writes the exact number of seconds without an exponent.
 func (s Seconds) MarshalJSON() ([]byte, error) { return []byte(s.String()), nil }
 
 // String is the exact number of seconds, as 12.5.
 func (s Seconds) String() string {
-	whole, nanos := int64(s)/1e9, int64(s)%1e9
+	whole, millis := int64(s)/1e3, int64(s)%1e3
 	sign := ""
 	if s < 0 {
-		sign, whole, nanos = "-", -whole, -nanos
+		sign, whole, millis = "-", -whole, -millis
 	}
 	text := sign + strconv.FormatInt(whole, 10)
-	if nanos != 0 {
-		text += "." + strings.TrimRight(fmt.Sprintf("%09d", nanos), "0")
+	if millis != 0 {
+		text += "." + strings.TrimRight(fmt.Sprintf("%03d", millis), "0")
 	}
 	return text
 }
 
-// UnmarshalJSON reads what MarshalJSON writes; an exponent or a tenth decimal
+// UnmarshalJSON reads what MarshalJSON writes; an exponent or a fourth decimal
 // is an error, so that nothing is rounded unseen.
 func (s *Seconds) UnmarshalJSON(data []byte) error {
 	text := string(data)
 	digits, negative := strings.CutPrefix(text, "-")
 	whole, fraction, dotted := strings.Cut(digits, ".")
-	if len(fraction) > 9 || (dotted && fraction == "") || !allDigits(whole+fraction) || whole == "" {
-		return fmt.Errorf("seconds %.40q: not a decimal with at most nine places", text)
+	if len(fraction) > 3 || (dotted && fraction == "") || !allDigits(whole+fraction) || whole == "" {
+		return fmt.Errorf("seconds %.40q: not a decimal with at most three places", text)
 	}
-	n, err := strconv.ParseInt(whole+fraction+strings.Repeat("0", 9-len(fraction)), 10, 64)
+	n, err := strconv.ParseInt(whole+fraction+strings.Repeat("0", 3-len(fraction)), 10, 64)
 	if err != nil {
-		return fmt.Errorf("seconds %.40q: beyond 292 years", text)
+		return fmt.Errorf("seconds %.40q: too large", text)
 	}
 	if negative {
 		n = -n

@@ -13,7 +13,7 @@ type Figure struct {
 	Theoretical Bounds   `json:"theoretical" doc:"Of time known by allocation only"`
 	Combined    Bounds   `json:"combined" doc:"Interval over both, for thresholds"`
 	Ceiling     string   `json:"ceiling" doc:"Peak × attributed time, single operations"`
-	DeviceTime  Seconds  `json:"device_seconds" doc:"Attributed device time in seconds, up to nine decimals"`
+	DeviceTime  Seconds  `json:"device_seconds" doc:"Attributed device time in seconds, up to three decimals"`
 	Coverage    float64  `json:"coverage" doc:"Observed share of the elapsed device time, 0 to 1"`
 	Methods     []string `json:"methods" doc:"Estimate methods behind the figure"`
 }

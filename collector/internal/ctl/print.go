@@ -220,16 +220,17 @@ func exactTime(t time.Time) string {
 
 // span prints a duration with its two largest units.
 func span(s apitypes.Seconds) string {
-	switch d := time.Duration(s); {
+	const minute, hour, day = 60_000, 3_600_000, 86_400_000
+	switch d := int64(s); {
 	case d == 0:
 		return "0s"
-	case d < time.Minute:
-		return strconv.FormatFloat(d.Seconds(), 'g', 3, 64) + "s"
-	case d < time.Hour:
-		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d < minute:
+		return strconv.FormatFloat(float64(d)/1000, 'g', 3, 64) + "s"
+	case d < hour:
+		return fmt.Sprintf("%dm%ds", d/minute, d%minute/1000)
+	case d < 2*day:
+		return fmt.Sprintf("%dh%dm", d/hour, d%hour/minute)
 	default:
-		return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+		return fmt.Sprintf("%dd%dh", d/day, d%day/hour)
 	}
 }

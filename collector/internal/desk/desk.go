@@ -11,13 +11,23 @@ import (
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
+// DeviceTime is the time of many devices together, in milliseconds. Nanoseconds
+// in an int64 end at 292 years, which 8,192 devices pass in a fortnight.
+type DeviceTime int64
+
+// DeviceTimeOf returns the device time of one duration.
+func DeviceTimeOf(d time.Duration) DeviceTime { return DeviceTime(d.Milliseconds()) }
+
+// Hours returns device-hours.
+func (t DeviceTime) Hours() float64 { return float64(t) / 3.6e6 }
+
 // Figure is a count with how it was reached. Empirical and theoretical totals
 // are kept apart and never added.
 type Figure struct {
 	Empirical   compute.Bounds     // measured or estimated from readings
 	Theoretical compute.Bounds     // of time known by allocation only
 	Ceiling     compute.Operations // peak × all attributed time
-	DeviceTime  time.Duration      // attributed device time
+	DeviceTime  DeviceTime         // attributed device time
 	Coverage    float64            // observed share of the elapsed device time, 0..1
 	Methods     []measure.MethodName
 }
@@ -71,12 +81,12 @@ type Run struct {
 // Totals is the ledger of a span of time.
 type Totals struct {
 	FromNS, ToNS int64
-	Elapsed      time.Duration // device time since each device was first seen
-	Attributed   time.Duration
-	Idle         time.Duration
-	Unattributed time.Duration
-	Unobserved   time.Duration
-	Overlap      time.Duration // claimed twice; clipped out of the account
+	Elapsed      DeviceTime // device time since each device was first seen
+	Attributed   DeviceTime
+	Idle         DeviceTime
+	Unattributed DeviceTime
+	Unobserved   DeviceTime
+	Overlap      DeviceTime // claimed twice; clipped out of the account
 	Figure       Figure
 	Unseen       compute.Bounds // what unobserved time could hold
 	Devices      int
@@ -90,8 +100,8 @@ type Coverage struct {
 	Host       string
 	HostName   string
 	Devices    int
-	Elapsed    time.Duration
-	Unobserved time.Duration
+	Elapsed    DeviceTime
+	Unobserved DeviceTime
 	Coverage   float64
 	Hidden     compute.Operations // most that the unobserved time could hold
 	LastNS     int64

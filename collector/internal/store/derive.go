@@ -194,10 +194,10 @@ func (d *Deriver) runs(ctx context.Context, tx *sql.Tx, tenant measure.TenantID)
 		out = append(out, r)
 		f := r.sums
 		_, err := tx.ExecContext(ctx, `INSERT INTO run (id, tenant, label, joined_by, hosts, devices, accelerators, methods, start_ns, end_ns,
-			attributed_ns, unobserved_ns, emp_low, emp_best, emp_high, theo_low, theo_best, theo_high, ceiling)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			attributed_s, attributed_ns, unobserved_s, unobserved_ns, emp_low, emp_best, emp_high, theo_low, theo_best, theo_high, ceiling)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			run.ID, string(tenant), run.Label, run.JoinedBy, r.hosts, r.devices, joinSet(accelerators), f.methods, r.startNS, r.endNS,
-			f.attributed, f.unobserved, int64(f.empirical.Low), int64(f.empirical.Best), int64(f.empirical.High),
+			f.attributed.seconds, f.attributed.nanos, f.unobserved.seconds, f.unobserved.nanos, int64(f.empirical.Low), int64(f.empirical.Best), int64(f.empirical.High),
 			int64(f.theoretical.Low), int64(f.theoretical.Best), int64(f.theoretical.High), int64(f.ceiling))
 		if err != nil {
 			return nil, fmt.Errorf("write run %s: %w", run.ID, err)

@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/pkg/compute"
@@ -15,34 +14,44 @@ import (
 // that was measured, and of time known by allocation or not observed at all.
 // It goes with scanFigure.
 const figureColumns = `
-	coalesce(sum(CASE WHEN s.state = 1 THEN s.duration_ns ELSE 0 END), 0),
-	coalesce(sum(CASE WHEN s.state = 4 THEN s.duration_ns ELSE 0 END), 0),
-	coalesce(sum(CASE WHEN s.state = 1 AND m.name <> 'allocation' THEN s.ops_low ELSE 0 END), 0),
-	coalesce(sum(CASE WHEN s.state = 1 AND m.name <> 'allocation' THEN s.ops_best ELSE 0 END), 0),
-	coalesce(sum(CASE WHEN s.state = 1 AND m.name <> 'allocation' THEN s.ops_high ELSE 0 END), 0),
-	coalesce(sum(CASE WHEN s.state = 4 OR (s.state = 1 AND m.name = 'allocation') THEN s.ops_low ELSE 0 END), 0),
-	coalesce(sum(CASE WHEN s.state = 4 OR (s.state = 1 AND m.name = 'allocation') THEN s.ops_best ELSE 0 END), 0),
-	coalesce(sum(CASE WHEN s.state = 4 OR (s.state = 1 AND m.name = 'allocation') THEN s.ops_high ELSE 0 END), 0),
-	coalesce(sum(s.ceiling), 0),
+	sum(CASE WHEN s.state = 1 THEN s.duration_ns / 1000000000 ELSE 0 END), sum(CASE WHEN s.state = 1 THEN s.duration_ns % 1000000000 ELSE 0 END),
+	sum(CASE WHEN s.state = 4 THEN s.duration_ns / 1000000000 ELSE 0 END), sum(CASE WHEN s.state = 4 THEN s.duration_ns % 1000000000 ELSE 0 END),
+	sum(CASE WHEN s.state = 1 AND m.name <> 'allocation' THEN s.ops_low ELSE 0 END),
+	sum(CASE WHEN s.state = 1 AND m.name <> 'allocation' THEN s.ops_best ELSE 0 END),
+	sum(CASE WHEN s.state = 1 AND m.name <> 'allocation' THEN s.ops_high ELSE 0 END),
+	sum(CASE WHEN s.state = 4 OR (s.state = 1 AND m.name = 'allocation') THEN s.ops_low ELSE 0 END),
+	sum(CASE WHEN s.state = 4 OR (s.state = 1 AND m.name = 'allocation') THEN s.ops_best ELSE 0 END),
+	sum(CASE WHEN s.state = 4 OR (s.state = 1 AND m.name = 'allocation') THEN s.ops_high ELSE 0 END),
+	sum(s.ceiling),
 	coalesce(group_concat(DISTINCT CASE WHEN s.state = 1 THEN m.name END), '')`
+
+// deviceTime is a sum of many durations, which nanoseconds in an int64 do not
+// hold: seconds, and the nanoseconds below a second summed on their own.
+type deviceTime struct{ seconds, nanos int64 }
+
+func (t deviceTime) add(o deviceTime) deviceTime {
+	return deviceTime{t.seconds + o.seconds, t.nanos + o.nanos}
+}
+
+func (t deviceTime) desk() desk.DeviceTime { return desk.DeviceTime(t.seconds*1000 + t.nanos/1e6) }
 
 // sums is a row of figureColumns.
 type sums struct {
-	attributed, unobserved int64
+	attributed, unobserved deviceTime
 	empirical, theoretical compute.Bounds
 	ceiling                compute.Operations
 	methods                string
 }
 
 func (f *sums) targets() []any {
-	return []any{&f.attributed, &f.unobserved, &f.empirical.Low, &f.empirical.Best, &f.empirical.High,
+	return []any{&f.attributed.seconds, &f.attributed.nanos, &f.unobserved.seconds, &f.unobserved.nanos, &f.empirical.Low, &f.empirical.Best, &f.empirical.High,
 		&f.theoretical.Low, &f.theoretical.Best, &f.theoretical.High, &f.ceiling, &f.methods}
 }
 
 // add adds another row.
 func (f *sums) add(o sums) {
-	f.attributed += o.attributed
-	f.unobserved += o.unobserved
+	f.attributed = f.attributed.add(o.attributed)
+	f.unobserved = f.unobserved.add(o.unobserved)
 	f.empirical = f.empirical.Add(o.empirical)
 	f.theoretical = f.theoretical.Add(o.theoretical)
 	f.ceiling = f.ceiling.Add(o.ceiling)
@@ -53,7 +62,7 @@ func (f *sums) add(o sums) {
 func (f *sums) figure() desk.Figure {
 	out := desk.Figure{
 		Empirical: f.empirical, Theoretical: f.theoretical, Ceiling: f.ceiling,
-		DeviceTime: time.Duration(f.attributed), Coverage: share(f.attributed, f.attributed+f.unobserved),
+		DeviceTime: f.attributed.desk(), Coverage: share(f.attributed.desk(), f.attributed.add(f.unobserved).desk()),
 	}
 	for _, name := range union(f.methods, "") {
 		out.Methods = append(out.Methods, measure.MethodName(name))
@@ -62,7 +71,7 @@ func (f *sums) figure() desk.Figure {
 }
 
 // share returns part/whole, and 1 of nothing: nothing was missed.
-func share(part, whole int64) float64 {
+func share(part, whole desk.DeviceTime) float64 {
 	if whole == 0 {
 		return 1
 	}

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/collector/internal/party"
@@ -175,7 +174,7 @@ func (r *Reader) Runs(ctx context.Context, tenant measure.TenantID, limit int) (
 			var run desk.Run
 			var accelerators string
 			var f sums
-			err := rows.Scan(append([]any{&run.ID, &run.Tenant, &run.Label, &run.JoinedBy, &run.Hosts, &run.Devices, &accelerators, &run.StartNS, &run.EndNS}, f.stored()...)...)
+			err := rows.Scan(append([]any{&run.ID, &run.Tenant, &run.Label, &run.JoinedBy, &run.Hosts, &run.Devices, &accelerators, &run.StartNS, &run.EndNS}, f.targets()...)...)
 			c := owner[run.Tenant]
 			run.CustomerID, run.CustomerName, run.ForeignStatus = c.ID, c.Name, statusOf(c)
 			run.Accelerators, run.Figure = union(accelerators, ""), f.figure()
@@ -183,14 +182,11 @@ func (r *Reader) Runs(ctx context.Context, tenant measure.TenantID, limit int) (
 			out = append(out, run)
 			return err
 		}, `SELECT id, tenant, label, joined_by, hosts, devices, accelerators, start_ns, end_ns,
-			attributed_ns, unobserved_ns, emp_low, emp_best, emp_high, theo_low, theo_best, theo_high, ceiling, methods
+			attributed_s, attributed_ns, unobserved_s, unobserved_ns, emp_low, emp_best, emp_high, theo_low, theo_best, theo_high, ceiling, methods
 			FROM run WHERE ? = '' OR tenant = ? ORDER BY emp_best + theo_best DESC, id LIMIT ?`, string(tenant), string(tenant), rowLimit(limit))
 	})
 	return out, err
 }
-
-// stored are the targets of the figure columns of table run.
-func (f *sums) stored() []any { return f.targets() }
 
 func rowLimit(limit int) int {
 	if limit <= 0 {
@@ -238,14 +234,15 @@ func (r *Reader) Coverage(ctx context.Context) ([]desk.Coverage, error) {
 	err := r.view(ctx, "coverage", func(tx *sql.Tx) error {
 		return each(ctx, tx, func(rows *sql.Rows) error {
 			var c desk.Coverage
-			var elapsed, unobserved int64
-			err := rows.Scan(&c.Host, &c.HostName, &c.LastNS, &c.Devices, &elapsed, &unobserved, &c.Hidden)
-			c.Elapsed, c.Unobserved = time.Duration(elapsed), time.Duration(unobserved)
-			c.Coverage = share(elapsed-unobserved, elapsed)
+			var elapsed, unobserved deviceTime
+			err := rows.Scan(&c.Host, &c.HostName, &c.LastNS, &c.Devices, &elapsed.seconds, &elapsed.nanos, &unobserved.seconds, &unobserved.nanos, &c.Hidden)
+			c.Elapsed, c.Unobserved = elapsed.desk(), unobserved.desk()
+			c.Coverage = share(c.Elapsed-c.Unobserved, c.Elapsed)
 			out = append(out, c)
 			return err
 		}, `WITH blind AS (SELECT device, sum(duration_ns) AS ns, sum(ops_high) AS hidden FROM segment WHERE state = 4 GROUP BY device)
-			SELECT h.id, h.name, h.last_ns, count(d.no), coalesce(sum(d.last_ns - d.first_ns), 0), coalesce(sum(b.ns), 0), coalesce(sum(b.hidden), 0)
+			SELECT h.id, h.name, h.last_ns, count(d.no), coalesce(sum((d.last_ns - d.first_ns) / 1000000000), 0), coalesce(sum((d.last_ns - d.first_ns) % 1000000000), 0),
+			coalesce(sum(b.ns / 1000000000), 0), coalesce(sum(b.ns % 1000000000), 0), coalesce(sum(b.hidden), 0)
 			FROM host h LEFT JOIN device d ON d.host = h.no LEFT JOIN blind b ON b.device = d.no GROUP BY h.no ORDER BY h.name, h.id`)
 	})
 	return out, err

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/pkg/compute"
@@ -32,16 +31,17 @@ func (r *Reader) Totals(ctx context.Context, fromNS, toNS int64) (desk.Totals, e
 
 func totals(ctx context.Context, tx *sql.Tx, fromNS, toNS int64) (desk.Totals, error) {
 	var t desk.Totals
-	by := map[measure.State]int64{}
+	by := map[measure.State]desk.DeviceTime{}
 	err := each(ctx, tx, func(rows *sql.Rows) error {
 		var state measure.State
 		var n int
-		var duration, from, to int64
+		var from, to int64
+		var duration deviceTime
 		var ops compute.Bounds
-		if err := rows.Scan(&state, &n, &duration, &from, &to, &ops.Low, &ops.Best, &ops.High); err != nil {
+		if err := rows.Scan(&state, &n, &duration.seconds, &duration.nanos, &from, &to, &ops.Low, &ops.Best, &ops.High); err != nil {
 			return err
 		}
-		by[state] = duration
+		by[state] = duration.desk()
 		t.Segments += n
 		if t.FromNS == 0 || from < t.FromNS {
 			t.FromNS = from
@@ -51,28 +51,28 @@ func totals(ctx context.Context, tx *sql.Tx, fromNS, toNS int64) (desk.Totals, e
 			t.Unseen = ops
 		}
 		return nil
-	}, `SELECT state, count(*), sum(duration_ns), min(start_ns), max(end_ns), sum(ops_low), sum(ops_best), sum(ops_high)
+	}, `SELECT state, count(*), sum(duration_ns / 1000000000), sum(duration_ns % 1000000000), min(start_ns), max(end_ns), sum(ops_low), sum(ops_best), sum(ops_high)
 		FROM segment WHERE end_ns > ? AND start_ns < ? GROUP BY state`, fromNS, toNS)
 	if err != nil {
 		return t, err
 	}
-	t.Attributed, t.Idle = time.Duration(by[measure.Attributed]), time.Duration(by[measure.Idle])
-	t.Unattributed, t.Unobserved = time.Duration(by[measure.Unattributed]), time.Duration(by[measure.Unobserved])
+	t.Attributed, t.Idle = by[measure.Attributed], by[measure.Idle]
+	t.Unattributed, t.Unobserved = by[measure.Unattributed], by[measure.Unobserved]
 	t.Elapsed = t.Attributed + t.Idle + t.Unattributed + t.Unobserved
 	err = each(ctx, tx, func(rows *sql.Rows) error {
 		f, err := scanFigure(rows)
 		// What nobody saw is shown on its own line, as Unseen.
 		t.Figure = f.figure()
 		return err
-	}, `SELECT `+figureColumns+` FROM segment s JOIN method m ON m.no = s.method WHERE s.state = 1 AND s.end_ns > ? AND s.start_ns < ?`, fromNS, toNS)
+	}, `SELECT `+figureColumns+` FROM segment s JOIN method m ON m.no = s.method WHERE s.state = 1 AND s.end_ns > ? AND s.start_ns < ? GROUP BY s.state`, fromNS, toNS)
 	if err != nil {
 		return t, err
 	}
-	t.Figure.Coverage = share(int64(t.Elapsed-t.Unobserved), int64(t.Elapsed))
-	var overlap int64
-	err = tx.QueryRowContext(ctx, `SELECT count(*), count(DISTINCT host), coalesce(sum(overlap_ns), 0), coalesce(sum(windows), 0)
-		FROM device WHERE last_ns > ? AND first_ns < ?`, fromNS, toNS).Scan(&t.Devices, &t.Hosts, &overlap, &t.Windows)
-	t.Overlap = time.Duration(overlap)
+	t.Figure.Coverage = share(t.Elapsed-t.Unobserved, t.Elapsed)
+	var overlap deviceTime
+	err = tx.QueryRowContext(ctx, `SELECT count(*), count(DISTINCT host), coalesce(sum(overlap_ns / 1000000000), 0), coalesce(sum(overlap_ns % 1000000000), 0), coalesce(sum(windows), 0)
+		FROM device WHERE last_ns > ? AND first_ns < ?`, fromNS, toNS).Scan(&t.Devices, &t.Hosts, &overlap.seconds, &overlap.nanos, &t.Windows)
+	t.Overlap = overlap.desk()
 	return t, err
 }
 

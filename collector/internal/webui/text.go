@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
@@ -52,22 +53,23 @@ func percent(share float64) string {
 }
 
 // span prints a duration with its two largest units.
-func span(d time.Duration) string {
+func span(t desk.DeviceTime) string {
+	const minute, hour, day = 60_000, 3_600_000, 86_400_000
 	switch {
-	case d <= 0:
+	case t <= 0:
 		return "0 s"
-	case d < time.Minute:
-		return strconv.FormatFloat(d.Seconds(), 'g', 3, 64) + " s"
-	case d < time.Hour:
-		return fmt.Sprintf("%d min %d s", d/time.Minute, d%time.Minute/time.Second)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+	case t < minute:
+		return strconv.FormatFloat(float64(t)/1000, 'g', 3, 64) + " s"
+	case t < hour:
+		return fmt.Sprintf("%d min %d s", t/minute, t%minute/1000)
+	case t < 2*day:
+		return fmt.Sprintf("%d h %d min", t/hour, t%hour/minute)
 	}
-	return fmt.Sprintf("%d d %d h", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+	return fmt.Sprintf("%d d %d h", t/day, t%day/hour)
 }
 
-func deviceHours(d time.Duration) string {
-	h := d.Hours()
+func deviceHours(t desk.DeviceTime) string {
+	h := t.Hours()
 	if h > 0 && h < 100 {
 		return strconv.FormatFloat(h, 'f', 2, 64)
 	}

@@ -30,9 +30,9 @@ func Empty() *Reader {
 func New() *Reader {
 	watermark := Noon.UnixNano()
 	methods := []measure.MethodName{measure.GPM}
-	orion := desk.Figure{Empirical: bounds("8.4e25", "9.1e25", "9.9e25"), Ceiling: ops("2.1e26"), DeviceTime: 940_000 * time.Hour, Coverage: 0.974, Methods: methods}
-	delta := desk.Figure{Empirical: bounds("5.1e25", "6.4e25", "7.0e25"), Theoretical: bounds("0", "1.1e25", "3.2e25"), Ceiling: ops("2.4e26"), DeviceTime: 700_000 * time.Hour, Coverage: 0.81, Methods: []measure.MethodName{measure.Activity, measure.Allocation}}
-	small := desk.Figure{Empirical: bounds("3.1e22", "3.5e22", "3.9e22"), Ceiling: ops("9e22"), DeviceTime: 900 * time.Hour, Coverage: 1, Methods: []measure.MethodName{measure.Cycles}}
+	orion := desk.Figure{Empirical: bounds("8.4e25", "9.1e25", "9.9e25"), Ceiling: ops("2.1e26"), DeviceTime: desk.DeviceTimeOf(940_000 * time.Hour), Coverage: 0.974, Methods: methods}
+	delta := desk.Figure{Empirical: bounds("5.1e25", "6.4e25", "7.0e25"), Theoretical: bounds("0", "1.1e25", "3.2e25"), Ceiling: ops("2.4e26"), DeviceTime: desk.DeviceTimeOf(700_000 * time.Hour), Coverage: 0.81, Methods: []measure.MethodName{measure.Activity, measure.Allocation}}
+	small := desk.Figure{Empirical: bounds("3.1e22", "3.5e22", "3.9e22"), Ceiling: ops("9e22"), DeviceTime: desk.DeviceTimeOf(900 * time.Hour), Coverage: 1, Methods: []measure.MethodName{measure.Cycles}}
 	r := &Reader{
 		StatusView: desk.Status{Version: "v0.1.0", Demonstration: true, Watermark: watermark, Batches: 48213, Quarantined: 2, Revision: 7},
 		TenantList: []desk.Tenant{
@@ -50,13 +50,13 @@ func New() *Reader {
 			{ID: "run_1aa0", Tenant: "ten-7f3a", ForeignStatus: "undetermined", Label: "finetune", JoinedBy: "one scheduler job", Figure: small, Hosts: 1, Devices: 8, Accelerators: []string{"A100-SXM4-80GB"}, StartNS: at(-20), EndNS: watermark, Open: true},
 		},
 		TotalsView: desk.Totals{
-			Elapsed: 1_800_000 * time.Hour, Attributed: 1_640_900 * time.Hour, Idle: 80_100 * time.Hour, Unattributed: 32_200 * time.Hour, Unobserved: 46_800 * time.Hour, Overlap: 90 * time.Minute,
-			Figure: desk.Figure{Empirical: orion.Empirical.Add(delta.Empirical).Add(small.Empirical), Theoretical: delta.Theoretical, Ceiling: ops("4.5e26"), DeviceTime: 1_640_900 * time.Hour, Coverage: 0.974, Methods: []measure.MethodName{measure.Cycles, measure.GPM, measure.Activity, measure.Allocation}},
+			Elapsed: desk.DeviceTimeOf(1_800_000 * time.Hour), Attributed: desk.DeviceTimeOf(1_640_900 * time.Hour), Idle: desk.DeviceTimeOf(80_100 * time.Hour), Unattributed: desk.DeviceTimeOf(32_200 * time.Hour), Unobserved: desk.DeviceTimeOf(46_800 * time.Hour), Overlap: desk.DeviceTimeOf(90 * time.Minute),
+			Figure: desk.Figure{Empirical: orion.Empirical.Add(delta.Empirical).Add(small.Empirical), Theoretical: delta.Theoretical, Ceiling: ops("4.5e26"), DeviceTime: desk.DeviceTimeOf(1_640_900 * time.Hour), Coverage: 0.974, Methods: []measure.MethodName{measure.Cycles, measure.GPM, measure.Activity, measure.Allocation}},
 			Unseen: bounds("0", "1.2e24", "3.1e24"), Devices: 12296, Hosts: 1537, Segments: 8871, Windows: 648_000_000,
 		},
 		CoverageList: []desk.Coverage{
-			{Host: "abcdefghijklmnopqrstuvwxyz", HostName: "gpu-0001", Devices: 8, Elapsed: 11_520 * time.Hour, Unobserved: 0, Coverage: 1, LastNS: watermark},
-			{Host: "bcdefghijklmnopqrstuvwxyz2", HostName: "gpu-0002", Devices: 8, Elapsed: 11_520 * time.Hour, Unobserved: 48 * time.Hour, Coverage: 0.9958, Hidden: ops("3.4e20"), LastNS: at(-6)},
+			{Host: "abcdefghijklmnopqrstuvwxyz", HostName: "gpu-0001", Devices: 8, Elapsed: desk.DeviceTimeOf(11_520 * time.Hour), Unobserved: 0, Coverage: 1, LastNS: watermark},
+			{Host: "bcdefghijklmnopqrstuvwxyz2", HostName: "gpu-0002", Devices: 8, Elapsed: desk.DeviceTimeOf(11_520 * time.Hour), Unobserved: desk.DeviceTimeOf(48 * time.Hour), Coverage: 0.9958, Hidden: ops("3.4e20"), LastNS: at(-6)},
 		},
 		HostList: []desk.Host{
 			{ID: "abcdefghijklmnopqrstuvwxyz", Name: "gpu-0001", AgentVersion: "v0.1.0", Epoch: 1, Seq: 51840, Devices: 8, Accelerators: []string{"H100-SXM5-80GB"}, FirstNS: at(-60 * 24), LastNS: watermark},

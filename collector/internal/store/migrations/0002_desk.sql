@@ -26,8 +26,8 @@ CREATE TABLE run (
   methods      TEXT NOT NULL,
   start_ns     INTEGER NOT NULL,
   end_ns       INTEGER NOT NULL,
-  attributed_ns INTEGER NOT NULL,
-  unobserved_ns INTEGER NOT NULL,
+  attributed_s INTEGER NOT NULL, attributed_ns INTEGER NOT NULL, -- seconds, and the sum of what is below one
+  unobserved_s INTEGER NOT NULL, unobserved_ns INTEGER NOT NULL,
   emp_low INTEGER NOT NULL, emp_best INTEGER NOT NULL, emp_high INTEGER NOT NULL,
   theo_low INTEGER NOT NULL, theo_best INTEGER NOT NULL, theo_high INTEGER NOT NULL,
   ceiling      INTEGER NOT NULL
