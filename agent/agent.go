@@ -16,7 +16,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -92,9 +91,4 @@ func (versionCommand) Run(s streams) error {
 
 func logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelInfo}))
-}
-
-// clock is the wall and boot-time clock in nanoseconds.
-func clock() (wallNS, boottimeNS int64) {
-	return time.Now().UnixNano(), boottime()
 }
