@@ -125,7 +125,7 @@ func kill(t *testing.T, cmd *exec.Cmd) {
 	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil && !strings.Contains(err.Error(), "finished") {
 		t.Fatal(err)
 	}
-	cmd.Wait() // the error is the signal
+	_ = cmd.Wait() // the error is the signal
 }
 
 func waitReady(t *testing.T, data string) {

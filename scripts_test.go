@@ -26,7 +26,7 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	programs = dir
 	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "./agent/cmd/...", "./collector/cmd/...")
 	build.Env = append(os.Environ(), "CGO_CFLAGS=-Wno-deprecated-declarations -O2")

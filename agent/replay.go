@@ -100,7 +100,7 @@ func (c convertCommand) Run(s streams) (err error) {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", c.Out, err)
 	}
-	defer os.Remove(file.Name())
+	defer func() { _ = os.Remove(file.Name()) }() // it is gone after the rename
 	err = jobtrace.Write(file, trace.Jobs)
 	if err = errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", c.Out, err)

@@ -73,7 +73,7 @@ func (c runCommand) sample(ctx context.Context, source *nvml.Source, way *courie
 	var devices []measure.Device
 	for _, d := range source.Devices() {
 		devices = append(devices, d.Device)
-		log.Info("device", slog.String("uuid", string(d.ID)), slog.String("name", d.Name), slog.String("method", string(d.Method)), slog.String("reason", d.Reason))
+		log.InfoContext(ctx, "device", slog.String("uuid", string(d.ID)), slog.String("name", d.Name), slog.String("method", string(d.Method)), slog.String("reason", d.Reason))
 	}
 	host := sampler.New(devices, measure.FoldConfig{Window: c.Window, Period: c.Period})
 	lane, err := way.Outbox.Open(facts.Name, facts, boot.ID, host.Rows())

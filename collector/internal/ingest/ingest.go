@@ -135,7 +135,7 @@ func (in *Ingest) subscribe(ctx context.Context) (*source, error) {
 		}
 	}, jetstream.PullMaxMessagesWithBytesLimit(in.cfg.MaxBatches, in.cfg.MaxBytes),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
-			in.cfg.Log.Warn("consume", slog.Any("error", err))
+			in.cfg.Log.WarnContext(ctx, "consume", slog.Any("error", err))
 		}))
 	if err != nil {
 		return nil, fmt.Errorf("consume %s: %w", wire.StreamName, err)
