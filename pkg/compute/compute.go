@@ -65,7 +65,7 @@ func ParseOperations(s string) (Operations, error) {
 		}
 	}
 	r, ok := new(big.Rat).SetString(text)
-	if !ok || strings.ContainsAny(text, "/_xXpP") {
+	if !ok || strings.ContainsAny(text, "/_xXpPbBoO") {
 		return 0, fmt.Errorf("operations %q: not a number", s)
 	}
 	if r.Sign() < 0 {

@@ -41,7 +41,7 @@ func Write(path string, a Agents) (err error) {
 		return fmt.Errorf("write endpoint %s: %w", temp.Name(), errors.Join(err, os.Remove(temp.Name())))
 	}
 	if err := os.Rename(temp.Name(), path); err != nil {
-		return fmt.Errorf("write endpoint: %w", err)
+		return fmt.Errorf("write endpoint: %w", errors.Join(err, os.Remove(temp.Name())))
 	}
 	return nil
 }

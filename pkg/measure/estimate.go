@@ -145,9 +145,11 @@ func (e *estimator) cycles(a, b *Sample, d time.Duration) (compute.Bounds, bool)
 	for _, p := range e.pipes {
 		n, ok := growth(a, b, p.counter)
 		if !ok {
-			// A pipe that fell or is missing while others are there is a fault of the
+			// A pipe that fell, is missing or is new while others are there is a fault of the
 			// driver: the whole interval goes to the next method.
-			if _, hadIt := a.Counter(p.counter); hadIt {
+			_, before := a.Counter(p.counter)
+			_, now := b.Counter(p.counter)
+			if before || now {
 				return compute.Bounds{}, false
 			}
 			continue

@@ -137,7 +137,7 @@ func (f *Folder) spread(iv *interval, piece time.Duration, shares []Share) {
 	var ppm int
 	var given time.Duration
 	for i := range shares {
-		ppm += shares[i].PPM
+		ppm += max(shares[i].PPM, 0)
 		upTo := time.Duration(scale(int64(piece), int64(min(ppm, wholePPM)), wholePPM))
 		f.account(iv, upTo-given, &shares[i])
 		given = upTo
