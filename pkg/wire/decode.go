@@ -1,8 +1,10 @@
 package wire
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,20 +42,10 @@ func Decode(body []byte) (*Batch, error) {
 		Version: m.Version, Host: m.Host, Epoch: m.Epoch, Seq: m.Seq, BootID: m.BootId,
 		BoottimeNS: m.BoottimeNs, WallNS: m.WallNs, FirstNS: m.FirstNs, LastNS: m.LastNs,
 	}}
-	switch {
-	case m.Version != Version:
-		return nil, invalid("batch version %d, this program reads %d", m.Version, Version)
-	case !validHost(m.Host):
-		return nil, invalid("host id")
-	case m.Epoch == 0 || m.Seq == 0 || m.Epoch > math.MaxInt64 || m.Seq > math.MaxInt64:
-		return nil, invalid("batch number %d/%d", m.Epoch, m.Seq)
-	case copy(b.PrevHash[:], m.PrevHash) != 32 || len(m.PrevHash) != 32:
-		return nil, invalid("previous hash of %d bytes", len(m.PrevHash))
-	case !validText(m.BootId):
-		return nil, invalid("boot id")
-	case m.BoottimeNs < 0 || m.WallNs < 0 || m.FirstNs < 0 || m.LastNs < m.FirstNs:
-		return nil, invalid("times of the header")
+	if err := m.check(); err != nil {
+		return nil, err
 	}
+	copy(b.PrevHash[:], m.PrevHash)
 	payload, err := unpack(&m)
 	if err != nil {
 		return nil, err
@@ -65,7 +57,29 @@ func Decode(body []byte) (*Batch, error) {
 	if err := b.tables(&p); err != nil {
 		return nil, err
 	}
-	return b, b.windows(&p)
+	if err := b.windows(&p); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// check refuses a header with values that no agent writes.
+func (m *BatchMessage) check() error {
+	switch {
+	case m.Version != Version:
+		return invalid("batch version %d, this program reads %d", m.Version, Version)
+	case !validHost(m.Host):
+		return invalid("host id")
+	case m.Epoch == 0 || m.Seq == 0 || m.Epoch > math.MaxInt64 || m.Seq > math.MaxInt64:
+		return invalid("batch number %d/%d", m.Epoch, m.Seq)
+	case len(m.PrevHash) != 32:
+		return invalid("previous hash of %d bytes", len(m.PrevHash))
+	case !validText(m.BootId):
+		return invalid("boot id")
+	case m.BoottimeNs < 0 || m.WallNs < 0 || m.FirstNs < 0 || m.LastNs < m.FirstNs:
+		return invalid("times of the header")
+	}
+	return nil
 }
 
 func unpack(m *BatchMessage) ([]byte, error) {
@@ -132,11 +146,8 @@ func (b *Batch) tables(p *PayloadMessage) error {
 // come together; a window begins with the first group of its interval.
 func (b *Batch) windows(p *PayloadMessage) error {
 	words := newWordTables(p)
-	type slot struct {
-		start, end int64
-		device     uint32
-	}
 	index := map[slot]int{}
+	var slots []slot
 	entries := 0
 	start := b.FirstNS
 	for n, g := range p.Groups {
@@ -157,7 +168,7 @@ func (b *Batch) windows(p *PayloadMessage) error {
 			return invalid("group %d: state %d", n, g.State)
 		}
 		for i, device := range g.Device {
-			if device >= uint32(len(b.Devices)) || !g.fits(i) {
+			if device >= uint32(len(b.Devices)) || i > 0 && device <= g.Device[i-1] || !g.fits(i) {
 				return invalid("group %d: element %d", n, i)
 			}
 			entry.Duration = time.Duration(g.DurationNs[i])
@@ -172,6 +183,7 @@ func (b *Batch) windows(p *PayloadMessage) error {
 					return invalid("more than %d windows", MaxWindows)
 				}
 				index[slot{start, end, device}] = at
+				slots = append(slots, slot{start, end, device})
 				b.Windows = append(b.Windows, measure.Window{Device: b.Devices[device].ID, StartNS: start, EndNS: end})
 			}
 			b.Windows[at].Entries = append(b.Windows[at].Entries, entry)
@@ -182,7 +194,36 @@ func (b *Batch) windows(p *PayloadMessage) error {
 			return invalid("window %d does not balance", i)
 		}
 	}
+	b.sort(slots)
 	return nil
+}
+
+// slot is the place of a window in a batch.
+type slot struct {
+	start, end int64
+	device     uint32
+}
+
+func (s slot) compare(t slot) int {
+	return cmp.Or(cmp.Compare(s.start, t.start), cmp.Compare(s.end, t.end), cmp.Compare(s.device, t.device))
+}
+
+// sort puts the windows, which are at slots, in order: groups bring a device
+// first that shares its first entry's key with an earlier one.
+func (b *Batch) sort(slots []slot) {
+	if slices.IsSortedFunc(slots, slot.compare) {
+		return
+	}
+	order := make([]int, len(slots))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return slots[i].compare(slots[j]) })
+	sorted := make([]measure.Window, len(order))
+	for i, from := range order {
+		sorted[i] = b.Windows[from]
+	}
+	b.Windows = sorted
 }
 
 // rectangular reports whether all columns have one element per device.

@@ -52,6 +52,9 @@ func Encode(b *Batch) ([]byte, error) {
 	if err := encodeWindows(payload, b, devices); err != nil {
 		return nil, err
 	}
+	if err := new(Batch).tables(payload); err != nil {
+		return nil, fmt.Errorf("encode batch: %w", err)
+	}
 	raw, err := proto.Marshal(payload)
 	if err != nil {
 		return nil, fmt.Errorf("encode batch: %w", err)
@@ -62,6 +65,9 @@ func Encode(b *Batch) ([]byte, error) {
 	m := &BatchMessage{
 		Version: b.Version, Host: b.Host, Epoch: b.Epoch, Seq: b.Seq, PrevHash: b.PrevHash[:], BootId: b.BootID,
 		BoottimeNs: b.BoottimeNS, WallNs: b.WallNS, FirstNs: b.FirstNS, LastNs: b.LastNS, Codec: Codec_CODEC_NONE, Payload: raw,
+	}
+	if err := m.check(); err != nil {
+		return nil, fmt.Errorf("encode batch: %w", err)
 	}
 	if len(raw) >= worthCompressing {
 		e := encoders.Get().(*zstd.Encoder)
@@ -91,9 +97,18 @@ func encodeWindows(p *PayloadMessage, b *Batch, devices map[measure.DeviceID]uin
 	})
 	t := tables{workloads: map[measure.Workload]uint32{}, tenants: map[measure.TenantID]uint32{}, methods: map[measure.Method]uint32{}}
 	groups := map[groupKey]*GroupMessage{}
+	if len(order) > MaxWindows {
+		return fmt.Errorf("encode batch: %d windows, at most %d", len(order), MaxWindows)
+	}
 	previous := b.FirstNS
-	for _, i := range order {
+	for n, i := range order {
 		w := &b.Windows[i]
+		if w.StartNS < b.FirstNS || w.EndNS > b.LastNS || w.EndNS-w.StartNS > maxWindowNS {
+			return fmt.Errorf("encode batch: window of device %s [%d, %d) is too long or not between the header's times", w.Device, w.StartNS, w.EndNS)
+		}
+		if n > 0 && w.Device == b.Windows[order[n-1]].Device && w.StartNS == b.Windows[order[n-1]].StartNS && w.EndNS == b.Windows[order[n-1]].EndNS {
+			return fmt.Errorf("encode batch: two windows of device %s at %d", w.Device, w.StartNS)
+		}
 		device, known := devices[w.Device]
 		if !known {
 			return fmt.Errorf("encode batch: window of device %s, which the batch does not list", w.Device)
@@ -113,6 +128,17 @@ func encodeWindows(p *PayloadMessage, b *Batch, devices map[measure.DeviceID]uin
 				p.Groups = append(p.Groups, g)
 			}
 			g.append(device, e)
+		}
+	}
+	entries := 0
+	for _, g := range p.Groups {
+		if entries += len(g.Device); entries > MaxEntries {
+			return fmt.Errorf("encode batch: more than %d entries", MaxEntries)
+		}
+		for i := range g.Device {
+			if !g.fits(i) {
+				return fmt.Errorf("encode batch: device %s has a figure that no batch can carry", b.Devices[g.Device[i]].ID)
+			}
 		}
 	}
 	return nil
