@@ -4,6 +4,9 @@
 package party
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/flopwatch/flopwatch/pkg/measure"
@@ -28,12 +31,47 @@ type Customer struct {
 	StatusReason  string
 	Demonstration bool // an invented organisation
 	Tenants       []measure.TenantID
+	Source        string // "file:line" of the import that names it, "" when read back; no part of what it says
 }
 
 // Equal reports whether two customers say the same.
 func (c Customer) Equal(o Customer) bool {
+	return c.sameBut(o) && slices.Equal(c.Tenants, o.Tenants)
+}
+
+// sameBut reports whether they say the same but for their tenants.
+func (c Customer) sameBut(o Customer) bool {
 	return c.ID == o.ID && c.Name == o.Name && c.Country == o.Country && c.Status == o.Status &&
-		c.StatusReason == o.StatusReason && c.Demonstration == o.Demonstration && slices.Equal(c.Tenants, o.Tenants)
+		c.StatusReason == o.StatusReason && c.Demonstration == o.Demonstration
+}
+
+// Conflicts tells which tenants of next another customer would hold too, once
+// next is laid over current: one line "file:line: tenant_id: rule" each, at
+// most a hundred, ordered by customer. A tenant that moves between customers
+// that next names is no conflict.
+func Conflicts(current map[string]Customer, next []Customer) error {
+	named := map[string]bool{}
+	for _, c := range next {
+		named[c.ID] = true
+	}
+	owner := map[measure.TenantID]string{}
+	for _, c := range current {
+		for _, tenant := range c.Tenants {
+			if !named[c.ID] {
+				owner[tenant] = c.ID
+			}
+		}
+	}
+	var faults []error
+	for _, c := range next {
+		for _, tenant := range c.Tenants {
+			if other := owner[tenant]; other != "" && other != c.ID && len(faults) < maxFaults {
+				faults = append(faults, fmt.Errorf("%s: tenant_id: one of the customer's tenants belongs to another customer already", cmp.Or(c.Source, "customers:0")))
+			}
+			owner[tenant] = c.ID
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // Diff is what an import changes, by customer id.
