@@ -154,6 +154,11 @@ func (e *estimator) cycles(a, b *Sample, d time.Duration) (compute.Bounds, bool)
 			}
 			continue
 		}
+		// No pipe is active for longer than its SM runs; a jump of a counter would
+		// otherwise become operations. One part in a hundred is reading skew.
+		if n > elapsed+elapsed/100 {
+			return compute.Bounds{}, false
+		}
 		seen = true
 		total = total.Add(compute.Bounds{
 			Low:  product(n, scale*p.low, 1000-cyclesError, compute.Down),
