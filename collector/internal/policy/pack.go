@@ -109,6 +109,9 @@ func (p *Pack) Validate() error {
 				break
 			}
 		}
+		if len(r.AppliesTo) == 0 {
+			fault(key+"applies_to", "is empty: the rule would hold for nobody")
+		}
 		for _, status := range r.AppliesTo {
 			if s := party.ForeignStatus(status); s != party.Foreign && s != party.US && s != party.Undetermined {
 				fault(key+"applies_to", "must be foreign, us or undetermined")

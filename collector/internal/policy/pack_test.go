@@ -1,0 +1,191 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flopwatch/flopwatch/collector/internal/party"
+	"github.com/flopwatch/flopwatch/pkg/compute"
+)
+
+type fataler interface {
+	Helper()
+	Fatal(args ...any)
+}
+
+// fresh reads the shipped packs anew, ordered by id as their files are.
+func fresh(t fataler) []*Pack {
+	t.Helper()
+	var packs []*Pack
+	for _, name := range []string{"internal-early-warning.yaml", "us-iaas-2024-proposed.yaml"} {
+		data, err := shipped.ReadFile("packs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := Read(name, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packs = append(packs, p)
+	}
+	return packs
+}
+
+func TestShipped(t *testing.T) {
+	if d := cmp.Diff(fresh(t), Shipped(), cmp.AllowUnexported(Rule{})); d != "" {
+		t.Fatalf("shipped packs (-want +got):\n%s", d)
+	}
+	for _, p := range Shipped() {
+		if p.Status == "final" {
+			t.Errorf("%s is called final: no such rule is in force", p.ID)
+		}
+		for i := range p.Rules {
+			if r := &p.Rules[i]; r.threshold == 0 || !slices.Contains(r.AppliesTo, string(party.Undetermined)) {
+				t.Errorf("rule %s of %s", r.ID, p.ID)
+			}
+		}
+	}
+}
+
+func TestProposedRuleIsCalledProposed(t *testing.T) {
+	p := proposed(t)
+	if p.Status != "proposed" || !strings.Contains(p.Citation, "89 FR 5698") || p.Effective != "not in force" {
+		t.Errorf("status %q, citation %q, effective %q", p.Status, p.Citation, p.Effective)
+	}
+	for _, r := range p.Rules {
+		if r.threshold != limit || !strings.Contains(r.Citation, "revoked") {
+			t.Errorf("rule %s: threshold %s, citation %q", r.ID, r.threshold, r.Citation)
+		}
+	}
+}
+
+const good = `id: pack
+version: 1
+citation: a text
+status: internal
+rules:
+  - id: one
+    citation: a line
+    measure: run_operations
+    threshold: "1e20"
+    warn_percent: [50, 80]
+    applies_to: [foreign, undetermined]
+`
+
+func TestDigestNamesTheFile(t *testing.T) {
+	p, err := Read("p.yaml", []byte(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Digest != sha256.Sum256([]byte(good)) {
+		t.Error("the digest is not that of the file")
+	}
+	if want := compute.Operations(100_000_000_000); p.Rules[0].threshold != want {
+		t.Errorf("threshold %s, want %s", p.Rules[0].threshold, want)
+	}
+	q, err := Read("q.yaml", []byte(good+"# a word\n"))
+	if err != nil || q.Digest == p.Digest {
+		t.Errorf("another file has the same digest: %v", err)
+	}
+}
+
+func TestBadPacksAreRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		old, new string
+		want     string // regular expression
+	}{
+		"unknown key":             {"version: 1", "version: 1\nspeed: 2", `^p\.yaml:3: speed: `},
+		"unknown key of a rule":   {"    citation: a line", "    citation: a line\n    severity: low", `^p\.yaml:8: rules\[0\]\.severity: `},
+		"key twice":               {"version: 1", "version: 1\nversion: 2", `^p\.yaml.*3.*version`},
+		"wrong type":              {"version: 1", "version: [1]", `^p\.yaml:2: version: `},
+		"no id":                   {"id: pack\n", "", `^p\.yaml: id: `},
+		"no version":              {"version: 1\n", "", `^p\.yaml: version: `},
+		"no citation":             {"citation: a text\n", "", `^p\.yaml: citation: `},
+		"no citation of a rule":   {"    citation: a line\n", "", `^p\.yaml: rules\[0\]\.citation: `},
+		"unknown status":          {"status: internal", "status: law", `^p\.yaml: status: `},
+		"no status":               {"status: internal\n", "", `^p\.yaml: status: `},
+		"unknown measure":         {"run_operations", "weather", `^p\.yaml: rules\[0\]\.measure: `},
+		"threshold is a word":     {`"1e20"`, "abc", `^p\.yaml: rules\[0\]\.threshold: `},
+		"threshold 0":             {`"1e20"`, `"0"`, `^p\.yaml: rules\[0\]\.threshold: `},
+		"threshold below 0":       {`"1e20"`, `"-1e20"`, `^p\.yaml: rules\[0\]\.threshold: `},
+		"threshold not a number":  {`"1e20"`, `"NaN"`, `^p\.yaml: rules\[0\]\.threshold: `},
+		"threshold too large":     {`"1e20"`, `"1e300"`, `^p\.yaml: rules\[0\]\.threshold: `},
+		"no threshold":            {"    threshold: \"1e20\"\n", "", `^p\.yaml: rules\[0\]\.threshold: `},
+		"warnings fall":           {"[50, 80]", "[80, 50]", `^p\.yaml: rules\[0\]\.warn_percent: `},
+		"a warning twice":         {"[50, 80]", "[50, 50]", `^p\.yaml: rules\[0\]\.warn_percent: `},
+		"a warning at 0 %":        {"[50, 80]", "[0]", `^p\.yaml: rules\[0\]\.warn_percent: `},
+		"a warning at 100 %":      {"[50, 80]", "[100]", `^p\.yaml: rules\[0\]\.warn_percent: `},
+		"undetermined forgotten":  {"[foreign, undetermined]", "[foreign]", `^p\.yaml: rules\[0\]\.applies_to: .*unknown is not domestic`},
+		"unknown foreign status":  {"[foreign, undetermined]", "[alien]", `^p\.yaml: rules\[0\]\.applies_to: `},
+		"applies to nobody":       {"[foreign, undetermined]", "[]", `^p\.yaml: rules\[0\]\.applies_to: `},
+		"applies to is forgotten": {"    applies_to: [foreign, undetermined]\n", "", `^p\.yaml: rules\[0\]\.applies_to: `},
+		"no rules":                {good[strings.Index(good, "rules:"):], "rules: []\n", `^p\.yaml: rules: `},
+		"a rule twice":            {good[strings.Index(good, "  - id"):], strings.Repeat(good[strings.Index(good, "  - id"):], 2), `^p\.yaml: rules\[1\]\.id: `},
+		"empty":                   {good, "", `p\.yaml: .*id`},
+		"not YAML":                {good, "\tid: [", `^p\.yaml: `},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if !strings.Contains(good, c.old) {
+				t.Fatalf("%q is not in the good pack", c.old)
+			}
+			p, err := Read("p.yaml", []byte(strings.Replace(good, c.old, c.new, 1)))
+			if err == nil || p != nil {
+				t.Fatalf("taken: %+v, %v", p, err)
+			}
+			if !regexp.MustCompile(c.want).MatchString(err.Error()) {
+				t.Errorf("error %q does not match %q", err, c.want)
+			}
+		})
+	}
+}
+
+// All faults are told at once.
+func TestFaultsAreToldTogether(t *testing.T) {
+	_, err := Read("p.yaml", []byte(strings.NewReplacer("status: internal", "status: law", `"1e20"`, "abc", "[50, 80]", "[9, 2]").Replace(good)))
+	if err == nil {
+		t.Fatal("taken")
+	}
+	for _, key := range []string{"status", "rules[0].threshold", "rules[0].warn_percent"} {
+		if !strings.Contains(err.Error(), key+": ") {
+			t.Errorf("%q does not tell of %s", err, key)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(good))
+	f.Add([]byte(strings.Replace(good, "1e20", "1e999", 1)))
+	f.Add([]byte("rules:\n  - {}\n"))
+	for _, name := range []string{"internal-early-warning.yaml", "us-iaas-2024-proposed.yaml"} {
+		data, err := shipped.ReadFile("packs/" + name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := Read("p.yaml", data)
+		if err != nil {
+			if p != nil || !strings.HasPrefix(err.Error(), "p.yaml:") {
+				t.Errorf("%v with %q", p, err)
+			}
+			return
+		}
+		for i := range p.Rules {
+			r := &p.Rules[i]
+			if r.threshold <= 0 || len(r.AppliesTo) == 0 {
+				t.Errorf("rule %+v", r)
+			}
+			s := subject(party.Undetermined, r.threshold, r.threshold, r.threshold)
+			s.Measure = r.Measure
+			if slices.Contains(r.AppliesTo, string(party.Foreign)) && len(Evaluate(p, s)) == 0 {
+				t.Errorf("rule %s does not see an undetermined customer", r.ID)
+			}
+		}
+	})
+}
