@@ -32,18 +32,21 @@ func (a Agent) Args() []string {
 		return []string{"replay", "--endpoint", a.Endpoint, "--data", a.Data, a.Trace}
 	}
 	args := []string{"run", "--endpoint", a.Endpoint, "--data", a.Data}
+	if leases := filepath.Join(a.Scenarios, "scenarios", "leases.ndjson"); exists(leases) {
+		args = append(args, "--leases", leases)
+	}
 	recordings, _ := filepath.Glob(filepath.Join(a.Scenarios, "recordings", "*"))
 	jobs, _ := filepath.Glob(filepath.Join(a.Scenarios, "scenarios", "*.jobs.csv"))
 	for _, path := range append(jobs, recordings...) {
-		if info, err := os.Stat(path); err == nil && (!info.IsDir() || has(path, "host.json")) {
+		if info, err := os.Stat(path); err == nil && (!info.IsDir() || exists(filepath.Join(path, "host.json"))) {
 			args = append(args, "--without-gpu", path)
 		}
 	}
 	return args
 }
 
-func has(dir, name string) bool {
-	_, err := os.Stat(filepath.Join(dir, name))
+func exists(path string) bool {
+	_, err := os.Stat(path)
 	return err == nil
 }
 
