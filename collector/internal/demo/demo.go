@@ -35,12 +35,14 @@ func (a Agent) Args() []string {
 	if leases := filepath.Join(a.Scenarios, "scenarios", "leases.ndjson"); exists(leases) {
 		args = append(args, "--leases", leases)
 	}
-	recordings, _ := filepath.Glob(filepath.Join(a.Scenarios, "recordings", "*"))
+	// The patterns are constant, so Glob has no error to give.
 	jobs, _ := filepath.Glob(filepath.Join(a.Scenarios, "scenarios", "*.jobs.csv"))
-	for _, path := range append(jobs, recordings...) {
-		if info, err := os.Stat(path); err == nil && (!info.IsDir() || exists(filepath.Join(path, "host.json"))) {
-			args = append(args, "--without-gpu", path)
-		}
+	recordings, _ := filepath.Glob(filepath.Join(a.Scenarios, "recordings", "*", "host.json"))
+	for _, path := range jobs {
+		args = append(args, "--without-gpu", path)
+	}
+	for _, path := range recordings {
+		args = append(args, "--without-gpu", filepath.Dir(path))
 	}
 	return args
 }
