@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/flopwatch/flopwatch/agent/internal/doctor"
+	"github.com/flopwatch/flopwatch/pkg/cli"
 )
 
 // doctorCommand says what works on this host.
@@ -16,7 +17,7 @@ type doctorCommand struct {
 
 // Run examines the host. The exit code is 0 if all works, 1 if something is
 // lost, 2 if nothing can be measured.
-func (c doctorCommand) Run(ctx context.Context, s streams) error {
+func (c doctorCommand) Run(ctx context.Context, s cli.Streams) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	report := doctor.Examine(ctx, doctor.Options{LibraryPath: c.Library, Proc: "/proc", Dev: "/dev", Leases: c.Leases, Now: time.Now()})
@@ -28,7 +29,7 @@ func (c doctorCommand) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	if code := report.ExitCode(); code != 0 {
-		return exitError{code}
+		return cli.Exit{Code: code}
 	}
 	return nil
 }

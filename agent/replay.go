@@ -13,6 +13,7 @@ import (
 	"github.com/flopwatch/flopwatch/agent/internal/jobtrace"
 	"github.com/flopwatch/flopwatch/agent/internal/recording"
 	"github.com/flopwatch/flopwatch/agent/internal/tenancy"
+	"github.com/flopwatch/flopwatch/pkg/cli"
 	"github.com/flopwatch/flopwatch/pkg/endpoint"
 )
 
@@ -30,7 +31,7 @@ type replayCommand struct {
 
 // Run validates every input before the first window is sent, replays them, and
 // waits until the collector has receipted all.
-func (c replayCommand) Run(ctx context.Context, s streams) error {
+func (c replayCommand) Run(ctx context.Context, s cli.Streams) error {
 	speed, err := parseSpeed(c.Speed)
 	if err != nil {
 		return err
@@ -46,7 +47,7 @@ func (c replayCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	return replayFleets(ctx, s, courierConfig{Data: c.Data, Endpoint: target, Fleet: true, Log: logger(s.Err)}, fleets, fleet.Config{Speed: speed, Window: c.Window})
+	return replayFleets(ctx, s, courierConfig{Data: c.Data, Endpoint: target, Fleet: true, Log: s.Logger()}, fleets, fleet.Config{Speed: speed, Window: c.Window})
 }
 
 // load reads every input; the faults of all are told together.
@@ -88,7 +89,7 @@ type convertCommand struct {
 }
 
 // Run writes the job trace. An output file appears whole or not at all.
-func (c convertCommand) Run(s streams) (err error) {
+func (c convertCommand) Run(s cli.Streams) (err error) {
 	trace, err := jobtrace.Open(c.In)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/flopwatch/flopwatch/agent/internal/outbox"
 	"github.com/flopwatch/flopwatch/agent/internal/recording"
 	"github.com/flopwatch/flopwatch/agent/internal/tenancy"
+	"github.com/flopwatch/flopwatch/pkg/cli"
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )
 
@@ -52,7 +53,7 @@ func loadFleets(jobs, recordings []string, leases *tenancy.Table, warn io.Writer
 
 // replayFleets plays the fleets one after the other and waits until everything
 // is receipted.
-func replayFleets(ctx context.Context, s streams, cfg courierConfig, fleets []*fleet.Fleet, play fleet.Config) error {
+func replayFleets(ctx context.Context, s cli.Streams, cfg courierConfig, fleets []*fleet.Fleet, play fleet.Config) error {
 	window := play.Window
 	for _, f := range fleets {
 		window = max(window, f.AutoWindow())

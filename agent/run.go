@@ -14,6 +14,7 @@ import (
 	"github.com/flopwatch/flopwatch/agent/internal/probe"
 	"github.com/flopwatch/flopwatch/agent/internal/sampler"
 	"github.com/flopwatch/flopwatch/agent/internal/tenancy"
+	"github.com/flopwatch/flopwatch/pkg/cli"
 	"github.com/flopwatch/flopwatch/pkg/endpoint"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
@@ -37,7 +38,7 @@ const openTimeout = 30 * time.Second
 const stopDrain = 5 * time.Second
 
 // Run samples until it is interrupted, then seals and syncs what it holds.
-func (c runCommand) Run(ctx context.Context, s streams) error {
+func (c runCommand) Run(ctx context.Context, s cli.Streams) error {
 	if c.Period < 100*time.Millisecond || c.Window < c.Period {
 		return fmt.Errorf("run: the period (%s) must be at least 100 ms, and the window (%s) no shorter than it", c.Period, c.Window)
 	}
@@ -55,7 +56,7 @@ func (c runCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return errors.Join(err, source.Close())
 	}
-	log := logger(s.Err)
+	log := s.Logger()
 	way, err := openCourier(courierConfig{Data: c.Data, Endpoint: target, BatchSpan: c.Window, Log: log})
 	if err != nil {
 		return errors.Join(err, source.Close())

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/flopwatch/flopwatch/collector/internal/demo"
+	"github.com/flopwatch/flopwatch/pkg/cli"
 )
 
 // demoCommand runs a collector and an agent side by side.
@@ -18,7 +19,7 @@ type demoCommand struct {
 }
 
 // Run serves until it is interrupted; the agent's end is no reason to stop.
-func (c demoCommand) Run(ctx context.Context, s streams) error {
+func (c demoCommand) Run(ctx context.Context, s cli.Streams) error {
 	return serve(ctx, s, serveCommand{Data: c.Data, Listen: c.Listen}, true, func(ctx context.Context, r *running) error {
 		if c.Trace == "" {
 			if err := (importer{r}).importFile(ctx, filepath.Join(c.Scenarios, "scenarios", "customers.csv")); err != nil {

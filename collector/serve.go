@@ -19,6 +19,7 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/attest"
+	"github.com/flopwatch/flopwatch/pkg/cli"
 	"github.com/flopwatch/flopwatch/pkg/endpoint"
 	"github.com/flopwatch/flopwatch/pkg/version"
 )
@@ -34,7 +35,7 @@ type serveCommand struct {
 }
 
 // Run serves until it is interrupted.
-func (c serveCommand) Run(ctx context.Context, s streams) error {
+func (c serveCommand) Run(ctx context.Context, s cli.Streams) error {
 	return serve(ctx, s, c, false, func(ctx context.Context, r *running) error {
 		fmt.Fprintf(s.Out, "desk: %s\n", r.http.LoginLink())
 		<-ctx.Done()
@@ -51,8 +52,8 @@ type running struct {
 
 // serve opens everything, calls then once the collector is ready, and stops
 // when then returns or a part fails.
-func serve(ctx context.Context, s streams, c serveCommand, demonstration bool, then func(context.Context, *running) error) (err error) {
-	log := logger(s.Err)
+func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration bool, then func(context.Context, *running) error) (err error) {
+	log := s.Logger()
 	db, err := store.Open(ctx, filepath.Join(c.Data, "flopwatch.db"), store.Options{})
 	if err != nil {
 		return err
