@@ -25,8 +25,8 @@ func (t DeviceTime) Hours() float64 { return float64(t) / 3.6e6 }
 // are kept apart and never added.
 type Figure struct {
 	Empirical   compute.Bounds     // measured or estimated from readings
-	Theoretical compute.Bounds     // of time known by allocation only
-	Ceiling     compute.Operations // peak × all attributed time
+	Theoretical compute.Bounds     // of time known by allocation only, or held while nobody saw
+	Ceiling     compute.Operations // peak × all the time that these figures are of
 	DeviceTime  DeviceTime         // attributed device time
 	Coverage    float64            // observed share of the elapsed device time, 0..1
 	Methods     []measure.MethodName
@@ -129,7 +129,7 @@ type Finding struct {
 	Citation      string
 	Level         string // warning 50, 80, 95, crossing, possible crossing
 	Severity      string // info, warning, high, critical
-	Subject       string // run_… or cus_…
+	Subject       string // run_…, cus_… or tenant:… of a tenant that no customer claims
 	Tenant        measure.TenantID
 	CustomerID    string
 	CustomerName  string

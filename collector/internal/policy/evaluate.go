@@ -15,7 +15,7 @@ import (
 // Subject is what rules are held against.
 type Subject struct {
 	Measure      Measure
-	ID           string // run_… or cus_…
+	ID           string // run_…, cus_… or tenant:… of a tenant that no customer claims
 	Label        string // in words
 	Tenant       measure.TenantID
 	CustomerID   string

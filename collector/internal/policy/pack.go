@@ -76,8 +76,10 @@ func (p *Pack) Validate() error {
 	if p.Version < 1 {
 		fault("version", "must be 1 or more")
 	}
-	if p.Citation == "" {
-		fault("citation", "is empty")
+	for _, text := range []struct{ key, value string }{{"title", p.Title}, {"citation", p.Citation}, {"effective", p.Effective}} {
+		if text.value == "" {
+			fault(text.key, "is empty")
+		}
 	}
 	if !slices.Contains(statuses, p.Status) {
 		fault("status", fmt.Sprintf("must be one of %v", statuses))
@@ -93,8 +95,10 @@ func (p *Pack) Validate() error {
 			fault(key+"id", "is empty or there twice")
 		}
 		seen[r.ID] = true
-		if r.Citation == "" {
-			fault(key+"citation", "is empty")
+		for _, text := range []struct{ key, value string }{{"title", r.Title}, {"citation", r.Citation}} {
+			if text.value == "" {
+				fault(key+text.key, "is empty")
+			}
 		}
 		if r.Measure != RunOperations && r.Measure != CustomerOperations {
 			fault(key+"measure", "must be run_operations or customer_operations")

@@ -66,10 +66,13 @@ func TestProposedRuleIsCalledProposed(t *testing.T) {
 
 const good = `id: pack
 version: 1
+title: a pack
+effective: never
 citation: a text
 status: internal
 rules:
   - id: one
+    title: a rule
     citation: a line
     measure: run_operations
     threshold: "1e20"
@@ -100,11 +103,14 @@ func TestBadPacksAreRefused(t *testing.T) {
 		want     string // regular expression
 	}{
 		"unknown key":             {"version: 1", "version: 1\nspeed: 2", `^p\.yaml:3: speed: `},
-		"unknown key of a rule":   {"    citation: a line", "    citation: a line\n    severity: low", `^p\.yaml:8: rules\[0\]\.severity: `},
+		"unknown key of a rule":   {"    citation: a line", "    citation: a line\n    severity: low", `^p\.yaml:11: rules\[0\]\.severity: `},
 		"key twice":               {"version: 1", "version: 1\nversion: 2", `^p\.yaml.*3.*version`},
 		"wrong type":              {"version: 1", "version: [1]", `^p\.yaml:2: version: `},
 		"no id":                   {"id: pack\n", "", `^p\.yaml: id: `},
 		"no version":              {"version: 1\n", "", `^p\.yaml: version: `},
+		"no title":                {"title: a pack\n", "", `^p\.yaml: title: `},
+		"no effect":               {"effective: never\n", "", `^p\.yaml: effective: `},
+		"no title of a rule":      {"    title: a rule\n", "", `^p\.yaml: rules\[0\]\.title: `},
 		"no citation":             {"citation: a text\n", "", `^p\.yaml: citation: `},
 		"no citation of a rule":   {"    citation: a line\n", "", `^p\.yaml: rules\[0\]\.citation: `},
 		"unknown status":          {"status: internal", "status: law", `^p\.yaml: status: `},

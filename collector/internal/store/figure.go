@@ -1,7 +1,7 @@
 package store
 
 import (
-	"database/sql"
+	"math"
 	"slices"
 	"strings"
 
@@ -10,32 +10,74 @@ import (
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
-// figureColumns sums segments by what may not be mixed: the operations of time
-// that was measured, and of time known by allocation or not observed at all.
-// It goes with scanFigure.
-const figureColumns = `
-	sum(CASE WHEN s.state = 1 THEN s.duration_ns / 1000000000 ELSE 0 END), sum(CASE WHEN s.state = 1 THEN s.duration_ns % 1000000000 ELSE 0 END),
-	sum(CASE WHEN s.state = 4 THEN s.duration_ns / 1000000000 ELSE 0 END), sum(CASE WHEN s.state = 4 THEN s.duration_ns % 1000000000 ELSE 0 END),
-	sum(CASE WHEN s.state = 1 AND m.name <> 'allocation' THEN s.ops_low ELSE 0 END),
-	sum(CASE WHEN s.state = 1 AND m.name <> 'allocation' THEN s.ops_best ELSE 0 END),
-	sum(CASE WHEN s.state = 1 AND m.name <> 'allocation' THEN s.ops_high ELSE 0 END),
-	sum(CASE WHEN s.state = 4 OR (s.state = 1 AND m.name = 'allocation') THEN s.ops_low ELSE 0 END),
-	sum(CASE WHEN s.state = 4 OR (s.state = 1 AND m.name = 'allocation') THEN s.ops_best ELSE 0 END),
-	sum(CASE WHEN s.state = 4 OR (s.state = 1 AND m.name = 'allocation') THEN s.ops_high ELSE 0 END),
-	sum(s.ceiling),
-	coalesce(group_concat(DISTINCT CASE WHEN s.state = 1 THEN m.name END), '')`
+// SQLite ends a query whose sum leaves an int64, and a single host can claim
+// enough to make one. So sums are taken in two halves, which two billion rows
+// do not overflow, and meet in Go, where they saturate.
+
+// halves returns the SQL of the sum of a column in two halves.
+func halves(column string) string {
+	return "coalesce(sum(" + column + " >> 32), 0), coalesce(sum(" + column + " & 4294967295), 0)"
+}
+
+// sum is a sum in halves.
+type sum struct{ high, low int64 }
+
+func (s *sum) targets() []any { return []any{&s.high, &s.low} }
+
+// operations returns the sum, saturating.
+func (s *sum) operations() compute.Operations {
+	high := s.high + s.low>>32
+	if high > math.MaxInt64>>32 {
+		return compute.MaxOperations
+	}
+	return compute.Operations(high<<32 | s.low&math.MaxUint32)
+}
+
+// seconds returns the SQL of the sum of a column of nanoseconds as a deviceTime.
+func seconds(column string) string {
+	return "coalesce(sum((" + column + ") / 1000000000), 0), coalesce(sum((" + column + ") % 1000000000), 0)"
+}
 
 // deviceTime is a sum of many durations, which nanoseconds in an int64 do not
 // hold: seconds, and the nanoseconds below a second summed on their own.
 type deviceTime struct{ seconds, nanos int64 }
 
+func (t *deviceTime) targets() []any { return []any{&t.seconds, &t.nanos} }
+
 func (t deviceTime) add(o deviceTime) deviceTime {
-	return deviceTime{t.seconds + o.seconds, t.nanos + o.nanos}
+	return deviceTime{t.seconds + o.seconds, t.nanos + o.nanos}.normal()
+}
+
+// normal returns the same time with less than a second of nanoseconds.
+func (t deviceTime) normal() deviceTime {
+	return deviceTime{t.seconds + t.nanos/1e9, t.nanos % 1e9}
 }
 
 func (t deviceTime) desk() desk.DeviceTime { return desk.DeviceTime(t.seconds*1000 + t.nanos/1e6) }
 
-// sums is a row of figureColumns.
+// group is what segments of one state and method add up to. groupColumns and
+// its targets go together.
+type group struct {
+	state   measure.State
+	method  measure.MethodName
+	time    deviceTime
+	bounds  [3]sum
+	ceiling sum
+}
+
+var groupColumns = "s.state, m.name, " + seconds("s.duration_ns") + ", " + halves("s.ops_low") + ", " + halves("s.ops_best") + ", " + halves("s.ops_high") + ", " + halves("s.ceiling")
+
+func (g *group) targets() []any {
+	return slices.Concat([]any{&g.state, &g.method}, g.time.targets(), g.bounds[0].targets(), g.bounds[1].targets(), g.bounds[2].targets(), g.ceiling.targets())
+}
+
+func (g *group) operations() compute.Bounds {
+	return compute.Bounds{Low: g.bounds[0].operations(), Best: g.bounds[1].operations(), High: g.bounds[2].operations()}
+}
+
+// sums is what groups add up to, with what may not be mixed kept apart: the
+// operations of time that was measured, and of time known by allocation or held
+// while nobody saw. It can be compared.
 type sums struct {
 	attributed, unobserved deviceTime
 	empirical, theoretical compute.Bounds
@@ -43,20 +85,48 @@ type sums struct {
 	methods                string
 }
 
+// sumColumns are the columns of a stored sums, in the order of targets.
+const sumColumns = "attributed_s, attributed_ns, unobserved_s, unobserved_ns, emp_low, emp_best, emp_high, theo_low, theo_best, theo_high, ceiling, methods"
+
 func (f *sums) targets() []any {
 	return []any{&f.attributed.seconds, &f.attributed.nanos, &f.unobserved.seconds, &f.unobserved.nanos, &f.empirical.Low, &f.empirical.Best, &f.empirical.High,
 		&f.theoretical.Low, &f.theoretical.Best, &f.theoretical.High, &f.ceiling, &f.methods}
 }
 
-// add adds another row.
+func (f *sums) values() []any {
+	return []any{f.attributed.seconds, f.attributed.nanos, f.unobserved.seconds, f.unobserved.nanos, int64(f.empirical.Low), int64(f.empirical.Best), int64(f.empirical.High),
+		int64(f.theoretical.Low), int64(f.theoretical.Best), int64(f.theoretical.High), int64(f.ceiling), f.methods}
+}
+
+// sums returns the group by itself. Only attributed and unobserved time counts.
+func (g *group) sums() sums {
+	var f sums
+	switch {
+	case g.state == measure.Unobserved:
+		f.unobserved, f.theoretical, f.ceiling = g.time.normal(), g.operations(), g.ceiling.operations()
+	case g.state != measure.Attributed:
+	case measure.Method{Name: g.method}.Theoretical():
+		f.attributed, f.theoretical, f.ceiling, f.methods = g.time.normal(), g.operations(), g.ceiling.operations(), string(g.method)
+	default:
+		f.attributed, f.empirical, f.ceiling, f.methods = g.time.normal(), g.operations(), g.ceiling.operations(), string(g.method)
+	}
+	return f
+}
+
+// add adds another.
 func (f *sums) add(o sums) {
 	f.attributed = f.attributed.add(o.attributed)
 	f.unobserved = f.unobserved.add(o.unobserved)
 	f.empirical = f.empirical.Add(o.empirical)
 	f.theoretical = f.theoretical.Add(o.theoretical)
 	f.ceiling = f.ceiling.Add(o.ceiling)
-	f.methods = strings.Join(union(f.methods, o.methods), ",")
+	if o.methods != f.methods {
+		f.methods = strings.Join(union(f.methods, o.methods), ",")
+	}
 }
+
+// combined is the interval that holds the truth of both parts.
+func (f *sums) combined() compute.Bounds { return f.empirical.Add(f.theoretical) }
 
 // figure returns what the desk shows.
 func (f *sums) figure() desk.Figure {
@@ -83,12 +153,4 @@ func union(a, b string) []string {
 	words := slices.DeleteFunc(append(strings.Split(a, ","), strings.Split(b, ",")...), func(s string) bool { return s == "" })
 	slices.Sort(words)
 	return slices.Compact(words)
-}
-
-// scanFigure scans a row whose first columns go to targets and the rest are
-// figureColumns.
-func scanFigure(rows *sql.Rows, targets ...any) (sums, error) {
-	var f sums
-	err := rows.Scan(append(targets, f.targets()...)...)
-	return f, err
 }

@@ -10,53 +10,66 @@ import (
 )
 
 // PutCustomers imports customers, all or none, and says what that changes. A dry
-// run changes nothing. A tenant that another customer holds is an error.
-// Customers that are not named stay as they are.
+// run changes nothing but finds the same faults. A tenant that a customer not
+// named holds already is a fault, told as party.Conflicts tells it. Customers
+// that are not named stay as they are.
 func (s *Store) PutCustomers(ctx context.Context, next []party.Customer, dryRun bool) (party.Diff, error) {
 	var diff party.Diff
+	var conflicts error
 	err := s.update(ctx, func(tx *sql.Tx) error {
 		current, err := customers(ctx, tx)
 		if err != nil {
 			return err
 		}
+		if conflicts = party.Conflicts(current, next); conflicts != nil {
+			return conflicts
+		}
 		diff = party.Compare(current, next)
-		if dryRun {
+		changed := len(diff.New)+len(diff.Changed) > 0
+		if dryRun || !changed {
 			return nil
 		}
+		var moved []party.Customer
 		for _, c := range next {
-			if old, known := current[c.ID]; known && old.Equal(c) {
-				continue
-			}
-			if err := putCustomer(ctx, tx, c); err != nil {
-				return err
+			if old, known := current[c.ID]; !known || !old.Equal(c) {
+				moved = append(moved, c)
 			}
 		}
-		if len(diff.New)+len(diff.Changed) == 0 {
-			return nil
+		if err := putCustomers(ctx, tx, moved); err != nil {
+			return err
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE meta SET value = value + 1 WHERE key = 'revision'")
+		_, err = tx.ExecContext(ctx, "UPDATE meta SET value = value + 1 WHERE key IN ('revision', 'customers')")
 		return err
 	})
-	if err != nil {
+	switch {
+	case conflicts != nil:
+		return party.Diff{}, conflicts
+	case err != nil:
 		return party.Diff{}, fmt.Errorf("import customers: %w", err)
 	}
 	return diff, nil
 }
 
-func putCustomer(ctx context.Context, tx *sql.Tx, c party.Customer) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO customer (id, name, country, status, status_reason, demonstration) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (id) DO UPDATE SET name = excluded.name, country = excluded.country, status = excluded.status,
-		status_reason = excluded.status_reason, demonstration = excluded.demonstration`,
-		c.ID, c.Name, c.Country, string(c.Status), c.StatusReason, c.Demonstration)
-	if err != nil {
-		return fmt.Errorf("customer %s: %w", c.ID, err)
+// putCustomers lets go of the tenants of all customers before it gives any, so
+// that tenants can change hands.
+func putCustomers(ctx context.Context, tx *sql.Tx, all []party.Customer) error {
+	for _, c := range all {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM customer_tenant WHERE customer = ?", c.ID); err != nil {
+			return fmt.Errorf("customer %s: %w", c.ID, err)
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO customer (id, name, country, status, status_reason, demonstration) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET name = excluded.name, country = excluded.country, status = excluded.status,
+			status_reason = excluded.status_reason, demonstration = excluded.demonstration`,
+			c.ID, c.Name, c.Country, string(c.Status), c.StatusReason, c.Demonstration)
+		if err != nil {
+			return fmt.Errorf("customer %s: %w", c.ID, err)
+		}
 	}
-	if _, err := tx.ExecContext(ctx, "DELETE FROM customer_tenant WHERE customer = ?", c.ID); err != nil {
-		return fmt.Errorf("customer %s: %w", c.ID, err)
-	}
-	for _, tenant := range c.Tenants {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO customer_tenant (tenant, customer) VALUES (?, ?)", string(tenant), c.ID); err != nil {
-			return fmt.Errorf("customer %s: tenant %s belongs to another customer: %w", c.ID, tenant, err)
+	for _, c := range all {
+		for _, tenant := range c.Tenants {
+			if _, err := tx.ExecContext(ctx, "INSERT INTO customer_tenant (tenant, customer) VALUES (?, ?)", string(tenant), c.ID); err != nil {
+				return fmt.Errorf("customer %s: tenant %s: %w", c.ID, tenant, err)
+			}
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/collector/internal/party"
@@ -73,29 +74,43 @@ func (r *Reader) Tenants(ctx context.Context) ([]desk.Tenant, error) {
 		for id, c := range owner {
 			found[id] = &desk.Tenant{ID: id, CustomerID: c.ID, CustomerName: c.Name, ForeignStatus: string(c.Status), Figure: desk.Figure{Coverage: 1}}
 		}
+		figures := map[measure.TenantID]*sums{}
 		err = each(ctx, tx, func(rows *sql.Rows) error {
-			var t desk.Tenant
-			f, err := scanFigure(rows, &t.ID, &t.FirstNS, &t.LastNS, &t.Devices)
-			c := owner[t.ID]
-			t.CustomerID, t.CustomerName, t.ForeignStatus = c.ID, c.Name, statusOf(c)
-			t.Figure = f.figure()
-			found[t.ID] = &t
-			return err
-		}, `SELECT t.id, min(s.start_ns), max(s.end_ns), count(DISTINCT s.device), `+figureColumns+`
+			var id measure.TenantID
+			var g group
+			var first, last int64
+			if err := rows.Scan(append([]any{&id, &first, &last}, g.targets()...)...); err != nil {
+				return err
+			}
+			t := found[id]
+			if t == nil {
+				t = &desk.Tenant{ID: id, ForeignStatus: string(party.Undetermined)}
+				found[id] = t
+			}
+			if figures[id] == nil {
+				figures[id] = &sums{}
+				t.FirstNS = first
+			}
+			t.FirstNS, t.LastNS = min(t.FirstNS, first), max(t.LastNS, last)
+			figures[id].add(g.sums())
+			t.Figure = figures[id].figure()
+			return nil
+		}, "SELECT t.id, min(s.start_ns), max(s.end_ns), "+groupColumns+`
 			FROM segment s JOIN tenant t ON t.no = s.tenant JOIN method m ON m.no = s.method
-			WHERE s.state IN (1, 4) AND t.id <> '' GROUP BY s.tenant`)
+			WHERE s.state IN (1, 4) AND t.id <> '' GROUP BY s.tenant, s.state, m.name`)
 		if err != nil {
 			return err
 		}
 		return each(ctx, tx, func(rows *sql.Rows) error {
 			var id measure.TenantID
-			var n int
-			err := rows.Scan(&id, &n)
+			var runs, devices int
+			err := rows.Scan(&id, &runs, &devices)
 			if t := found[id]; t != nil {
-				t.Runs = n
+				t.Runs, t.Devices = runs, devices
 			}
 			return err
-		}, "SELECT tenant, count(*) FROM run GROUP BY tenant")
+		}, `SELECT t.id, (SELECT count(*) FROM run r WHERE r.tenant = t.id), count(DISTINCT s.device)
+			FROM segment s JOIN tenant t ON t.no = s.tenant WHERE s.state IN (1, 4) AND t.id <> '' GROUP BY s.tenant`)
 	})
 	if err != nil {
 		return nil, err
@@ -144,11 +159,11 @@ func (r *Reader) Customers(ctx context.Context) ([]desk.Customer, error) {
 		}
 		return each(ctx, tx, func(rows *sql.Rows) error {
 			var id string
-			var best compute.Operations
-			err := rows.Scan(&id, &best)
-			totals[id] = best
+			var empirical, theoretical compute.Operations
+			err := rows.Scan(&id, &empirical, &theoretical)
+			totals[id] = totals[id].Add(empirical).Add(theoretical)
 			return err
-		}, "SELECT ct.customer, sum(r.emp_best + r.theo_best) FROM run r JOIN customer_tenant ct ON ct.tenant = r.tenant GROUP BY ct.customer")
+		}, "SELECT ct.customer, r.emp_best, r.theo_best FROM run r JOIN customer_tenant ct ON ct.tenant = r.tenant")
 	})
 	slices.SortFunc(out, func(a, b desk.Customer) int {
 		x, y := desk.Figure{Empirical: compute.Exactly(totals[a.ID])}, desk.Figure{Empirical: compute.Exactly(totals[b.ID])}
@@ -156,6 +171,11 @@ func (r *Reader) Customers(ctx context.Context) ([]desk.Customer, error) {
 	})
 	return out, err
 }
+
+// openFor is how far a run may be behind the newest window of the fleet and
+// still count as open: hosts do not report at the same instant. It is three
+// windows of the usual length.
+const openFor = 30 * time.Second
 
 // Runs returns the runs of a tenant, or of all tenants if it is empty.
 func (r *Reader) Runs(ctx context.Context, tenant measure.TenantID, limit int) ([]desk.Run, error) {
@@ -166,8 +186,8 @@ func (r *Reader) Runs(ctx context.Context, tenant measure.TenantID, limit int) (
 			return err
 		}
 		owner := holders(known)
-		var watermark int64
-		if err := tx.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'watermark_ns'").Scan(&watermark); err != nil {
+		watermark, err := meta(ctx, tx, "watermark_ns")
+		if err != nil {
 			return err
 		}
 		return each(ctx, tx, func(rows *sql.Rows) error {
@@ -178,11 +198,10 @@ func (r *Reader) Runs(ctx context.Context, tenant measure.TenantID, limit int) (
 			c := owner[run.Tenant]
 			run.CustomerID, run.CustomerName, run.ForeignStatus = c.ID, c.Name, statusOf(c)
 			run.Accelerators, run.Figure = union(accelerators, ""), f.figure()
-			run.Open = run.EndNS >= watermark
+			run.Open = run.EndNS >= watermark-int64(openFor)
 			out = append(out, run)
 			return err
-		}, `SELECT id, tenant, label, joined_by, hosts, devices, accelerators, start_ns, end_ns,
-			attributed_s, attributed_ns, unobserved_s, unobserved_ns, emp_low, emp_best, emp_high, theo_low, theo_best, theo_high, ceiling, methods
+		}, `SELECT id, tenant, label, joined_by, hosts, devices, accelerators, start_ns, end_ns, `+sumColumns+`
 			FROM run WHERE ? = '' OR tenant = ? ORDER BY emp_best + theo_best DESC, id LIMIT ?`, string(tenant), string(tenant), rowLimit(limit))
 	})
 	return out, err
@@ -235,14 +254,14 @@ func (r *Reader) Coverage(ctx context.Context) ([]desk.Coverage, error) {
 		return each(ctx, tx, func(rows *sql.Rows) error {
 			var c desk.Coverage
 			var elapsed, unobserved deviceTime
-			err := rows.Scan(&c.Host, &c.HostName, &c.LastNS, &c.Devices, &elapsed.seconds, &elapsed.nanos, &unobserved.seconds, &unobserved.nanos, &c.Hidden)
-			c.Elapsed, c.Unobserved = elapsed.desk(), unobserved.desk()
+			var hidden sum
+			err := rows.Scan(slices.Concat([]any{&c.Host, &c.HostName, &c.LastNS, &c.Devices}, elapsed.targets(), unobserved.targets(), hidden.targets())...)
+			c.Elapsed, c.Unobserved, c.Hidden = elapsed.desk(), unobserved.desk(), hidden.operations()
 			c.Coverage = share(c.Elapsed-c.Unobserved, c.Elapsed)
 			out = append(out, c)
 			return err
 		}, `WITH blind AS (SELECT device, sum(duration_ns) AS ns, sum(ops_high) AS hidden FROM segment WHERE state = 4 GROUP BY device)
-			SELECT h.id, h.name, h.last_ns, count(d.no), coalesce(sum((d.last_ns - d.first_ns) / 1000000000), 0), coalesce(sum((d.last_ns - d.first_ns) % 1000000000), 0),
-			coalesce(sum(b.ns / 1000000000), 0), coalesce(sum(b.ns % 1000000000), 0), coalesce(sum(b.hidden), 0)
+			SELECT h.id, h.name, h.last_ns, count(d.no), `+seconds("d.last_ns - d.first_ns")+", "+seconds("b.ns")+", "+halves("b.hidden")+`
 			FROM host h LEFT JOIN device d ON d.host = h.no LEFT JOIN blind b ON b.device = d.no GROUP BY h.no ORDER BY h.name, h.id`)
 	})
 	return out, err

@@ -86,7 +86,7 @@ func simultaneous(runs map[string]*Run, tenant measure.TenantID, stretches []Str
 		if to-from > 1 {
 			evidence = fmt.Sprintf("%d workloads started within %s on %s", to-from, Together, first.Accelerator)
 		}
-		key := strings.Join([]string{"start", first.Accelerator, first.Host, string(first.Workload.Kind), first.Workload.ID, fmt.Sprint(first.StartNS)}, "\x00")
+		key := strings.Join([]string{"start", first.Accelerator, first.Host, string(first.Workload.Kind), first.Workload.ID}, "\x00")
 		for _, i := range loose[from:to] {
 			add(runs, tenant, string(first.Workload.Kind)+" "+first.Workload.ID, evidence, key, i)
 		}

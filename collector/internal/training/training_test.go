@@ -208,3 +208,13 @@ func TestIDsOutliveGrowth(t *testing.T) {
 		t.Errorf("ids change as runs grow:\n%s", d)
 	}
 }
+
+// A workload that is seen from an earlier start, by a device that reports late,
+// stays in the run that a finding may have named.
+func TestIDsOutliveAnEarlierStart(t *testing.T) {
+	late := Join("tenant", []Stretch{stretch("a", measure.KindVM, "v", "", "h100", 5)})
+	early := Join("tenant", []Stretch{stretch("a", measure.KindVM, "v", "", "h100", 1)})
+	if late[0].ID != early[0].ID {
+		t.Errorf("the id moved from %s to %s with the start", late[0].ID, early[0].ID)
+	}
+}

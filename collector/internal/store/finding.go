@@ -1,0 +1,97 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/party"
+	"github.com/flopwatch/flopwatch/collector/internal/policy"
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+// found is a finding with the end of the newest window that it rests on.
+type found struct {
+	policy.Finding
+	occurredNS int64
+}
+
+// known are the customers as one derivation sees them.
+type known struct {
+	revision  int64 // of the customers
+	customers map[string]party.Customer
+	owner     map[measure.TenantID]party.Customer
+}
+
+// evaluate holds the packs against the runs of the tenants and against what
+// their customers did altogether. totals returns the total of a tenant that is
+// not among them.
+func evaluate(packs []*policy.Pack, k *known, tenants []tenantRuns, totals func(measure.TenantID) (total, error)) ([]found, error) {
+	var all []found
+	hold := func(s policy.Subject, endNS int64) {
+		for _, p := range packs {
+			for _, f := range policy.Evaluate(p, s) {
+				all = append(all, found{f, endNS})
+			}
+		}
+	}
+	fresh := map[measure.TenantID]total{}
+	affected := map[string]bool{}
+	for i := range tenants {
+		t := &tenants[i]
+		fresh[t.tenant] = t.total
+		c := k.owner[t.tenant]
+		for _, r := range t.runs {
+			hold(policy.Subject{Measure: policy.RunOperations, ID: r.id, Label: "run " + r.label, Tenant: t.tenant,
+				CustomerID: c.ID, CustomerName: c.Name, Status: c.Status, Operations: r.sums.combined()}, r.endNS)
+		}
+		if c.ID != "" {
+			affected[c.ID] = true
+			continue
+		}
+		// A tenant that nobody claims is a customer of whom nothing is known.
+		hold(policy.Subject{Measure: policy.CustomerOperations, ID: "tenant:" + string(t.tenant), Label: "tenant " + string(t.tenant) + ", which no customer claims",
+			Tenant: t.tenant, Operations: t.total.sums.combined()}, t.total.endNS)
+	}
+	for id := range affected {
+		c := k.customers[id]
+		var sum total
+		for _, tenant := range c.Tenants {
+			t, ok := fresh[tenant]
+			if !ok {
+				var err error
+				if t, err = totals(tenant); err != nil {
+					return nil, fmt.Errorf("customer %s: %w", id, err)
+				}
+			}
+			sum.add(t)
+		}
+		hold(policy.Subject{Measure: policy.CustomerOperations, ID: c.ID, Label: "customer " + c.ID,
+			CustomerID: c.ID, CustomerName: c.Name, Status: c.Status, Operations: sum.sums.combined()}, sum.endNS)
+	}
+	return all, nil
+}
+
+// writeFindings adds what was not found before, and reports whether it added any.
+func writeFindings(ctx context.Context, tx *sql.Tx, all []found, now time.Time) (bool, error) {
+	added := false
+	for _, f := range all {
+		p, s := f.Pack, f.Subject
+		result, err := tx.ExecContext(ctx, `INSERT INTO finding (id, pack, pack_version, pack_digest, pack_status, rule, citation, level, severity, subject,
+			tenant, customer, customer_name, foreign_status, threshold, ops_low, ops_best, ops_high, reason, occurred_ns, signalled_ns)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+			f.ID, p.ID, p.Version, p.Digest[:], p.Status, f.Rule, f.Citation, f.Level, f.Severity, s.ID,
+			string(s.Tenant), s.CustomerID, s.CustomerName, string(s.Status), int64(f.Threshold),
+			int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), f.Reason, f.occurredNS, now.UnixNano())
+		if err != nil {
+			return false, fmt.Errorf("write finding %s: %w", f.ID, err)
+		}
+		n, err := result.RowsAffected()
+		if err != nil {
+			return false, fmt.Errorf("write finding %s: %w", f.ID, err)
+		}
+		added = added || n > 0
+	}
+	return added, nil
+}

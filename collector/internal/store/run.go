@@ -1,0 +1,186 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/flopwatch/flopwatch/collector/internal/training"
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+// runRow is a row of run. It can be compared.
+type runRow struct {
+	id, label, joinedBy string
+	hosts, devices      int
+	accelerators        string
+	startNS, endNS      int64
+	sums                sums
+}
+
+// total is what the runs of a tenant or customer add up to.
+type total struct {
+	endNS int64
+	sums  sums
+}
+
+func (t *total) add(o total) {
+	t.endNS = max(t.endNS, o.endNS)
+	t.sums.add(o.sums)
+}
+
+// tenantRuns is what the segments of one tenant say.
+type tenantRuns struct {
+	tenant measure.TenantID
+	runs   []runRow
+	total  total
+}
+
+// member is what one workload did on one host with one accelerator.
+type member struct {
+	training.Stretch
+	endNS   int64
+	devices map[string]bool // by number
+	sums    sums
+}
+
+// readRuns joins the workloads of a tenant into runs, from its segments alone.
+func readRuns(ctx context.Context, q querier, tenant measure.TenantID) (tenantRuns, error) {
+	out := tenantRuns{tenant: tenant}
+	members, err := readMembers(ctx, q, tenant)
+	if err != nil {
+		return out, fmt.Errorf("read workloads of tenant %s: %w", tenant, err)
+	}
+	stretches := make([]training.Stretch, len(members))
+	for i := range members {
+		stretches[i] = members[i].Stretch
+	}
+	for _, run := range training.Join(tenant, stretches) {
+		r := runRow{id: run.ID, label: run.Label, joinedBy: run.JoinedBy, startNS: members[run.Members[0]].StartNS}
+		hosts, accelerators, devices := map[string]bool{}, map[string]bool{}, map[string]bool{}
+		for _, i := range run.Members {
+			m := &members[i]
+			r.startNS, r.endNS = min(r.startNS, m.StartNS), max(r.endNS, m.endNS)
+			r.sums.add(m.sums)
+			hosts[m.Host], accelerators[m.Accelerator] = true, true
+			for device := range m.devices {
+				devices[device] = true
+			}
+		}
+		r.hosts, r.devices, r.accelerators = len(hosts), len(devices), joinSet(accelerators)
+		out.runs = append(out.runs, r)
+		out.total.add(total{r.endNS, r.sums})
+	}
+	return out, nil
+}
+
+// readMembers reads time that the tenant held, seen or not.
+func readMembers(ctx context.Context, q querier, tenant measure.TenantID) ([]member, error) {
+	var members []member
+	err := each(ctx, q, func(rows *sql.Rows) error {
+		var m member
+		var g group
+		var devices string
+		err := rows.Scan(append([]any{&m.Host, &m.Workload.Kind, &m.Workload.ID, &m.Workload.Hint, &m.Accelerator, &m.StartNS, &m.endNS, &devices}, g.targets()...)...)
+		if err != nil {
+			return err
+		}
+		last := len(members) - 1
+		if last < 0 || members[last].Host != m.Host || members[last].Workload != m.Workload || members[last].Accelerator != m.Accelerator {
+			m.devices = map[string]bool{}
+			members = append(members, m)
+			last++
+		}
+		have := &members[last]
+		have.StartNS, have.endNS = min(have.StartNS, m.StartNS), max(have.endNS, m.endNS)
+		have.sums.add(g.sums())
+		for device := range strings.SplitSeq(devices, ",") {
+			have.devices[device] = true
+		}
+		return nil
+	}, `SELECT h.id, w.kind, w.id, w.hint, d.sku, min(s.start_ns), max(s.end_ns), group_concat(DISTINCT s.device), `+groupColumns+`
+		FROM segment s JOIN device d ON d.no = s.device JOIN host h ON h.no = d.host JOIN workload w ON w.no = s.workload JOIN method m ON m.no = s.method
+		WHERE s.tenant = (SELECT no FROM tenant WHERE id = ?) AND s.state IN (1, 4)
+		GROUP BY h.id, s.workload, d.sku, s.state, m.name ORDER BY h.id, s.workload, d.sku`, string(tenant))
+	return members, err
+}
+
+// writeRuns brings the stored runs of the tenants to what was read, and reports
+// whether a row changed.
+func writeRuns(ctx context.Context, tx *sql.Tx, all []tenantRuns) (bool, error) {
+	w := &runWriter{ctx: ctx, tx: tx}
+	for i := range all {
+		if err := w.tenant(&all[i]); err != nil {
+			return false, fmt.Errorf("write runs of tenant %s: %w", all[i].tenant, err)
+		}
+	}
+	return w.changed, nil
+}
+
+type runWriter struct {
+	ctx     context.Context
+	tx      *sql.Tx
+	changed bool
+}
+
+func (w *runWriter) exec(query string, args ...any) error {
+	w.changed = true
+	_, err := w.tx.ExecContext(w.ctx, query, args...)
+	return err
+}
+
+func (w *runWriter) tenant(t *tenantRuns) error {
+	stored := map[string]runRow{}
+	err := each(w.ctx, w.tx, func(rows *sql.Rows) error {
+		var r runRow
+		err := rows.Scan(append([]any{&r.id, &r.label, &r.joinedBy, &r.hosts, &r.devices, &r.accelerators, &r.startNS, &r.endNS}, r.sums.targets()...)...)
+		stored[r.id] = r
+		return err
+	}, "SELECT id, label, joined_by, hosts, devices, accelerators, start_ns, end_ns, "+sumColumns+" FROM run WHERE tenant = ?", string(t.tenant))
+	if err != nil {
+		return err
+	}
+	for _, r := range t.runs {
+		old, known := stored[r.id]
+		delete(stored, r.id)
+		if known && old == r {
+			continue
+		}
+		err := w.exec("INSERT OR REPLACE INTO run (id, tenant, label, joined_by, hosts, devices, accelerators, start_ns, end_ns, "+sumColumns+`)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			append([]any{r.id, string(t.tenant), r.label, r.joinedBy, r.hosts, r.devices, r.accelerators, r.startNS, r.endNS}, r.sums.values()...)...)
+		if err != nil {
+			return err
+		}
+	}
+	// What is left was joined differently before.
+	for id := range stored {
+		if err := w.exec("DELETE FROM run WHERE id = ?", id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readTotal returns what the stored runs of a tenant add up to.
+func readTotal(ctx context.Context, q querier, tenant measure.TenantID) (total, error) {
+	var t total
+	err := each(ctx, q, func(rows *sql.Rows) error {
+		var r total
+		err := rows.Scan(append([]any{&r.endNS}, r.sums.targets()...)...)
+		t.add(r)
+		return err
+	}, "SELECT end_ns, "+sumColumns+" FROM run WHERE tenant = ?", string(tenant))
+	return t, err
+}
+
+func joinSet(set map[string]bool) string {
+	var list []string
+	for word := range set {
+		list = append(list, word)
+	}
+	slices.Sort(list)
+	return strings.Join(list, ",")
+}
