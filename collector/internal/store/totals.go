@@ -73,8 +73,7 @@ func totals(ctx context.Context, tx *sql.Tx, fromNS, toNS int64) (desk.Totals, e
 	if err != nil {
 		return y.totals, err
 	}
-	cut, err := y.cut(ctx, tx, fromNS, toNS)
-	if err != nil {
+	if err := y.cut(ctx, tx, fromNS, toNS); err != nil {
 		return y.totals, err
 	}
 	t := &y.totals
@@ -85,12 +84,10 @@ func totals(ctx context.Context, tx *sql.Tx, fromNS, toNS int64) (desk.Totals, e
 		FROM device WHERE last_ns > ? AND first_ns < ?`, toNS, fromNS, toNS, fromNS, fromNS, toNS).
 		Scan(slices.Concat([]any{&t.Devices, &t.Hosts, &t.Windows}, overlap.targets(), elapsed.targets())...)
 	t.Overlap = overlap.desk()
-	// The time of the devices is the other side of the account. Each cut segment
-	// may lose a nanosecond to rounding; with no more than that the sides agree,
-	// and the figures shown must then add up as they are shown.
-	accounted := y.by[1].add(y.by[2]).add(y.by[3]).add(y.by[4])
+	// The time of the devices is the other side of the account. Where the sides
+	// agree, to the nanosecond, the figures must also add up as they are shown.
 	t.Elapsed = elapsed.desk()
-	if missing := time.Duration(elapsed.seconds-accounted.seconds)*time.Second + time.Duration(elapsed.nanos-accounted.nanos); missing.Abs() <= time.Duration(cut) {
+	if elapsed.normal() == y.by[1].add(y.by[2]).add(y.by[3]).add(y.by[4]) {
 		t.Elapsed = t.Attributed + t.Idle + t.Unattributed + t.Unobserved
 	}
 	t.Figure = y.figure.figure()
@@ -98,50 +95,96 @@ func totals(ctx context.Context, tx *sql.Tx, fromNS, toNS int64) (desk.Totals, e
 	return *t, err
 }
 
-// cut adds the part inside of each segment that reaches beyond an end, and
-// returns how many there are.
-func (y *tally) cut(ctx context.Context, tx *sql.Tx, fromNS, toNS int64) (n int, err error) {
-	err = each(ctx, tx, func(rows *sql.Rows) error {
-		var s ledger.Segment
-		var ceiling compute.Rate
-		err := rows.Scan(&s.Key.State, &s.Key.Method.Name, &s.StartNS, &s.EndNS, &s.DurationNS, &s.Operations.Low, &s.Operations.Best, &s.Operations.High, &s.Ceiling, &ceiling)
-		if err != nil {
-			return err
-		}
-		s = clip(s, ceiling, fromNS, toNS)
-		g := group{state: s.Key.State, method: s.Key.Method.Name, time: deviceTime{nanos: s.DurationNS}.normal()}
-		for i, ops := range []compute.Operations{s.Operations.Low, s.Operations.Best, s.Operations.High} {
-			g.bounds[i] = sum{low: int64(ops)}
-		}
-		g.ceiling = sum{low: int64(s.Ceiling)}
-		y.add(&g, 1, s.StartNS, s.EndNS)
-		n++
-		return nil
-	}, `SELECT s.state, m.name, s.start_ns, s.end_ns, s.duration_ns, s.ops_low, s.ops_best, s.ops_high, s.ceiling, max(d.ceiling, d.peak)
-		FROM segment s JOIN method m ON m.no = s.method JOIN device d ON d.no = s.device
-		WHERE s.end_ns > ? AND s.start_ns < ? AND (s.start_ns < ? OR s.end_ns > ?)`, fromNS, toNS, fromNS, toNS)
-	return n, err
+// cutSegment is a segment that reaches beyond an end of a span.
+type cutSegment struct {
+	ledger.Segment
+	fastest compute.Rate // of its device
+	spareNS int64        // time of its device in the span that whole segments leave
 }
 
-// clip returns the part of a segment inside [fromNS, toNS), which must meet.
-// Best is by time. How the operations lie in the segment is not known, so low
-// is what cannot have been done outside at the given fastest rate, and high
-// what can have been done inside.
-func clip(s ledger.Segment, fastest compute.Rate, fromNS, toNS int64) ledger.Segment {
-	whole := s.EndNS - s.StartNS
-	s.StartNS, s.EndNS = max(s.StartNS, fromNS), min(s.EndNS, toNS)
-	part := s.EndNS - s.StartNS
-	ops := s.Operations
-	s.Operations.Low = max(0, ops.Low-fastest.Over(time.Duration(whole-part), compute.Up))
-	s.Operations.High = max(s.Operations.Low, min(ops.High, fastest.Over(time.Duration(part), compute.Up)))
-	s.Operations.Best = min(max(compute.Operations(proportion(int64(ops.Best), part, whole)), s.Operations.Low), s.Operations.High)
-	s.DurationNS = proportion(s.DurationNS, part, whole)
-	s.Ceiling = compute.Operations(proportion(int64(s.Ceiling), part, whole))
-	return s
+// cut adds the part inside of each segment that reaches beyond an end.
+func (y *tally) cut(ctx context.Context, tx *sql.Tx, fromNS, toNS int64) error {
+	var device []cutSegment // of one device
+	flush := func() {
+		for _, s := range clip(device, fromNS, toNS) {
+			g := group{state: s.Key.State, method: s.Key.Method.Name, time: deviceTime{nanos: s.DurationNS}.normal()}
+			for i, ops := range []compute.Operations{s.Operations.Low, s.Operations.Best, s.Operations.High} {
+				g.bounds[i] = sum{low: int64(ops)}
+			}
+			g.ceiling = sum{low: int64(s.Ceiling)}
+			y.add(&g, 1, s.StartNS, s.EndNS)
+		}
+		device = device[:0]
+	}
+	err := each(ctx, tx, func(rows *sql.Rows) error {
+		var s cutSegment
+		err := rows.Scan(&s.DeviceNo, &s.Key.State, &s.Key.Method.Name, &s.StartNS, &s.EndNS, &s.DurationNS,
+			&s.Operations.Low, &s.Operations.Best, &s.Operations.High, &s.Ceiling, &s.fastest, &s.spareNS)
+		if len(device) > 0 && device[0].DeviceNo != s.DeviceNo {
+			flush()
+		}
+		device = append(device, s)
+		return err
+	}, `WITH whole AS (SELECT device, sum(duration_ns) AS ns FROM segment
+			WHERE start_ns >= ?1 AND end_ns <= ?2 AND end_ns > ?1 AND start_ns < ?2 GROUP BY device)
+		SELECT d.no, s.state, m.name, s.start_ns, s.end_ns, s.duration_ns, s.ops_low, s.ops_best, s.ops_high, s.ceiling, max(d.ceiling, d.peak),
+			max(0, min(d.last_ns, ?2) - max(d.first_ns, ?1) - coalesce(w.ns, 0))
+		FROM segment s JOIN method m ON m.no = s.method JOIN device d ON d.no = s.device LEFT JOIN whole w ON w.device = d.no
+		WHERE s.end_ns > ?1 AND s.start_ns < ?2 AND (s.start_ns < ?1 OR s.end_ns > ?2) ORDER BY d.no, s.id`, fromNS, toNS)
+	flush()
+	return err
 }
 
-// proportion returns n×part/whole rounded down, for 0 ≤ part ≤ whole.
+// clip returns the parts inside [fromNS, toNS) of segments of one device, which
+// reach beyond an end of it. Together they last as long as the whole segments
+// of the device leave (invariant I1), each in proportion to its own time. Best
+// goes with the time. How the operations lie in a segment is not known, so low
+// is what cannot have been done outside at the fastest rate of the device, and
+// high what can have been done inside.
+func clip(device []cutSegment, fromNS, toNS int64) []ledger.Segment {
+	out := make([]ledger.Segment, len(device))
+	var weights, weight, given int64
+	for i := range device {
+		s := device[i].Segment
+		whole := s.EndNS - s.StartNS
+		s.StartNS, s.EndNS = max(s.StartNS, fromNS), min(s.EndNS, toNS)
+		part := s.EndNS - s.StartNS
+		fastest, ops := device[i].fastest, s.Operations
+		// More than fastest in all is of time claimed twice, and may lie anywhere.
+		excess := max(0, ops.High-fastest.Over(time.Duration(whole), compute.Up))
+		s.Operations.Low = max(0, ops.Low-fastest.Over(time.Duration(whole-part), compute.Up)-excess)
+		s.Operations.High = max(s.Operations.Low, min(ops.High, fastest.Over(time.Duration(part), compute.Up).Add(excess)))
+		s.DurationNS = proportion(s.DurationNS, part, whole)
+		weights += s.DurationNS
+		out[i] = s
+	}
+	left := int64(0)
+	if len(device) > 0 {
+		left = device[0].spareNS
+	}
+	for i := range out {
+		// Rounding the running sum loses nothing.
+		weight += out[i].DurationNS
+		upTo := proportion(device[0].spareNS, weight, weights)
+		out[i].DurationNS, given = min(upTo-given, device[i].DurationNS), upTo
+		left -= out[i].DurationNS
+	}
+	for i := range out {
+		s, from := &out[i], &device[i]
+		more := min(left, from.DurationNS-s.DurationNS) // what another had no room for
+		s.DurationNS, left = s.DurationNS+more, left-more
+		s.Operations.Best = min(max(compute.Operations(proportion(int64(from.Operations.Best), s.DurationNS, from.DurationNS)), s.Operations.Low), s.Operations.High)
+		s.Ceiling = compute.Operations(proportion(int64(from.Ceiling), s.DurationNS, from.DurationNS))
+	}
+	return out
+}
+
+// proportion returns n×part/whole rounded down, for 0 ≤ part ≤ whole, and 0 of
+// a whole of 0.
 func proportion(n, part, whole int64) int64 {
+	if whole == 0 {
+		return 0
+	}
 	hi, lo := bits.Mul64(uint64(n), uint64(part))
 	q, _ := bits.Div64(hi, lo, uint64(whole))
 	return int64(q)
