@@ -218,9 +218,10 @@ func exactTime(t time.Time) string {
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-// span prints a duration with its two largest units.
+// span prints device time: short ones with two units, others in device-hours,
+// which is how such time is bought and compared.
 func span(s apitypes.Seconds) string {
-	const minute, hour, day = 60_000, 3_600_000, 86_400_000
+	const minute, hour = 60_000, 3_600_000
 	switch d := int64(s); {
 	case d == 0:
 		return "0s"
@@ -228,9 +229,13 @@ func span(s apitypes.Seconds) string {
 		return strconv.FormatFloat(float64(d)/1000, 'g', 3, 64) + "s"
 	case d < hour:
 		return fmt.Sprintf("%dm%ds", d/minute, d%minute/1000)
-	case d < 2*day:
+	case d < 48*hour:
 		return fmt.Sprintf("%dh%dm", d/hour, d%hour/minute)
 	default:
-		return fmt.Sprintf("%dd%dh", d/day, d%day/hour)
+		text := strconv.FormatInt((d+hour/2)/hour, 10)
+		for i := len(text) - 3; i > 0; i -= 3 {
+			text = text[:i] + "," + text[i:]
+		}
+		return text + " h"
 	}
 }
