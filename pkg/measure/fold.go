@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"fmt"
 	"math/bits"
 	"time"
 
@@ -42,6 +43,8 @@ type Folder struct {
 	last    Sample
 	started bool
 	method  Method
+	events  []Event
+	told    map[EventKind]int64
 
 	startNS int64 // of the window that is being filled
 	entries []Entry
@@ -52,6 +55,10 @@ type Folder struct {
 func NewFolder(dev Device, model accel.Model, grade accel.Grade, cfg FoldConfig) *Folder {
 	return &Folder{device: dev.ID, cfg: cfg.withDefaults(), est: newEstimator(model, grade), method: Method{Name: NoMethod}}
 }
+
+// Offer takes what the source of the samples says: the best method that the
+// device has, and why it has no better. Windows by that method give the reason.
+func (f *Folder) Offer(name MethodName, reason string) { f.est.offered = offer{name, reason} }
 
 // Method returns the method of the newest interval.
 func (f *Folder) Method() Method { return f.method }
@@ -76,15 +83,15 @@ func (f *Folder) Observe(s Sample, shares []Share) []Window {
 		shares = idleShare
 	}
 	d := time.Duration(s.TimeNS - f.last.TimeNS)
-	iv := interval{d: d, energy: -1, unobserved: false}
-	iv.ops, iv.method = f.est.interval(&f.last, &s, d)
-	if d > f.cfg.MaxGap && iv.method.Name != Cycles {
-		// Averages and utilization say nothing of a hole; only counters bridge it.
-		iv.ops, iv.method, iv.unobserved = f.est.allocation(d), Method{Name: NoMethod}, true
-	}
-	f.method = iv.method
-	if mj, ok := growth(&f.last, &s, EnergyMJ); ok {
-		iv.energy = int64(min(mj, 1<<62))
+	gap := d > f.cfg.MaxGap
+	iv := interval{d: d, energy: -1, estimate: f.est.interval(&f.last, &s, d, gap)}
+	// Averages and utilization say nothing of a hole; only counters bridge it.
+	iv.unobserved = gap && iv.method.Name != Cycles
+	f.follow(&iv, s.TimeNS)
+	if _, counted := growth(&f.last, &s, EnergyMJ); counted || !gap {
+		if mj, ok := energyBetween(&f.last, &s, d); ok {
+			iv.energy = mj
+		}
 	}
 	var closed []Window
 	for from := f.last.TimeNS; from < s.TimeNS; {
@@ -100,6 +107,21 @@ func (f *Folder) Observe(s Sample, shares []Share) []Window {
 	return closed
 }
 
+// follow notes a change of method. A gap is no change: what was read before goes
+// on after it.
+func (f *Folder) follow(iv *interval, atNS int64) {
+	if iv.unobserved {
+		return
+	}
+	if was := f.method; was.Name != NoMethod && was.Name != iv.method.Name {
+		f.tell(atNS, EventMethod, fmt.Sprintf("%s after %s: %s", iv.method.Name, was.Name, iv.method.Reason))
+	}
+	if f.est.doubted != "" {
+		f.tell(atNS, EventCounters, f.est.doubted)
+	}
+	f.method = iv.method
+}
+
 // Flush closes the window that is being filled, at the time of the newest
 // sample. The next sample goes on from there.
 func (f *Folder) Flush() []Window {
@@ -112,16 +134,16 @@ func (f *Folder) Flush() []Window {
 func (f *Folder) close(endNS int64) Window {
 	w := Window{Device: f.device, StartNS: f.startNS, EndNS: endNS, Entries: append([]Entry(nil), f.entries...)}
 	f.entries, f.startNS = f.entries[:0], endNS
+	f.crossCheck(&w)
 	return w
 }
 
 // interval is what is known of the time between two samples, and how much of it
 // has been spread over entries.
 type interval struct {
-	d          time.Duration
-	done       time.Duration
-	ops        compute.Bounds
-	method     Method
+	d    time.Duration
+	done time.Duration
+	estimate
 	energy     int64
 	unobserved bool
 }
@@ -155,6 +177,7 @@ func (f *Folder) account(iv *interval, d time.Duration, share *Share) {
 	low := compute.Operations(iv.part(int64(iv.ops.Low), d))
 	best := low + compute.Operations(iv.part(int64(iv.ops.Best-iv.ops.Low), d))
 	high := best + compute.Operations(iv.part(int64(iv.ops.High-iv.ops.Best), d))
+	float := compute.Operations(iv.part(int64(iv.float), d))
 	energy := int64(-1)
 	if iv.energy >= 0 {
 		energy = iv.part(iv.energy, d)
@@ -164,13 +187,14 @@ func (f *Folder) account(iv *interval, d time.Duration, share *Share) {
 	entry := Entry{
 		State: share.State, Workload: share.Workload, Tenant: share.Tenant, Method: iv.method, Duration: d,
 		Operations: compute.Bounds{Low: low, Best: best, High: high}, Ceiling: f.est.ceiling.Over(d, compute.Up), EnergyMJ: energy,
+		FloatTensor: min(float, best),
 	}
 	switch {
 	case iv.unobserved:
 		entry.State = Unobserved
 	case share.State == Idle && iv.method.Theoretical():
 		// Nobody held the device, and no reading says otherwise.
-		entry.Operations, entry.Method = compute.Bounds{}, Method{Name: NoMethod}
+		entry.Operations, entry.FloatTensor, entry.Method = compute.Bounds{}, 0, Method{Name: NoMethod}
 	case share.State == Idle && best > f.est.peak.Over(d, compute.Down)/100:
 		// Work without a holder is somebody's whom we did not see.
 		entry.State = Unattributed
@@ -186,6 +210,7 @@ func (f *Folder) add(e Entry) {
 			have.Duration += e.Duration
 			have.Operations = have.Operations.Add(e.Operations)
 			have.Ceiling = have.Ceiling.Add(e.Ceiling)
+			have.FloatTensor = have.FloatTensor.Add(e.FloatTensor)
 			if have.EnergyMJ >= 0 && e.EnergyMJ >= 0 {
 				have.EnergyMJ += e.EnergyMJ
 			} else {

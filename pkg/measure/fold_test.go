@@ -297,28 +297,28 @@ func TestMethods(t *testing.T) {
 			want: compute.Bounds{Low: 49_470, Best: 173_145, High: 593_670}, method: measure.Activity, reason: "no cycle counters, no pipe activity",
 		}, {
 			name: "nothing but the allocation", a: none, b: none,
-			want: compute.Bounds{Best: 346_290, High: 2_141_062}, method: measure.Allocation, reason: "no counters, no utilization",
+			want: compute.Bounds{Best: 346_290, High: 2_141_062}, method: measure.Allocation, reason: "no cycle counters, no pipe activity, no utilization",
 		}, {
 			name: "a counter that fell", a: cyc(0, 100), b: reading{counters: counters{measure.CycSMElapsed: 1_830_000_000, measure.CycHMMA: 99}, gauges: gauges{measure.GPUUtilPct: 50}},
-			want: compute.Bounds{Low: 49_470, Best: 173_145, High: 593_670}, method: measure.Activity, reason: "no cycle counters, no pipe activity",
+			want: compute.Bounds{Low: 49_470, Best: 173_145, High: 593_670}, method: measure.Activity, reason: "a cycle counter fell or is missing, no pipe activity",
 		}, {
 			name: "elapsed cycles that fell", a: cyc(100, 0), b: cyc(99, 915_000_000),
-			want: compute.Bounds{Best: 346_290, High: 2_141_062}, method: measure.Allocation, reason: "no counters, no utilization",
+			want: compute.Bounds{Best: 346_290, High: 2_141_062}, method: measure.Allocation, reason: "a cycle counter fell or is missing, no pipe activity, no utilization",
 		}, {
 			name: "a pipe that went missing", a: reading{counters: counters{measure.CycSMElapsed: 0, measure.CycHMMA: 0, measure.CycFP32: 0}},
 			b:    reading{counters: counters{measure.CycSMElapsed: 1_830_000_000, measure.CycFP32: 1}},
-			want: compute.Bounds{Best: 346_290, High: 2_141_062}, method: measure.Allocation, reason: "no counters, no utilization",
+			want: compute.Bounds{Best: 346_290, High: 2_141_062}, method: measure.Allocation, reason: "a cycle counter fell or is missing, no pipe activity, no utilization",
 		}, {
 			name: "a pipe that is new", a: reading{counters: counters{measure.CycSMElapsed: 0, measure.CycFP32: 0}},
 			b:    reading{counters: counters{measure.CycSMElapsed: 1_830_000_000, measure.CycFP32: 1, measure.CycHMMA: 915_000_000}},
-			want: compute.Bounds{Best: 346_290, High: 2_141_062}, method: measure.Allocation, reason: "no counters, no utilization",
+			want: compute.Bounds{Best: 346_290, High: 2_141_062}, method: measure.Allocation, reason: "a cycle counter fell or is missing, no pipe activity, no utilization",
 		}, {
 			name: "elapsed cycles alone", a: reading{counters: counters{measure.CycSMElapsed: 0}}, b: reading{counters: counters{measure.CycSMElapsed: 1_830_000_000}},
-			want: compute.Bounds{Best: 346_290, High: 2_141_062}, method: measure.Allocation, reason: "no counters, no utilization",
+			want: compute.Bounds{Best: 346_290, High: 2_141_062}, method: measure.Allocation, reason: "no cycle counters, no pipe activity, no utilization",
 		}, {
 			name: "impossible readings are absent",
 			b:    reading{gauges: gauges{measure.HMMA: math.NaN(), measure.GPUUtilPct: -1}},
-			want: compute.Bounds{Best: 346_290, High: 2_141_062}, method: measure.Allocation, reason: "no counters, no utilization",
+			want: compute.Bounds{Best: 346_290, High: 2_141_062}, method: measure.Allocation, reason: "no cycle counters, no pipe activity, no utilization",
 		},
 	}
 	for _, tt := range tests {
@@ -327,7 +327,7 @@ func TestMethods(t *testing.T) {
 			if diff := cmp.Diff(tt.want, e.Operations); diff != "" {
 				t.Errorf("operations (-want +got):\n%s", diff)
 			}
-			if e.Method.Name != tt.method || e.Method.Reason != tt.reason || e.Method.Version != 1 || e.Method.Grade != "A" || e.Method.Precision == "" {
+			if e.Method.Name != tt.method || e.Method.Reason != tt.reason || e.Method.Version != 2 || e.Method.Grade != "A" || e.Method.Precision == "" {
 				t.Errorf("method %+v, want %s because %q", e.Method, tt.method, tt.reason)
 			}
 			if e.State != measure.Attributed || e.Workload != job || e.Tenant != "t1" || e.Duration != time.Second || e.Ceiling != 2_141_062 || e.EnergyMJ != -1 {

@@ -125,6 +125,11 @@ type Entry struct {
 	Operations compute.Bounds
 	Ceiling    compute.Operations // peak × duration: the theoretical figure, kept apart
 	EnergyMJ   int64              // millijoules, -1 if not known
+
+	// FloatTensor is the part of Operations.Best that floating-point tensor pipes
+	// did, counted at the 16-bit rate: what Restate needs once the precision of the
+	// work is known. 0 where the method does not tell pipes apart.
+	FloatTensor compute.Operations
 }
 
 // Window is the account of one device over a half-open interval that lies
@@ -144,7 +149,8 @@ func (w Window) Elapsed() time.Duration { return time.Duration(w.EndNS - w.Start
 func (w Window) Balanced() bool {
 	var sum time.Duration
 	for _, e := range w.Entries {
-		if e.Duration < 0 || e.State < Attributed || e.State > Unobserved || !e.Operations.Valid() {
+		if e.Duration < 0 || e.State < Attributed || e.State > Unobserved || !e.Operations.Valid() ||
+			e.FloatTensor < 0 || e.FloatTensor > e.Operations.Best {
 			return false
 		}
 		sum += e.Duration

@@ -12,6 +12,7 @@ const (
 	GPUUtilPct
 	MemUsedBytes
 	SMClockMHz
+	SMClockMeanMHz // mean since the sample before, integrated by the driver's history
 	SMActive
 	SMOccupancy
 	AnyTensor
@@ -68,6 +69,7 @@ var Columns = []Column{
 	{Name: "gpu_util_pct", Gauge: GPUUtilPct, Max: 100},
 	{Name: "mem_used_bytes", Gauge: MemUsedBytes, Max: 1 << 50},
 	{Name: "sm_clock_mhz", Gauge: SMClockMHz, Max: 10_000},
+	{Name: "sm_clock_mean_mhz", Gauge: SMClockMeanMHz, Max: 10_000},
 	{Name: "sm_active", Gauge: SMActive, Max: 1},
 	{Name: "sm_occupancy", Gauge: SMOccupancy, Max: 1},
 	{Name: "any_tensor", Gauge: AnyTensor, Max: 1},

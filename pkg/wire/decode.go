@@ -60,6 +60,13 @@ func Decode(body []byte) (*Batch, error) {
 	if err := b.windows(&p); err != nil {
 		return nil, err
 	}
+	for _, e := range p.Events {
+		event := measure.Event{TimeNS: e.TimeNs, Kind: measure.EventKind(e.Kind), Code: e.Code, Detail: e.Detail}
+		if e.Device > 0 {
+			event.Device = b.Devices[e.Device-1].ID
+		}
+		b.Events = append(b.Events, event)
+	}
 	return b, nil
 }
 
@@ -134,6 +141,14 @@ func (b *Batch) tables(p *PayloadMessage) error {
 			return invalid("tenant %d", i)
 		}
 	}
+	if len(p.Events) > MaxEvents {
+		return invalid("%d events, at most %d", len(p.Events), MaxEvents)
+	}
+	for i, e := range p.Events {
+		if e.Kind == "" || e.TimeNs < 0 || e.Device > uint32(len(p.Devices)) || !validText(e.Kind, e.Detail) {
+			return invalid("event %d", i)
+		}
+	}
 	for i, m := range p.Methods {
 		if m.Name == "" || m.Version > math.MaxInt32 || !validText(m.Name, m.Precision, m.Reason, m.Grade) {
 			return invalid("method %d", i)
@@ -177,6 +192,10 @@ func (b *Batch) windows(p *PayloadMessage) error {
 			entry.Operations.High = entry.Operations.Best + compute.Operations(g.OpsHigh[i])
 			entry.Ceiling = compute.Operations(g.Ceiling[i])
 			entry.EnergyMJ = int64(g.Energy[i]) - 1
+			entry.FloatTensor = 0
+			if len(g.OpsFloat) > 0 {
+				entry.FloatTensor = compute.Operations(g.OpsFloat[i])
+			}
 			at, ok := index[slot{start, end, device}]
 			if !ok {
 				if at = len(b.Windows); at >= MaxWindows {
@@ -229,13 +248,15 @@ func (b *Batch) sort(slots []slot) {
 // rectangular reports whether all columns have one element per device.
 func (g *GroupMessage) rectangular() bool {
 	n := len(g.Device)
-	return len(g.DurationNs) == n && len(g.OpsLow) == n && len(g.OpsBest) == n && len(g.OpsHigh) == n && len(g.Ceiling) == n && len(g.Energy) == n
+	return len(g.DurationNs) == n && len(g.OpsLow) == n && len(g.OpsBest) == n && len(g.OpsHigh) == n && len(g.Ceiling) == n && len(g.Energy) == n &&
+		(len(g.OpsFloat) == n || len(g.OpsFloat) == 0) // not in the first batches of version 1
 }
 
 // fits reports whether element i holds values that int64 sums can take.
 func (g *GroupMessage) fits(i int) bool {
 	const most = math.MaxInt64 / 4
-	return g.DurationNs[i] <= g.LengthNs && g.OpsLow[i] <= most && g.OpsBest[i] <= most && g.OpsHigh[i] <= most && g.Ceiling[i] <= most && g.Energy[i] <= most
+	return g.DurationNs[i] <= g.LengthNs && g.OpsLow[i] <= most && g.OpsBest[i] <= most && g.OpsHigh[i] <= most && g.Ceiling[i] <= most && g.Energy[i] <= most &&
+		(len(g.OpsFloat) == 0 || g.OpsFloat[i] <= most)
 }
 
 type wordTables struct {

@@ -52,6 +52,9 @@ func Encode(b *Batch) ([]byte, error) {
 	if err := encodeWindows(payload, b, devices); err != nil {
 		return nil, err
 	}
+	if err := encodeEvents(payload, b.Events, devices); err != nil {
+		return nil, err
+	}
 	if err := new(Batch).tables(payload); err != nil {
 		return nil, fmt.Errorf("encode batch: %w", err)
 	}
@@ -132,6 +135,9 @@ func encodeWindows(p *PayloadMessage, b *Batch, devices map[measure.DeviceID]uin
 	}
 	entries := 0
 	for _, g := range p.Groups {
+		if !slices.ContainsFunc(g.OpsFloat, func(v uint64) bool { return v > 0 }) {
+			g.OpsFloat = nil
+		}
 		if entries += len(g.Device); entries > MaxEntries {
 			return fmt.Errorf("encode batch: more than %d entries", MaxEntries)
 		}
@@ -140,6 +146,22 @@ func encodeWindows(p *PayloadMessage, b *Batch, devices map[measure.DeviceID]uin
 				return fmt.Errorf("encode batch: device %s has a figure that no batch can carry", b.Devices[g.Device[i]].ID)
 			}
 		}
+	}
+	return nil
+}
+
+func encodeEvents(p *PayloadMessage, events []measure.Event, devices map[measure.DeviceID]uint32) error {
+	for i := range events {
+		e := &events[i]
+		m := &EventMessage{TimeNs: e.TimeNS, Kind: string(e.Kind), Code: e.Code, Detail: e.Detail}
+		if e.Device != "" {
+			n, known := devices[e.Device]
+			if !known {
+				return fmt.Errorf("encode batch: event of device %s, which the batch does not list", e.Device)
+			}
+			m.Device = n + 1
+		}
+		p.Events = append(p.Events, m)
 	}
 	return nil
 }
@@ -154,6 +176,7 @@ func (g *GroupMessage) append(device uint32, e *measure.Entry) {
 		g.OpsBest[n-1] += best
 		g.OpsHigh[n-1] += high
 		g.Ceiling[n-1] += uint64(e.Ceiling)
+		g.OpsFloat[n-1] += uint64(e.FloatTensor)
 		if energy == 0 || g.Energy[n-1] == 0 {
 			g.Energy[n-1] = 0
 		} else {
@@ -168,6 +191,7 @@ func (g *GroupMessage) append(device uint32, e *measure.Entry) {
 	g.OpsHigh = append(g.OpsHigh, high)
 	g.Ceiling = append(g.Ceiling, uint64(e.Ceiling))
 	g.Energy = append(g.Energy, energy)
+	g.OpsFloat = append(g.OpsFloat, uint64(e.FloatTensor))
 }
 
 // tables gives numbers to the words of a batch.

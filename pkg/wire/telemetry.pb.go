@@ -210,6 +210,7 @@ type PayloadMessage struct {
 	Tenants       []string               `protobuf:"bytes,4,rep,name=tenants,proto3" json:"tenants,omitempty"`     // likewise
 	Methods       []*MethodMessage       `protobuf:"bytes,5,rep,name=methods,proto3" json:"methods,omitempty"`     // number n stands for methods[n]
 	Groups        []*GroupMessage        `protobuf:"bytes,6,rep,name=groups,proto3" json:"groups,omitempty"`
+	Events        []*EventMessage        `protobuf:"bytes,7,rep,name=events,proto3" json:"events,omitempty"` // in order of their times
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -286,6 +287,90 @@ func (x *PayloadMessage) GetGroups() []*GroupMessage {
 	return nil
 }
 
+func (x *PayloadMessage) GetEvents() []*EventMessage {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+// What bears on how figures are to be read.
+type EventMessage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TimeNs        int64                  `protobuf:"varint,1,opt,name=time_ns,json=timeNs,proto3" json:"time_ns,omitempty"`
+	Device        uint32                 `protobuf:"varint,2,opt,name=device,proto3" json:"device,omitempty"` // number n stands for devices[n-1]; 0 for the host
+	Kind          string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	Code          int64                  `protobuf:"zigzag64,4,opt,name=code,proto3" json:"code,omitempty"`
+	Detail        string                 `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventMessage) Reset() {
+	*x = EventMessage{}
+	mi := &file_telemetry_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventMessage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventMessage) ProtoMessage() {}
+
+func (x *EventMessage) ProtoReflect() protoreflect.Message {
+	mi := &file_telemetry_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventMessage.ProtoReflect.Descriptor instead.
+func (*EventMessage) Descriptor() ([]byte, []int) {
+	return file_telemetry_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *EventMessage) GetTimeNs() int64 {
+	if x != nil {
+		return x.TimeNs
+	}
+	return 0
+}
+
+func (x *EventMessage) GetDevice() uint32 {
+	if x != nil {
+		return x.Device
+	}
+	return 0
+}
+
+func (x *EventMessage) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *EventMessage) GetCode() int64 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *EventMessage) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
 type FactsMessage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -298,7 +383,7 @@ type FactsMessage struct {
 
 func (x *FactsMessage) Reset() {
 	*x = FactsMessage{}
-	mi := &file_telemetry_proto_msgTypes[2]
+	mi := &file_telemetry_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -310,7 +395,7 @@ func (x *FactsMessage) String() string {
 func (*FactsMessage) ProtoMessage() {}
 
 func (x *FactsMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_telemetry_proto_msgTypes[2]
+	mi := &file_telemetry_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -323,7 +408,7 @@ func (x *FactsMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FactsMessage.ProtoReflect.Descriptor instead.
 func (*FactsMessage) Descriptor() ([]byte, []int) {
-	return file_telemetry_proto_rawDescGZIP(), []int{2}
+	return file_telemetry_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *FactsMessage) GetName() string {
@@ -374,7 +459,7 @@ type DeviceMessage struct {
 
 func (x *DeviceMessage) Reset() {
 	*x = DeviceMessage{}
-	mi := &file_telemetry_proto_msgTypes[3]
+	mi := &file_telemetry_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -386,7 +471,7 @@ func (x *DeviceMessage) String() string {
 func (*DeviceMessage) ProtoMessage() {}
 
 func (x *DeviceMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_telemetry_proto_msgTypes[3]
+	mi := &file_telemetry_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -399,7 +484,7 @@ func (x *DeviceMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceMessage.ProtoReflect.Descriptor instead.
 func (*DeviceMessage) Descriptor() ([]byte, []int) {
-	return file_telemetry_proto_rawDescGZIP(), []int{3}
+	return file_telemetry_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *DeviceMessage) GetId() string {
@@ -497,7 +582,7 @@ type WorkloadMessage struct {
 
 func (x *WorkloadMessage) Reset() {
 	*x = WorkloadMessage{}
-	mi := &file_telemetry_proto_msgTypes[4]
+	mi := &file_telemetry_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -509,7 +594,7 @@ func (x *WorkloadMessage) String() string {
 func (*WorkloadMessage) ProtoMessage() {}
 
 func (x *WorkloadMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_telemetry_proto_msgTypes[4]
+	mi := &file_telemetry_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -522,7 +607,7 @@ func (x *WorkloadMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadMessage.ProtoReflect.Descriptor instead.
 func (*WorkloadMessage) Descriptor() ([]byte, []int) {
-	return file_telemetry_proto_rawDescGZIP(), []int{4}
+	return file_telemetry_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *WorkloadMessage) GetKind() string {
@@ -559,7 +644,7 @@ type MethodMessage struct {
 
 func (x *MethodMessage) Reset() {
 	*x = MethodMessage{}
-	mi := &file_telemetry_proto_msgTypes[5]
+	mi := &file_telemetry_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -571,7 +656,7 @@ func (x *MethodMessage) String() string {
 func (*MethodMessage) ProtoMessage() {}
 
 func (x *MethodMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_telemetry_proto_msgTypes[5]
+	mi := &file_telemetry_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -584,7 +669,7 @@ func (x *MethodMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MethodMessage.ProtoReflect.Descriptor instead.
 func (*MethodMessage) Descriptor() ([]byte, []int) {
-	return file_telemetry_proto_rawDescGZIP(), []int{5}
+	return file_telemetry_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *MethodMessage) GetName() string {
@@ -640,13 +725,14 @@ type GroupMessage struct {
 	OpsHigh       []uint64               `protobuf:"varint,11,rep,packed,name=ops_high,json=opsHigh,proto3" json:"ops_high,omitempty"` // above best
 	Ceiling       []uint64               `protobuf:"varint,12,rep,packed,name=ceiling,proto3" json:"ceiling,omitempty"`
 	Energy        []uint64               `protobuf:"varint,13,rep,packed,name=energy,proto3" json:"energy,omitempty"`
+	OpsFloat      []uint64               `protobuf:"varint,14,rep,packed,name=ops_float,json=opsFloat,proto3" json:"ops_float,omitempty"` // part of best on floating tensor pipes, at the 16-bit rate; empty where all are 0
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GroupMessage) Reset() {
 	*x = GroupMessage{}
-	mi := &file_telemetry_proto_msgTypes[6]
+	mi := &file_telemetry_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -658,7 +744,7 @@ func (x *GroupMessage) String() string {
 func (*GroupMessage) ProtoMessage() {}
 
 func (x *GroupMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_telemetry_proto_msgTypes[6]
+	mi := &file_telemetry_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -671,7 +757,7 @@ func (x *GroupMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupMessage.ProtoReflect.Descriptor instead.
 func (*GroupMessage) Descriptor() ([]byte, []int) {
-	return file_telemetry_proto_rawDescGZIP(), []int{6}
+	return file_telemetry_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GroupMessage) GetStartDeltaNs() int64 {
@@ -765,6 +851,13 @@ func (x *GroupMessage) GetEnergy() []uint64 {
 	return nil
 }
 
+func (x *GroupMessage) GetOpsFloat() []uint64 {
+	if x != nil {
+		return x.OpsFloat
+	}
+	return nil
+}
+
 // Envelope body of a receipt.
 type ReceiptMessage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -779,7 +872,7 @@ type ReceiptMessage struct {
 
 func (x *ReceiptMessage) Reset() {
 	*x = ReceiptMessage{}
-	mi := &file_telemetry_proto_msgTypes[7]
+	mi := &file_telemetry_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -791,7 +884,7 @@ func (x *ReceiptMessage) String() string {
 func (*ReceiptMessage) ProtoMessage() {}
 
 func (x *ReceiptMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_telemetry_proto_msgTypes[7]
+	mi := &file_telemetry_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -804,7 +897,7 @@ func (x *ReceiptMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptMessage.ProtoReflect.Descriptor instead.
 func (*ReceiptMessage) Descriptor() ([]byte, []int) {
-	return file_telemetry_proto_rawDescGZIP(), []int{7}
+	return file_telemetry_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ReceiptMessage) GetHost() string {
@@ -861,14 +954,21 @@ const file_telemetry_proto_rawDesc = "" +
 	"\alast_ns\x18\n" +
 	" \x01(\x03R\x06lastNs\x12.\n" +
 	"\x05codec\x18\v \x01(\x0e2\x18.flopwatch.wire.v1.CodecR\x05codec\x12\x18\n" +
-	"\apayload\x18\f \x01(\fR\apayload\"\xd4\x02\n" +
+	"\apayload\x18\f \x01(\fR\apayload\"\x8d\x03\n" +
 	"\x0ePayloadMessage\x125\n" +
 	"\x05facts\x18\x01 \x01(\v2\x1f.flopwatch.wire.v1.FactsMessageR\x05facts\x12:\n" +
 	"\adevices\x18\x02 \x03(\v2 .flopwatch.wire.v1.DeviceMessageR\adevices\x12@\n" +
 	"\tworkloads\x18\x03 \x03(\v2\".flopwatch.wire.v1.WorkloadMessageR\tworkloads\x12\x18\n" +
 	"\atenants\x18\x04 \x03(\tR\atenants\x12:\n" +
 	"\amethods\x18\x05 \x03(\v2 .flopwatch.wire.v1.MethodMessageR\amethods\x127\n" +
-	"\x06groups\x18\x06 \x03(\v2\x1f.flopwatch.wire.v1.GroupMessageR\x06groups\"o\n" +
+	"\x06groups\x18\x06 \x03(\v2\x1f.flopwatch.wire.v1.GroupMessageR\x06groups\x127\n" +
+	"\x06events\x18\a \x03(\v2\x1f.flopwatch.wire.v1.EventMessageR\x06events\"\x7f\n" +
+	"\fEventMessage\x12\x17\n" +
+	"\atime_ns\x18\x01 \x01(\x03R\x06timeNs\x12\x16\n" +
+	"\x06device\x18\x02 \x01(\rR\x06device\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\x12R\x04code\x12\x16\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\"o\n" +
 	"\fFactsMessage\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02os\x18\x02 \x01(\tR\x02os\x12\x16\n" +
@@ -899,7 +999,7 @@ const file_telemetry_proto_rawDesc = "" +
 	"\aversion\x18\x02 \x01(\rR\aversion\x12\x1c\n" +
 	"\tprecision\x18\x03 \x01(\tR\tprecision\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05grade\x18\x05 \x01(\tR\x05grade\"\xed\x02\n" +
+	"\x05grade\x18\x05 \x01(\tR\x05grade\"\x8a\x03\n" +
 	"\fGroupMessage\x12$\n" +
 	"\x0estart_delta_ns\x18\x01 \x01(\x12R\fstartDeltaNs\x12\x1b\n" +
 	"\tlength_ns\x18\x02 \x01(\x04R\blengthNs\x12\x14\n" +
@@ -915,7 +1015,8 @@ const file_telemetry_proto_rawDesc = "" +
 	" \x03(\x04R\aopsBest\x12\x19\n" +
 	"\bops_high\x18\v \x03(\x04R\aopsHigh\x12\x18\n" +
 	"\aceiling\x18\f \x03(\x04R\aceiling\x12\x16\n" +
-	"\x06energy\x18\r \x03(\x04R\x06energy\"~\n" +
+	"\x06energy\x18\r \x03(\x04R\x06energy\x12\x1b\n" +
+	"\tops_float\x18\x0e \x03(\x04R\bopsFloat\"~\n" +
 	"\x0eReceiptMessage\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x10\n" +
@@ -941,30 +1042,32 @@ func file_telemetry_proto_rawDescGZIP() []byte {
 }
 
 var file_telemetry_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_telemetry_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_telemetry_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_telemetry_proto_goTypes = []any{
 	(Codec)(0),              // 0: flopwatch.wire.v1.Codec
 	(*BatchMessage)(nil),    // 1: flopwatch.wire.v1.BatchMessage
 	(*PayloadMessage)(nil),  // 2: flopwatch.wire.v1.PayloadMessage
-	(*FactsMessage)(nil),    // 3: flopwatch.wire.v1.FactsMessage
-	(*DeviceMessage)(nil),   // 4: flopwatch.wire.v1.DeviceMessage
-	(*WorkloadMessage)(nil), // 5: flopwatch.wire.v1.WorkloadMessage
-	(*MethodMessage)(nil),   // 6: flopwatch.wire.v1.MethodMessage
-	(*GroupMessage)(nil),    // 7: flopwatch.wire.v1.GroupMessage
-	(*ReceiptMessage)(nil),  // 8: flopwatch.wire.v1.ReceiptMessage
+	(*EventMessage)(nil),    // 3: flopwatch.wire.v1.EventMessage
+	(*FactsMessage)(nil),    // 4: flopwatch.wire.v1.FactsMessage
+	(*DeviceMessage)(nil),   // 5: flopwatch.wire.v1.DeviceMessage
+	(*WorkloadMessage)(nil), // 6: flopwatch.wire.v1.WorkloadMessage
+	(*MethodMessage)(nil),   // 7: flopwatch.wire.v1.MethodMessage
+	(*GroupMessage)(nil),    // 8: flopwatch.wire.v1.GroupMessage
+	(*ReceiptMessage)(nil),  // 9: flopwatch.wire.v1.ReceiptMessage
 }
 var file_telemetry_proto_depIdxs = []int32{
 	0, // 0: flopwatch.wire.v1.BatchMessage.codec:type_name -> flopwatch.wire.v1.Codec
-	3, // 1: flopwatch.wire.v1.PayloadMessage.facts:type_name -> flopwatch.wire.v1.FactsMessage
-	4, // 2: flopwatch.wire.v1.PayloadMessage.devices:type_name -> flopwatch.wire.v1.DeviceMessage
-	5, // 3: flopwatch.wire.v1.PayloadMessage.workloads:type_name -> flopwatch.wire.v1.WorkloadMessage
-	6, // 4: flopwatch.wire.v1.PayloadMessage.methods:type_name -> flopwatch.wire.v1.MethodMessage
-	7, // 5: flopwatch.wire.v1.PayloadMessage.groups:type_name -> flopwatch.wire.v1.GroupMessage
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	4, // 1: flopwatch.wire.v1.PayloadMessage.facts:type_name -> flopwatch.wire.v1.FactsMessage
+	5, // 2: flopwatch.wire.v1.PayloadMessage.devices:type_name -> flopwatch.wire.v1.DeviceMessage
+	6, // 3: flopwatch.wire.v1.PayloadMessage.workloads:type_name -> flopwatch.wire.v1.WorkloadMessage
+	7, // 4: flopwatch.wire.v1.PayloadMessage.methods:type_name -> flopwatch.wire.v1.MethodMessage
+	8, // 5: flopwatch.wire.v1.PayloadMessage.groups:type_name -> flopwatch.wire.v1.GroupMessage
+	3, // 6: flopwatch.wire.v1.PayloadMessage.events:type_name -> flopwatch.wire.v1.EventMessage
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_telemetry_proto_init() }
@@ -978,7 +1081,7 @@ func file_telemetry_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_telemetry_proto_rawDesc), len(file_telemetry_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -32,6 +32,7 @@ const (
 	MaxWindows  = 20_000  // of one batch
 	MaxEntries  = 60_000  // of one batch
 	MaxWords    = 4_096   // workloads, tenants and methods of one batch, each
+	MaxEvents   = 1_024   // of one batch
 	MaxString   = 256     // bytes
 	maxWindowNS = 48 * 3600 * 1_000_000_000
 )
@@ -82,6 +83,7 @@ type Batch struct {
 	Facts   HostFacts
 	Devices []DeviceRow
 	Windows []measure.Window // by start, then by the order of Devices
+	Events  []measure.Event
 }
 
 // Receipt says that all batches of a host up to (Epoch, Seq) are committed.

@@ -205,6 +205,7 @@ func ledgerBatch(o *opened) *ledger.Batch {
 		Position: ledger.Position{Epoch: b.Epoch, Seq: b.Seq, Hash: o.hash},
 		Devices:  make([]ledger.Device, len(b.Devices)),
 		Windows:  b.Windows,
+		Events:   b.Events,
 	}
 	for i := range b.Devices {
 		entry.Devices[i] = ledger.Device(b.Devices[i])

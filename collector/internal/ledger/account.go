@@ -34,7 +34,7 @@ func (l *Ledger) window(acc *account, w *measure.Window) {
 	var passed, given int64 // of the entries so far: whole and kept time
 	for i := range w.Entries {
 		e := part{Entry: &w.Entries[i]}
-		e.ns, e.ops, e.ceiling, e.energy = int64(e.Duration), e.Operations, e.Ceiling, max(e.EnergyMJ, -1)
+		e.ns, e.ops, e.float, e.ceiling, e.energy = int64(e.Duration), e.Operations, e.FloatTensor, e.Ceiling, max(e.EnergyMJ, -1)
 		if kept < elapsed {
 			// Rounding the running sum keeps the total exact.
 			passed += e.ns
@@ -42,6 +42,7 @@ func (l *Ledger) window(acc *account, w *measure.Window) {
 			e.ns = upTo - given
 			given = upTo
 			e.ops.Low, e.ops.Best = 0, compute.Operations(share(int64(e.ops.Best), e.ns, int64(e.Duration)))
+			e.float = min(e.ops.Best, compute.Operations(share(int64(e.float), e.ns, int64(e.Duration))))
 			e.ceiling = compute.Operations(share(int64(e.ceiling), e.ns, int64(e.Duration)))
 			if e.energy > 0 {
 				e.energy = share(e.energy, e.ns, int64(e.Duration))
@@ -64,6 +65,7 @@ type part struct {
 	*measure.Entry
 	ns      int64
 	ops     compute.Bounds
+	float   compute.Operations
 	ceiling compute.Operations
 	energy  int64
 }
@@ -124,6 +126,7 @@ func (l *Ledger) add(acc *account, e *part, start, end int64) {
 	s.DurationNS += e.ns
 	s.Operations = s.Operations.Add(e.ops)
 	s.Ceiling = s.Ceiling.Add(e.ceiling)
+	s.FloatTensor = s.FloatTensor.Add(e.float)
 	if e.energy > 0 {
 		s.EnergyMJ += e.energy
 	}

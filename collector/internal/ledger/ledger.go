@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"unique"
 
 	"github.com/flopwatch/flopwatch/pkg/measure"
@@ -21,6 +22,7 @@ type Batch struct {
 	Position     Position
 	Devices      []Device
 	Windows      []measure.Window
+	Events       []measure.Event
 }
 
 // Ledger holds the accounts of all devices and the segments that may still
@@ -34,6 +36,7 @@ type Ledger struct {
 	dirtyHosts    []*host
 	dirtyAccounts []*account
 	dirtySegments []*segment
+	events        []HostEvent
 	batches       int64
 	windows       int64
 }
@@ -142,6 +145,11 @@ func (l *Ledger) Apply(b *Batch) error {
 		}
 		h.LastNS = max(h.LastNS, w.EndNS)
 	}
+	for i := range b.Events {
+		e := b.Events[i]
+		e.Device, e.Kind, e.Detail = measure.DeviceID(intern(string(e.Device))), measure.EventKind(intern(string(e.Kind))), strings.Clone(e.Detail)
+		l.events = append(l.events, HostEvent{HostNo: h.No, Event: e})
+	}
 	l.batches++
 	l.windows += int64(len(b.Windows))
 	return nil
@@ -178,6 +186,13 @@ func (l *Ledger) touch(acc *account) {
 	}
 }
 
+// HostEvent is what a host reported beside its figures. It bears on how they
+// are read and changes none.
+type HostEvent struct {
+	HostNo int64
+	measure.Event
+}
+
 // Changes is what changed since the last Take, as values that the ledger no
 // longer touches.
 type Changes struct {
@@ -185,19 +200,21 @@ type Changes struct {
 	Accounts []Account
 	Opened   []Segment // new since the last Take
 	Extended []Segment // known before; their figures grew
-	Batches  int64     // counted since the last Take
+	Events   []HostEvent
+	Batches  int64 // counted since the last Take
 	Windows  int64
 }
 
 // Empty reports whether nothing changed.
 func (c *Changes) Empty() bool {
-	return len(c.Hosts) == 0 && len(c.Accounts) == 0 && len(c.Opened) == 0 && len(c.Extended) == 0
+	return len(c.Hosts) == 0 && len(c.Accounts) == 0 && len(c.Opened) == 0 && len(c.Extended) == 0 && len(c.Events) == 0
 }
 
 // Take returns the changes since the last Take. A caller that cannot store them
 // must drop the ledger and restore one from what is stored.
 func (l *Ledger) Take() Changes {
-	c := Changes{Batches: l.batches, Windows: l.windows}
+	c := Changes{Events: l.events, Batches: l.batches, Windows: l.windows}
+	l.events = nil
 	for _, h := range l.dirtyHosts {
 		h.dirty = false
 		row := h.Host
@@ -226,7 +243,7 @@ func (l *Ledger) Take() Changes {
 
 // Pending returns the number of rows that Take would return.
 func (l *Ledger) Pending() int {
-	return len(l.dirtyHosts) + len(l.dirtyAccounts) + len(l.dirtySegments)
+	return len(l.dirtyHosts) + len(l.dirtyAccounts) + len(l.dirtySegments) + len(l.events)
 }
 
 func deviceRow(rows []Device, id measure.DeviceID) (Device, bool) {

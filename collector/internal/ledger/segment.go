@@ -36,4 +36,6 @@ type Segment struct {
 	Operations compute.Bounds
 	Ceiling    compute.Operations
 	EnergyMJ   int64 // -1 if not known
+
+	FloatTensor compute.Operations // part of Operations.Best, see measure.Entry
 }

@@ -74,18 +74,25 @@ func (w *writer) changes(c *ledger.Changes) error {
 		return err
 	}
 	err = w.each(`INSERT INTO segment (id, device, state, workload, tenant, method, start_ns, end_ns, duration_ns, ops_low, ops_best, ops_high,
-		ceiling, energy_mj) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, "segment", len(c.Opened), func(i int) []any {
+		ceiling, energy_mj, ops_float) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, "segment", len(c.Opened), func(i int) []any {
 		s := &c.Opened[i]
 		return []any{s.ID, s.DeviceNo, int64(s.Key.State), w.words.workloads[s.Key.Workload], w.words.tenants[s.Key.Tenant], w.words.methods[s.Key.Method],
-			s.StartNS, s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ}
+			s.StartNS, s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ, int64(s.FloatTensor)}
 	})
 	if err != nil {
 		return err
 	}
-	return w.each(`UPDATE segment SET end_ns = ?, duration_ns = ?, ops_low = ?, ops_best = ?, ops_high = ?, ceiling = ?, energy_mj = ? WHERE id = ?`,
+	err = w.each(`INSERT INTO event (host, device, time_ns, kind, code, detail) VALUES (?, ?, ?, ?, ?, ?)`, "event", len(c.Events), func(i int) []any {
+		e := &c.Events[i]
+		return []any{e.HostNo, string(e.Device), e.TimeNS, string(e.Kind), e.Code, e.Detail}
+	})
+	if err != nil {
+		return err
+	}
+	return w.each(`UPDATE segment SET end_ns = ?, duration_ns = ?, ops_low = ?, ops_best = ?, ops_high = ?, ceiling = ?, energy_mj = ?, ops_float = ? WHERE id = ?`,
 		"segment", len(c.Extended), func(i int) []any {
 			s := &c.Extended[i]
-			return []any{s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ, s.ID}
+			return []any{s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ, int64(s.FloatTensor), s.ID}
 		})
 }
 
