@@ -13,6 +13,10 @@
  * scenario plays the same at any speed. GPM averages of counters are computed
  * from the ticks of the two samples.
  *
+ * A line "@N key=value" takes effect at the Nth reading of the first device or
+ * partition: a device is partitioned anew ("@5 mig=2"), the driver is unloaded
+ * ("@5 unloaded=1"), an error is reported ("@5 xid=79").
+ *
  * WITHOUT_GPM, WITHOUT_ENERGY and WITHOUT_INIT leave symbols out.
  */
 #define NVML_NO_UNVERSIONED_FUNC_DEFS 1
@@ -29,6 +33,7 @@
 #define MAX_PARTS 8
 #define MAX_PROCESSES 256
 #define MAX_METRIC 512
+#define MAX_TIMED 64
 
 struct fake_device {
 	int index;
@@ -48,6 +53,7 @@ static struct {
 	int hang_device, hang_tick, hang_ms, lost_device, lost_tick, back_tick;
 	int gpm_fail_from, gpm_fail_to, cycles, ramp, nan_metric, fail_metric, no_util;
 	int processes_supported, use_supported, grow, reset_tick;
+	int unloaded, xid, reasons, ecc, accounting, mps, cc, clique, sums, count_kib, history, exit_tick, hang_init_ms;
 	unsigned pci;
 	unsigned long long power, memory, used;
 	char name[96];
@@ -55,7 +61,11 @@ static struct {
 	struct { unsigned pid, util; unsigned long long memory; } process[MAX_PROCESSES];
 	double metric[MAX_METRIC];
 	char has_metric[MAX_METRIC];
+	int timed_count;
+	struct { int at; char line[96]; } timed[MAX_TIMED];
 } S;
+
+static int pending_xid; /* reported once */
 
 static struct fake_device D[MAX_DEVICES], P[MAX_DEVICES][MAX_PARTS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -76,7 +86,25 @@ static void big(const char *key, const char *line, unsigned long long *to) {
 static void parse(const char *line) {
 	unsigned long long pci = S.pci;
 	double v;
-	int id;
+	int id, used = 0;
+	if (sscanf(line, "@%d %n", &id, &used) == 1 && used && S.timed_count < MAX_TIMED) {
+		S.timed[S.timed_count].at = id;
+		snprintf(S.timed[S.timed_count++].line, sizeof S.timed[0].line, "%.95s", line + used);
+		return;
+	}
+	number("unloaded", line, &S.unloaded);
+	number("xid", line, &pending_xid);
+	number("reasons", line, &S.reasons);
+	number("ecc", line, &S.ecc);
+	number("accounting", line, &S.accounting);
+	number("mps", line, &S.mps);
+	number("cc", line, &S.cc);
+	number("clique", line, &S.clique);
+	number("sums", line, &S.sums);
+	number("count_kib", line, &S.count_kib);
+	number("history", line, &S.history);
+	number("exit_tick", line, &S.exit_tick);
+	number("hang_init_ms", line, &S.hang_init_ms);
 	number("devices", line, &S.devices);
 	number("cores", line, &S.cores);
 	number("major", line, &S.major);
@@ -146,6 +174,8 @@ nvmlReturn_t nvmlInit_v2(void) {
 		for (int j = 0; j < MAX_PARTS; j++)
 			P[i][j] = (struct fake_device){.index = i, .part = j, .whole = &D[i]};
 	}
+	if (S.hang_init_ms)
+		usleep((useconds_t)S.hang_init_ms * 1000);
 	initialised = S.init == 0;
 	return (nvmlReturn_t)S.init;
 }
@@ -174,7 +204,16 @@ static int lost(nvmlDevice_t d) {
 	return w->index == S.lost_device && w->tick >= S.lost_tick && (!S.back_tick || w->tick < S.back_tick);
 }
 
-#define CHECK(d) do { if (!initialised) return NVML_ERROR_UNINITIALIZED; if (lost(d)) return NVML_ERROR_GPU_IS_LOST; } while (0)
+/* The Nth reading of the first device: what is due then takes effect. */
+static void reading(int n) {
+	for (int i = 0; i < S.timed_count; i++)
+		if (S.timed[i].at == n)
+			parse(S.timed[i].line);
+	if (S.exit_tick && n == S.exit_tick)
+		_exit(9); /* a driver that takes the process down */
+}
+
+#define CHECK(d) do { if (!initialised || S.unloaded) return NVML_ERROR_UNINITIALIZED; if (lost(d)) return NVML_ERROR_GPU_IS_LOST; } while (0)
 
 nvmlReturn_t nvmlDeviceGetCount_v2(unsigned *n) { *n = (unsigned)S.devices; return NVML_SUCCESS; }
 
@@ -275,6 +314,8 @@ nvmlReturn_t nvmlDeviceGetPowerUsage(nvmlDevice_t d, unsigned *mw) {
 	if (f->part >= 0)
 		return NVML_ERROR_NOT_SUPPORTED;
 	f->tick++;
+	if (f->index == 0)
+		reading(f->tick);
 	if (f->index == S.hang_device && f->tick == S.hang_tick)
 		usleep((useconds_t)S.hang_ms * 1000);
 	CHECK(d);
@@ -360,6 +401,130 @@ nvmlReturn_t nvmlDeviceGetProcessUtilization(nvmlDevice_t d, nvmlProcessUtilizat
 	return NVML_SUCCESS;
 }
 
+/* "history=N" gives N clock samples a second whose clock falls evenly from the
+ * maximum to twice the reading less the maximum, so that their mean is it. */
+nvmlReturn_t nvmlDeviceGetSamples(nvmlDevice_t d, nvmlSamplingType_t type, unsigned long long last, nvmlValueType_t *kind, unsigned *n, nvmlSample_t *rows) {
+	CHECK(d);
+	if (type != NVML_PROCESSOR_CLK_SAMPLES || !S.history)
+		return NVML_ERROR_NOT_SUPPORTED;
+	unsigned long long now = (unsigned long long)of(d)->tick * 1000000ULL, step = 1000000ULL / (unsigned)S.history;
+	unsigned count = 0;
+	for (unsigned long long at = now < 1000000 ? step : now - 1000000 + step; at <= now; at += step) {
+		if (at <= last)
+			continue;
+		if (rows && count < *n) {
+			unsigned i = (unsigned)((at - 1) / step) % (unsigned)S.history;
+			double spread = 2.0 * (S.max_clock - S.clock);
+			rows[count].timeStamp = at;
+			rows[count].sampleValue.ullVal = 0;
+			rows[count].sampleValue.uiVal = (unsigned)(S.max_clock - spread * (i + 0.5) / S.history);
+		}
+		count++;
+	}
+	*n = count;
+	*kind = NVML_VALUE_TYPE_UNSIGNED_INT;
+	return count ? NVML_SUCCESS : NVML_ERROR_NOT_FOUND;
+}
+
+nvmlReturn_t nvmlDeviceGetCurrentClocksThrottleReasons(nvmlDevice_t d, unsigned long long *reasons) {
+	CHECK(d);
+	*reasons = (unsigned)S.reasons;
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetTotalEccErrors(nvmlDevice_t d, nvmlMemoryErrorType_t type, nvmlEccCounterType_t counter, unsigned long long *count) {
+	(void)counter;
+	CHECK(d);
+	if (S.ecc < 0 || type != NVML_MEMORY_ERROR_TYPE_UNCORRECTED)
+		return NVML_ERROR_NOT_SUPPORTED;
+	*count = (unsigned)S.ecc;
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetAccountingMode(nvmlDevice_t d, nvmlEnableState_t *mode) {
+	CHECK(d);
+	*mode = S.accounting ? NVML_FEATURE_ENABLED : NVML_FEATURE_DISABLED;
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetMinorNumber(nvmlDevice_t d, unsigned *minor) {
+	*minor = (unsigned)of(d)->index;
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetMPSComputeRunningProcesses_v3(nvmlDevice_t d, unsigned *n, nvmlProcessInfo_t *infos) {
+	CHECK(d);
+	if (*n < (unsigned)S.mps) {
+		*n = (unsigned)S.mps;
+		return NVML_ERROR_INSUFFICIENT_SIZE;
+	}
+	memset(infos, 0, (unsigned)S.mps * sizeof infos[0]);
+	*n = (unsigned)S.mps;
+	return NVML_SUCCESS;
+}
+
+/* "count_kib=N": every byte counter grows by N KiB a tick. */
+nvmlReturn_t nvmlDeviceGetFieldValues(nvmlDevice_t d, int n, nvmlFieldValue_t *values) {
+	CHECK(d);
+	for (int i = 0; i < n; i++) {
+		int nvlink = values[i].fieldId == 138 || values[i].fieldId == 139;
+		values[i].nvmlReturn = S.count_kib ? NVML_SUCCESS : NVML_ERROR_NOT_SUPPORTED;
+		values[i].valueType = NVML_VALUE_TYPE_UNSIGNED_LONG_LONG;
+		values[i].value.ullVal = (unsigned long long)S.count_kib * (unsigned)of(d)->tick * (nvlink ? 1 : 1024);
+	}
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetGpuFabricInfoV(nvmlDevice_t d, nvmlGpuFabricInfoV_t *info) {
+	CHECK(d);
+	nvmlGpuFabricInfo_v2_t *v2 = (nvmlGpuFabricInfo_v2_t *)info;
+	if (v2->version != nvmlGpuFabricInfo_v2)
+		return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
+	memset(v2->clusterUuid, S.clique ? 0xab : 0, sizeof v2->clusterUuid);
+	v2->cliqueId = (unsigned)S.clique;
+	v2->state = S.clique ? NVML_GPU_FABRIC_STATE_COMPLETED : NVML_GPU_FABRIC_STATE_NOT_SUPPORTED;
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlSystemGetConfComputeState(nvmlConfComputeSystemState_t *state) {
+	memset(state, 0, sizeof *state);
+	state->ccFeature = (unsigned)S.cc;
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlEventSetCreate(nvmlEventSet_t *set) {
+	set->handle = (void *)&pending_xid;
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlEventSetFree(nvmlEventSet_t set) {
+	(void)set;
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceRegisterEvents(nvmlDevice_t d, unsigned long long types, nvmlEventSet_t set) {
+	(void)types;
+	(void)set;
+	CHECK(d);
+	return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlEventSetWait_v2(nvmlEventSet_t set, nvmlEventData_t *data, unsigned ms) {
+	(void)set;
+	for (unsigned waited = 0; waited <= ms; waited += 5) {
+		if (pending_xid) {
+			memset(data, 0, sizeof *data);
+			data->device.handle = (void *)&D[0];
+			data->eventType = nvmlEventTypeXidCriticalError;
+			data->eventData = (unsigned)pending_xid;
+			pending_xid = 0;
+			return NVML_SUCCESS;
+		}
+		usleep(5000);
+	}
+	return NVML_ERROR_TIMEOUT;
+}
+
 #ifndef WITHOUT_GPM
 nvmlReturn_t nvmlGpmQueryDeviceSupport(nvmlDevice_t d, nvmlGpmSupport_t *s) {
 	CHECK(d);
@@ -393,6 +558,8 @@ nvmlReturn_t nvmlGpmMigSampleGet(nvmlDevice_t d, unsigned instance, nvmlGpmSampl
 	pthread_mutex_lock(&lock);
 	sample(s)->tick = ++P[of(d)->index][instance % MAX_PARTS].tick;
 	pthread_mutex_unlock(&lock);
+	if (of(d)->index == 0 && instance == 0)
+		reading(sample(s)->tick);
 	sample(s)->device = &P[of(d)->index][instance % MAX_PARTS];
 	return NVML_SUCCESS;
 }
@@ -415,7 +582,7 @@ nvmlReturn_t nvmlGpmMetricsGet(nvmlGpmMetricsGet_t *m) {
 				g->nvmlReturn = NVML_ERROR_NOT_SUPPORTED;
 				continue;
 			}
-			g->value = part / 100 * S.clock * 1e6 * now;
+			g->value = part / 100 * S.clock * 1e6 * now * (S.sums ? S.cores / 128 : 1);
 		} else if (id < MAX_METRIC && S.has_metric[id]) {
 			/* ramp: the value tells how many ticks the pair spans */
 			g->value = S.ramp ? S.metric[id] * ticks : S.metric[id];

@@ -34,6 +34,8 @@ type played struct {
 	WallMS    []int64 // of each call of Readings
 	CloseErr  string
 	Windows   []measure.Window // what the sampler made of the readings
+	Xids      []Xid
+	Secret    Answer // Confidential
 }
 
 type playedReading struct {
@@ -45,6 +47,9 @@ type playedReading struct {
 	Values    map[string]float64 // of the recording's columns
 	Processes []playedProcess
 	Holders   bool
+	Changed   bool
+	NoDriver  bool
+	Condition Condition
 }
 
 type playedProcess struct {
@@ -110,6 +115,8 @@ func playHere() played {
 		time.Sleep(period)
 	}
 	p.Windows = append(p.Windows, host.Flush()...)
+	p.Xids, _ = s.Xids()
+	p.Secret = s.Confidential()
 	if err := s.Close(); err != nil {
 		p.CloseErr = err.Error()
 	}
@@ -131,9 +138,10 @@ func shares(leases *tenancy.Table, d measure.Device, r *DeviceReading) []measure
 }
 
 func flatten(r *DeviceReading) playedReading {
-	out := playedReading{Device: r.Device, Values: map[string]float64{}, Holders: r.HoldersKnown}
+	out := playedReading{Device: r.Device, Values: map[string]float64{}, Holders: r.HoldersKnown, Condition: r.Condition}
 	if r.Err != nil {
 		out.Error, out.Lost, out.Late = r.Err.Error(), errors.Is(r.Err, ErrDeviceLost), errors.Is(r.Err, ErrDeadline)
+		out.Changed, out.NoDriver = errors.Is(r.Err, ErrChanged), errors.Is(r.Err, ErrNoDriver)
 		return out
 	}
 	out.TimeNS = r.Sample.TimeNS

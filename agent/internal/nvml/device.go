@@ -13,8 +13,32 @@ import (
 // readings allow.
 type Device struct {
 	measure.Device
-	Method measure.MethodName
-	Reason string // why no better method, "" for cycles
+	Method     measure.MethodName
+	Reason     string // why no better method, "" for cycles
+	Index      int    // of the whole device, as the driver counts
+	Minor      int    // of its device file, -1 if not known
+	Fabric     Fabric
+	Accounting Answer // whether the driver keeps accounts of ended processes
+}
+
+// Answer is yes, no or could not tell.
+type Answer int8
+
+// The answers.
+const (
+	CouldNotTell Answer = iota
+	No
+	Yes
+)
+
+// String returns the lower-case answer.
+func (a Answer) String() string { return [...]string{"could not tell", "no", "yes"}[a] }
+
+// Fabric is the NVLink domain of a device. Devices of equal cluster and clique
+// reach each other over NVLink, also between hosts.
+type Fabric struct {
+	Cluster string // UUID, "" where there is no domain beyond the host
+	Clique  uint32
 }
 
 // unit is what one worker reads: a device, or one partition of a device.
@@ -22,6 +46,7 @@ type unit struct {
 	device measure.Device
 	handle nv.Device
 	whole  nv.Device // the device itself, for a partition its parent
+	index  int       // of the whole device
 	gpu    int       // GPU instance of a partition, -1 for a whole device
 	// ownsInstance is false where several compute instances share the GPU
 	// instance, whose counters then belong to none of them alone.
@@ -33,13 +58,18 @@ func (u *unit) isPartition() bool { return u.gpu >= 0 }
 // discover lists the units of all devices, partitions in place of a device in
 // MIG mode. A device that cannot be identified is an error: leaving it out
 // would hide its work.
-func discover(l *library) ([]unit, error) {
+// The devices at the indices in without are left alone: not even a handle of
+// them is taken.
+func discover(l *library, without map[int]bool) ([]unit, error) {
 	n, ret := l.DeviceGetCount()
 	if ret != nv.SUCCESS {
 		return nil, fmt.Errorf("count devices: %w", failure(ret))
 	}
 	var units []unit
 	for i := range n {
+		if without[i] {
+			continue
+		}
 		handle, ret := l.DeviceGetHandleByIndex(i)
 		if ret != nv.SUCCESS {
 			return nil, fmt.Errorf("open device %d: %w", i, failure(ret))
@@ -49,10 +79,10 @@ func discover(l *library) ([]unit, error) {
 			return nil, fmt.Errorf("identify device %d: %w", i, err)
 		}
 		if !migEnabled(l, handle) {
-			units = append(units, unit{device: device, handle: handle, whole: handle, gpu: -1, ownsInstance: true})
+			units = append(units, unit{device: device, handle: handle, whole: handle, index: i, gpu: -1, ownsInstance: true})
 			continue
 		}
-		parts, err := partitions(l, device, handle)
+		parts, err := partitions(l, device, handle, i)
 		if err != nil {
 			return nil, fmt.Errorf("list partitions of device %d: %w", i, err)
 		}
@@ -121,6 +151,44 @@ func coresPerSM(major, minor int) int {
 	return 0
 }
 
+// fabricOf returns the NVLink domain. An all-zero cluster is a host's own switch
+// and joins no hosts.
+func fabricOf(l *library, h nv.Device) Fabric {
+	if !l.has(callFabric) {
+		return Fabric{}
+	}
+	info, ret := h.GetGpuFabricInfoV().V2()
+	if ret != nv.SUCCESS || info.State != nv.GPU_FABRIC_STATE_COMPLETED || info.ClusterUuid == [16]uint8{} {
+		return Fabric{}
+	}
+	u := info.ClusterUuid
+	return Fabric{Cluster: fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:]), Clique: info.CliqueId}
+}
+
+func accountingOf(l *library, h nv.Device) Answer {
+	if !l.has(callAccounting) {
+		return CouldNotTell
+	}
+	switch mode, ret := h.GetAccountingMode(); {
+	case ret != nv.SUCCESS:
+		return CouldNotTell
+	case mode == nv.FEATURE_ENABLED:
+		return Yes
+	}
+	return No
+}
+
+func minorOf(l *library, h nv.Device) int {
+	if !l.has(callMinor) {
+		return -1
+	}
+	minor, ret := h.GetMinorNumber()
+	if ret != nv.SUCCESS {
+		return -1
+	}
+	return minor
+}
+
 func migEnabled(l *library, h nv.Device) bool {
 	if !l.has(callMIGMode) {
 		return false
@@ -129,7 +197,7 @@ func migEnabled(l *library, h nv.Device) bool {
 	return ret == nv.SUCCESS && current == nv.DEVICE_MIG_ENABLE
 }
 
-func partitions(l *library, parent measure.Device, whole nv.Device) ([]unit, error) {
+func partitions(l *library, parent measure.Device, whole nv.Device, index int) ([]unit, error) {
 	if !l.has(callMIGCount, callMIGHandle, callGPUInstance) {
 		return nil, fmt.Errorf("the driver has MIG mode on and lacks the calls to list partitions")
 	}
@@ -164,7 +232,7 @@ func partitions(l *library, parent measure.Device, whole nv.Device) ([]unit, err
 			}
 		}
 		held[gpu]++
-		units = append(units, unit{device: d, handle: h, whole: whole, gpu: gpu})
+		units = append(units, unit{device: d, handle: h, whole: whole, index: index, gpu: gpu})
 	}
 	for i := range units {
 		units[i].ownsInstance = held[units[i].gpu] == 1

@@ -162,8 +162,8 @@ func (g *gpm) compute(l *library) nv.Return {
 }
 
 // fill puts the computed metrics into a sample. A metric that failed or is not
-// a number stays absent.
-func (g *gpm) fill(s *measure.Sample) {
+// a number stays absent, and so does every average if only counters are wanted.
+func (g *gpm) fill(s *measure.Sample, countersOnly bool) {
 	for i := range g.wanted {
 		answer := &g.request.Metrics[i]
 		v := answer.Value
@@ -171,6 +171,7 @@ func (g *gpm) fill(s *measure.Sample) {
 			continue
 		}
 		switch m := &g.wanted[i]; {
+		case countersOnly && !m.counter:
 		case m.counter:
 			if v < maxCounter {
 				s.SetCounter(m.count, uint64(v))

@@ -95,6 +95,20 @@ const (
 	callGPMSample
 	callGPMMIGSample
 	callGPMMetrics
+	callSamples
+	callReasons
+	callThrottleReasons
+	callECC
+	callFields
+	callFabric
+	callConfidential
+	callAccounting
+	callMPSProcesses
+	callMinor
+	callSetCreate
+	callSetFree
+	callSetWait
+	callRegister
 	calls // how many there are
 )
 
@@ -130,6 +144,21 @@ var symbols = [calls][]string{
 	callGPMSample:     {"nvmlGpmSampleGet"},
 	callGPMMIGSample:  {"nvmlGpmMigSampleGet"},
 	callGPMMetrics:    {"nvmlGpmMetricsGet"},
+	callSamples:       {"nvmlDeviceGetSamples"},
+	callReasons:       {"nvmlDeviceGetCurrentClocksEventReasons"},
+	// The name of the call before, by older drivers.
+	callThrottleReasons: {"nvmlDeviceGetCurrentClocksThrottleReasons"},
+	callECC:             {"nvmlDeviceGetTotalEccErrors"},
+	callFields:          {"nvmlDeviceGetFieldValues"},
+	callFabric:          {"nvmlDeviceGetGpuFabricInfoV"},
+	callConfidential:    {"nvmlSystemGetConfComputeState"},
+	callAccounting:      {"nvmlDeviceGetAccountingMode"},
+	callMPSProcesses:    {"nvmlDeviceGetMPSComputeRunningProcesses_v3", "nvmlDeviceGetMPSComputeRunningProcesses_v2", "nvmlDeviceGetMPSComputeRunningProcesses"},
+	callMinor:           {"nvmlDeviceGetMinorNumber"},
+	callSetCreate:       {"nvmlEventSetCreate"},
+	callSetFree:         {"nvmlEventSetFree"},
+	callSetWait:         {"nvmlEventSetWait_v2", "nvmlEventSetWait"},
+	callRegister:        {"nvmlDeviceRegisterEvents"},
 }
 
 // library is the loaded library and which calls it exports.

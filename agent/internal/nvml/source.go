@@ -16,6 +16,7 @@ import (
 type Options struct {
 	LibraryPath string        // "" searches the known places
 	Deadline    time.Duration // for one reading of one device, default 500 ms
+	Without     []int         // indices of devices that are not opened, nor a handle of them taken
 }
 
 // defaultDeadline leaves half of a 1 s period to the rest of a cycle.
@@ -34,6 +35,7 @@ type Source struct {
 	driver   string
 	deadline time.Duration
 	workers  []*worker
+	xids     *xids
 	devices  []Device
 	readings []DeviceReading
 	busy     []bool // asked and not answered
@@ -76,7 +78,11 @@ func open(o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	units, err := discover(lib)
+	without := map[int]bool{}
+	for _, i := range o.Without {
+		without[i] = true
+	}
+	units, err := discover(lib, without)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", lib.path, err), lib.close())
 	}
@@ -103,6 +109,7 @@ func open(o Options) (*Source, error) {
 		s.accepted[i] = true
 		go w.loop()
 	}
+	s.xids = watchXids(lib, s.workers)
 	return s, nil
 }
 
@@ -149,7 +156,10 @@ func (s *Source) probe() {
 // describe names the best method of the worker's unit. It is called before the
 // worker runs.
 func (w *worker) describe() Device {
-	d := Device{Device: w.unit.device}
+	d := Device{
+		Device: w.unit.device, Index: w.unit.index, Minor: minorOf(w.lib, w.unit.whole),
+		Fabric: fabricOf(w.lib, w.unit.whole), Accounting: accountingOf(w.lib, w.unit.whole),
+	}
 	switch {
 	case w.gpm.offers(uint32(nv.GPM_METRIC_SM_CYCLES_ELAPSED)) && w.gpm.offers(uint32(nv.GPM_METRIC_HMMA_CYCLES_ACTIVE)) && d.SMCount > 0:
 		d.Method = measure.Cycles
@@ -169,6 +179,25 @@ func (w *worker) describe() Device {
 // Library returns the file that was loaded and the driver's version, "" if it
 // does not say.
 func (s *Source) Library() (path, driver string) { return s.lib.path, s.driver }
+
+// Confidential says whether the host's devices compute in confidential mode, in
+// which drivers may refuse counters.
+func (s *Source) Confidential() Answer {
+	if !s.lib.has(callConfidential) {
+		return CouldNotTell
+	}
+	switch state, ret := s.lib.SystemGetConfComputeState(); {
+	case ret != nv.SUCCESS:
+		return CouldNotTell
+	case state.CcFeature == nv.CC_SYSTEM_FEATURE_ENABLED:
+		return Yes
+	}
+	return No
+}
+
+// Xids returns the errors that the driver reported since the last call, and how
+// many more there were than are kept.
+func (s *Source) Xids() (list []Xid, dropped int64) { return s.xids.take() }
 
 // Devices returns the devices and partitions in the order of Readings.
 func (s *Source) Devices() []Device { return s.devices }
@@ -248,6 +277,7 @@ func (s *Source) Close() error {
 	for _, w := range s.workers {
 		close(w.ask)
 	}
+	waited := s.xids.close(closeWait)
 	timer := time.NewTimer(closeWait)
 	defer timer.Stop()
 	var hung []error
@@ -266,6 +296,9 @@ func (s *Source) Close() error {
 		default:
 			hung = append(hung, fmt.Errorf("close device %s: %w", w.unit.device.ID, ErrDeadline))
 		}
+	}
+	if !waited {
+		hung = append(hung, fmt.Errorf("end waiting for device errors: %w", ErrDeadline))
 	}
 	if len(hung) > 0 {
 		return errors.Join(hung...)

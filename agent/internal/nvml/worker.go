@@ -24,6 +24,7 @@ type DeviceReading struct {
 	Sample       measure.Sample
 	Processes    []ProcessUse
 	HoldersKnown bool // false: who holds the device is not known, which is not nobody
+	Condition    Condition
 	Err          error
 }
 
@@ -58,6 +59,9 @@ type worker struct {
 	newSeen  uint64      // lastSeen once the reading is accepted
 	gpmFails int
 	ticks    int
+	clocks   clockHistory
+	links    links
+	shape    shape
 }
 
 func newWorker(l *library, u unit) *worker {
@@ -67,9 +71,13 @@ func newWorker(l *library, u unit) *worker {
 	}
 	w.reading.Device = u.device.ID
 	w.gpm = newGPM(l, &w.unit)
+	w.links = newLinks()
+	if s, known := shapeOf(l, u.whole); known {
+		w.shape = s
+	}
 	if u.isPartition() {
 		// Exist only for the whole device, or not at all in MIG mode.
-		for _, c := range []call{callPower, callEnergy, callUtilization, callProcessUse} {
+		for _, c := range []call{callPower, callEnergy, callUtilization, callProcessUse, callFields, callECC} {
 			w.disabled[c] = true
 		}
 	}
@@ -100,7 +108,9 @@ func (w *worker) read(r request) {
 	if r.accepted {
 		w.gpm.settle()
 		w.lastSeen = w.newSeen
+		w.clocks.seenUS = max(w.clocks.seenUS, w.clocks.newUS)
 	}
+	slow := w.ticks%conditionEvery == 0
 	w.ticks++
 	w.reading.Processes, w.reading.HoldersKnown = w.reading.Processes[:0], false
 	w.reading.Sample = measure.NewSample(w.unit.device.ID, r.nowNS)
@@ -108,8 +118,15 @@ func (w *worker) read(r request) {
 		w.reading.Err = fmt.Errorf("read device %s: %w", w.unit.device.ID, err)
 		return
 	}
+	if slow && w.changed() {
+		w.reading.Err = fmt.Errorf("read device %s: %w", w.unit.device.ID, ErrChanged)
+		return
+	}
 	w.reading.Err = nil
 	w.processes()
+	if slow {
+		w.condition()
+	}
 }
 
 // try notes what an answer means for later. ok: there is a value; lost: the
@@ -181,10 +198,12 @@ func (w *worker) sample(r request) error {
 			s.SetGauge(measure.SMClockMHz, float64(v))
 		}
 	}
+	w.clockMean(s)
 	ok, err := w.pipes(r)
 	if err != nil {
 		return err
 	}
+	w.linkRates(s, time.Now())
 	if !ok && got == 0 {
 		if first == nv.SUCCESS {
 			first = nv.ERROR_NOT_SUPPORTED
@@ -220,7 +239,9 @@ func (w *worker) pipes(r request) (ok bool, err error) {
 		}
 		return true, nil
 	}
-	w.gpm.fill(&w.reading.Sample)
+	// The first averages cover the time since the source was opened, not since the
+	// sample before it; counters know no such difference.
+	w.gpm.fill(&w.reading.Sample, w.ticks == 1)
 	return true, nil
 }
 
