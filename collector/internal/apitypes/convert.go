@@ -66,6 +66,14 @@ func FromFinding(f desk.Finding) Finding {
 	}
 }
 
+// FromEvent turns the desk's view into the API's.
+func FromEvent(e desk.Event) Event {
+	return Event{
+		ID: e.ID.String(), Host: e.Host, HostName: e.HostName, Device: string(e.Device), Time: Time(e.TimeNS),
+		Kind: string(e.Kind), Code: e.Code, Detail: e.Detail,
+	}
+}
+
 // FromStatus turns the desk's view into the API's.
 func FromStatus(s desk.Status) Status {
 	return Status{

@@ -133,6 +133,18 @@ type Finding struct {
 	Signalled     time.Time `json:"signalled,omitzero" doc:"When the collector said so"`
 }
 
+// Event is what a host reported beside its figures. It changes none.
+type Event struct {
+	ID       string    `json:"id"`
+	Host     string    `json:"host"`
+	HostName string    `json:"host_name"`
+	Device   string    `json:"device,omitempty" doc:"Absent when it is about the host"`
+	Time     time.Time `json:"time,omitzero" doc:"By the host's clock"`
+	Kind     string    `json:"kind" doc:"What happened, as xid or driver_changed; agents may add kinds" example:"xid"`
+	Code     int64     `json:"code" doc:"What it says depends on the kind: an Xid, a number of errors; 0 when there is nothing to say"`
+	Detail   string    `json:"detail,omitempty" doc:"In the host's words"`
+}
+
 // Status is the collector's own state.
 type Status struct {
 	Version       string    `json:"version"`

@@ -45,6 +45,7 @@ type commands struct {
 	} `cmd:"" help:"The ledger: totals, check."`
 	Coverage coverageCommand `cmd:"" help:"Where each host's devices were blind."`
 	Findings findingsCommand `cmd:"" help:"Findings, newest first."`
+	Events   eventsCommand   `cmd:"" help:"What hosts reported beside figures, last come first."`
 	Hosts    hostsCommand    `cmd:"" help:"Reporting hosts."`
 	Status   statusCommand   `cmd:"" help:"The collector's own state."`
 	Login    loginCommand    `cmd:"" help:"Print a new one-time link to the desk."`

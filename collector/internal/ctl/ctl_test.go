@@ -75,7 +75,8 @@ func TestGolden(t *testing.T) {
 	for name, args := range map[string][]string{
 		"tenants": {"tenants"}, "customers": {"customers"}, "customers-list": {"customers", "list"}, "runs": {"runs"},
 		"runs-tenant": {"runs", "--tenant", "ten-7f3a"}, "totals": {"ledger", "totals"}, "check": {"ledger", "check"},
-		"coverage": {"coverage"}, "findings": {"findings"}, "hosts": {"hosts"}, "status": {"status"},
+		"coverage": {"coverage"}, "findings": {"findings"}, "hosts": {"hosts"}, "events": {"events"},
+		"events-host": {"events", "--host", "bcdefghijklmnopqrstuvwxyz2", "--kind", "driver_changed", "--limit", "1"}, "status": {"status"},
 		"import": {"customers", "import", file}, "import-dry": {"customers", "import", "--dry-run", file},
 	} {
 		for _, format := range []string{"table", "json", "csv"} {
@@ -124,7 +125,7 @@ func TestEmptyCollector(t *testing.T) {
 	data := collector(t, desktest.Empty())
 	for args, want := range map[string]string{
 		"tenants": "No tenants yet", "customers": "No customers yet", "runs": "No runs yet", "findings": "No findings",
-		"hosts": "No hosts yet", "coverage": "No coverage yet", "status": "not yet", "ledger check": "balanced: 0 devices",
+		"hosts": "No hosts yet", "coverage": "No coverage yet", "events": "No events", "events --kind xid": "No such events", "status": "not yet", "ledger check": "balanced: 0 devices",
 	} {
 		code, out, errs := run(append([]string{"--data", data}, strings.Fields(args)...)...)
 		if code != 0 || !strings.Contains(out, want) {
@@ -153,7 +154,7 @@ func TestUnbalancedLedgerFails(t *testing.T) {
 
 func TestHostileTextIsInert(t *testing.T) {
 	data := collector(t, desktest.NewHostile())
-	for _, args := range []string{"tenants", "customers", "runs", "findings", "hosts", "coverage", "ledger check"} {
+	for _, args := range []string{"tenants", "customers", "runs", "findings", "hosts", "coverage", "events", "ledger check"} {
 		for _, format := range []string{"table", "json", "csv"} {
 			_, out, errs := run(append([]string{"--data", data, "-o", format}, strings.Fields(args)...)...)
 			if strings.ContainsAny(out+errs, "\x1b\u202e\r\x00") {
@@ -187,7 +188,7 @@ func TestHostileTextIsInert(t *testing.T) {
 
 func TestListsAreReadToTheEnd(t *testing.T) {
 	data := collector(t, desktest.NewLarge(450))
-	for args, want := range map[string]int{"runs": 450, "findings": 450, "tenants": 450, "runs --limit 7": 7, "runs --limit 300": 300} {
+	for args, want := range map[string]int{"runs": 450, "findings": 450, "tenants": 450, "runs --limit 7": 7, "runs --limit 300": 300, "events": 450, "events --limit 300": 300} {
 		_, out, errs := run(append([]string{"--data", data, "-o", "csv"}, strings.Fields(args)...)...)
 		if got := strings.Count(out, "\n") - 1; got != want {
 			t.Errorf("%s: %d rows, want %d %s", args, got, want, errs)

@@ -160,8 +160,9 @@ type Status struct {
 }
 
 // Reader answers every view. Lists are ordered: tenants, runs and customers by
-// operations descending, then id; findings newest first; hosts by name. limit 0
-// means all. Errors are wrapped with what was being read.
+// operations descending, then id; findings newest first; hosts by name; events
+// last come first, whatever time they claim. limit 0 means all, but of events
+// MaxEvents. Errors are wrapped with what was being read.
 type Reader interface {
 	Status(ctx context.Context) (Status, error)
 	Tenants(ctx context.Context) ([]Tenant, error)
@@ -171,5 +172,6 @@ type Reader interface {
 	Coverage(ctx context.Context) ([]Coverage, error)
 	Hosts(ctx context.Context) ([]Host, error)
 	Findings(ctx context.Context, limit int) ([]Finding, error)
+	Events(ctx context.Context, filter EventFilter) ([]Event, error)
 	Check(ctx context.Context) (Check, error)
 }

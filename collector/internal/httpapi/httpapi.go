@@ -69,6 +69,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	mux := http.NewServeMux()
 	api := humago.New(mux, config)
 	s.registerLists(api)
+	s.registerHostEvents(api)
 	s.registerLedger(api)
 	s.registerImport(api)
 	s.registerEvents(api)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func TestOpenAPIIsCommitted(t *testing.T) {
 	if d := cmp.Diff(string(want), got.String()); d != "" {
 		t.Errorf("openapi.json is stale, UPDATE=1 go test writes it (-committed +code):\n%s", d)
 	}
-	for _, p := range []string{"/v1/status", "/v1/tenants", "/v1/customers", "/v1/runs", "/v1/ledger/totals", "/v1/ledger/check", "/v1/coverage", "/v1/hosts", "/v1/findings", "/v1/customers/import", "/v1/events", "/v1/login-links"} {
+	for _, p := range []string{"/v1/status", "/v1/tenants", "/v1/customers", "/v1/runs", "/v1/ledger/totals", "/v1/ledger/check", "/v1/coverage", "/v1/hosts", "/v1/host-events", "/v1/findings", "/v1/customers/import", "/v1/events", "/v1/login-links"} {
 		if !bytes.Contains(want, []byte(`"`+p+`"`)) {
 			t.Errorf("%s is not documented", p)
 		}
@@ -99,6 +100,9 @@ func TestViews(t *testing.T) {
 	if d := cmp.Diff(apitypes.Each(r.CoverageList, apitypes.FromCoverage), decode[apitypes.List[apitypes.Coverage]](t, call(t, h, "GET", "/v1/coverage", "", "")).Items); d != "" {
 		t.Error(d)
 	}
+	if d := cmp.Diff(apitypes.Each(r.EventList, apitypes.FromEvent), decode[apitypes.List[apitypes.Event]](t, call(t, h, "GET", "/v1/host-events", "", "")).Items); d != "" {
+		t.Error(d)
+	}
 	if d := cmp.Diff(apitypes.FromCheck(r.CheckView), decode[apitypes.Check](t, call(t, h, "GET", "/v1/ledger/check", "", ""))); d != "" {
 		t.Error(d)
 	}
@@ -111,9 +115,34 @@ func TestViews(t *testing.T) {
 	}
 }
 
+func TestHostEventsAreFiltered(t *testing.T) {
+	h := httpapi.New(httpapi.Deps{Reader: desktest.New()})
+	const second = "bcdefghijklmnopqrstuvwxyz2"
+	after := base64.RawURLEncoding.EncodeToString([]byte("after:evt_3"))
+	for query, want := range map[string]string{
+		"": "evt_5 evt_4 evt_3 evt_2 evt_1", "?host=" + second: "evt_3 evt_2", "?kind=xid": "evt_5", "?host=" + second + "&kind=xid": "",
+		"?limit=2": "evt_5 evt_4 …", "?cursor=" + after: "evt_2 evt_1", "?limit=1&cursor=" + after: "evt_2 …", "?limit=5": "evt_5 evt_4 evt_3 evt_2 evt_1",
+	} {
+		got := decode[apitypes.List[apitypes.Event]](t, call(t, h, "GET", "/v1/host-events"+query, "", ""))
+		ids := []string{}
+		for _, e := range got.Items {
+			ids = append(ids, e.ID)
+		}
+		if got.Next != "" {
+			ids = append(ids, "…")
+		}
+		if text := strings.Join(ids, " "); text != want {
+			t.Errorf("%q: %s, want %s", query, text, want)
+		}
+	}
+	if w := call(t, h, "GET", "/v1/host-events", "", ""); strings.Contains(w.Body.String(), "1970") {
+		t.Errorf("an unknown time is shown: %s", w.Body)
+	}
+}
+
 func TestEmptyListsAreLists(t *testing.T) {
 	h := httpapi.New(httpapi.Deps{Reader: desktest.Empty()})
-	for _, p := range []string{"tenants", "customers", "runs", "findings", "hosts", "coverage"} {
+	for _, p := range []string{"tenants", "customers", "runs", "findings", "hosts", "coverage", "host-events"} {
 		if w := call(t, h, "GET", "/v1/"+p, "", ""); strings.TrimSpace(w.Body.String()) != `{"items":[]}` {
 			t.Errorf("%s: %s", p, w.Body)
 		}
@@ -139,7 +168,7 @@ func TestSpanOfTotals(t *testing.T) {
 
 func TestPagesFollowOneAnother(t *testing.T) {
 	h := httpapi.New(httpapi.Deps{Reader: desktest.NewLarge(450)})
-	for _, list := range []string{"runs", "findings", "tenants"} {
+	for _, list := range []string{"runs", "findings", "tenants", "host-events"} {
 		seen, cursor, pages := map[string]bool{}, "", 0
 		for {
 			got := decode[apitypes.List[struct {
@@ -234,6 +263,11 @@ func TestErrorsAreProblemsWithoutEcho(t *testing.T) {
 		{"customers fail", "GET", "/v1/customers", "", "", 500, sick},
 		{"findings fail", "GET", "/v1/findings", "", "", 500, sick},
 		{"hosts fail", "GET", "/v1/hosts", "", "", 500, sick},
+		{"event limit", "GET", "/v1/host-events?limit=201", "", "", 422, h},
+		{"event host too long", "GET", "/v1/host-events?host=" + strings.Repeat(secret, 30), "", "", 422, h},
+		{"event cursor", "GET", "/v1/host-events?cursor=" + secret, "", "", 400, h},
+		{"event cursor of a list", "GET", "/v1/host-events?cursor=YWZ0ZXI6cnVuX25vbmU", "", "", 400, h},
+		{"events fail", "GET", "/v1/host-events", "", "", 500, sick},
 		{"coverage fails", "GET", "/v1/coverage", "", "", 500, sick},
 		{"check fails", "GET", "/v1/ledger/check", "", "", 500, sick},
 		{"totals fail", "GET", "/v1/ledger/totals", "", "", 500, sick},
@@ -344,13 +378,16 @@ func FuzzCursorAndQuery(f *testing.F) {
 	h := httpapi.New(httpapi.Deps{Reader: desktest.NewLarge(5)})
 	f.Add("cursor=YWZ0ZXI6cnVuX25vbmU&limit=2")
 	f.Add("limit=-1&tenant=%ff&&=;")
+	f.Add("cursor=YWZ0ZXI6ZXZ0XzM&kind=xid&host=h")
 	f.Fuzz(func(t *testing.T, query string) {
-		r := httptest.NewRequest("GET", "/v1/runs", nil)
-		r.URL.RawQuery = query
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		if w.Code >= 500 || !json.Valid(w.Body.Bytes()) {
-			t.Fatalf("%q: %d %s", query, w.Code, w.Body)
+		for _, path := range []string{"/v1/runs", "/v1/host-events"} {
+			r := httptest.NewRequest("GET", path, nil)
+			r.URL.RawQuery = query
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if w.Code >= 500 || !json.Valid(w.Body.Bytes()) {
+				t.Fatalf("%s?%q: %d %s", path, query, w.Code, w.Body)
+			}
 		}
 	})
 }

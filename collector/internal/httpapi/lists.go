@@ -79,10 +79,9 @@ func (s *server) registerLists(api huma.API) {
 func page[D, T any](all []D, q PageQuery, convert func(D) T, id func(T) string) (*list[T], error) {
 	start := 0
 	if q.Cursor != "" {
-		raw, err := base64.RawURLEncoding.DecodeString(q.Cursor)
-		after, ok := strings.CutPrefix(string(raw), cursorPrefix)
-		if err != nil || !ok {
-			return nil, apitypes.NewProblem(http.StatusBadRequest, "the cursor is not one of this API", "cursor: must be the next of an earlier page")
+		after, ok := cursorID(q.Cursor)
+		if !ok {
+			return nil, badCursor()
 		}
 		found := false
 		for i, d := range all {
@@ -98,9 +97,23 @@ func page[D, T any](all []D, q PageQuery, convert func(D) T, id func(T) string) 
 	end := min(start+q.Limit, len(all))
 	out := &list[T]{Body: apitypes.List[T]{Items: apitypes.Each(all[start:end], convert)}}
 	if end < len(all) {
-		out.Body.Next = base64.RawURLEncoding.EncodeToString([]byte(cursorPrefix + id(out.Body.Items[end-start-1])))
+		out.Body.Next = cursorAfter(id(out.Body.Items[end-start-1]))
 	}
 	return out, nil
 }
 
 const cursorPrefix = "after:"
+
+func cursorAfter(id string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(cursorPrefix + id))
+}
+
+func cursorID(cursor string) (id string, ok bool) {
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	id, ok = strings.CutPrefix(string(raw), cursorPrefix)
+	return id, ok && err == nil
+}
+
+func badCursor() error {
+	return apitypes.NewProblem(http.StatusBadRequest, "the cursor is not one of this API", "cursor: must be the next of an earlier page")
+}

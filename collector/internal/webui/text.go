@@ -15,7 +15,7 @@ import (
 var functions = template.FuncMap{
 	"ops": operations, "interval": interval, "when": when, "iso": iso, "percent": percent, "span": span, "deviceHours": deviceHours,
 	"count": count, "names": names, "methods": methods, "foreign": foreign, "severity": severity, "isRun": isRun, "in": in,
-	"plural": plural, "bar": newBar, "ratio": ratio, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
+	"plural": plural, "sentence": sentence, "bar": newBar, "ratio": ratio, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
 }
 
 // operations prints 3.79e25.

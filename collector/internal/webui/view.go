@@ -16,6 +16,9 @@ func (n notFound) Error() string { return string(n) }
 // Rows of the tables on Today; the full lists have their own pages.
 const todayRows = 10
 
+// Rows of the table of events on Hosts.
+const eventRows = 20
+
 // Most rows of one page. A longer list says so and points at flopwatchctl.
 const maxRows = 500
 
@@ -149,9 +152,11 @@ func (s *site) customers(ctx context.Context, _ *http.Request) (any, error) {
 }
 
 type hostsView struct {
-	Check desk.Check
-	Rows  []hostRow
-	Cut   bool
+	Check      desk.Check
+	Rows       []hostRow
+	Cut        bool
+	Events     []desk.Event
+	MoreEvents bool
 }
 
 // hostRow is a host with its coverage; Known is false where the ledger has none.
@@ -174,6 +179,10 @@ func (s *site) hosts(ctx context.Context, _ *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	events, err := s.Reader.Events(ctx, desk.EventFilter{Limit: eventRows + 1})
+	if err != nil {
+		return nil, err
+	}
 	by := map[string]desk.Coverage{}
 	for _, c := range coverage {
 		by[c.Host] = c
@@ -185,6 +194,7 @@ func (s *site) hosts(ctx context.Context, _ *http.Request) (any, error) {
 	}
 	v := hostsView{Check: check}
 	v.Rows, v.Cut = cut(rows, maxRows)
+	v.Events, v.MoreEvents = cut(events, eventRows)
 	return v, nil
 }
 

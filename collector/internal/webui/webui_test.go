@@ -204,6 +204,34 @@ func TestHostileTextIsInert(t *testing.T) {
 	}
 }
 
+func TestHostsSayWhatTheyReported(t *testing.T) {
+	page := func(r *desktest.Reader) string {
+		return ask(t, webui.New(webui.Deps{Reader: r}), "/hosts").Body.String()
+	}
+	html := page(desktest.New())
+	for _, want := range []string{
+		"<h2 id=\"events\">What hosts reported</h2>", "the code is its Xid", "code 79", "590.10 after 580.65", "the host itself", "gpu-0002",
+		`<span class="note">kind_of_a_later_agent</span>`, "code -1: not known to this collector", "not known</td>", "2026-11-20 11:00:00 UTC",
+	} {
+		if !strings.Contains(html, want) {
+			t.Errorf("Hosts lacks %q", want)
+		}
+	}
+	if strings.Contains(html, "1970") || strings.Contains(html, "There are older ones") {
+		t.Error("Hosts shows an unknown time, or older events that there are not")
+	}
+	if html := page(desktest.Empty()); !strings.Contains(html, "no host has reported anything beside its figures") {
+		t.Error("an empty list of events does not say so")
+	}
+	html = page(desktest.NewLarge(21))
+	if n := strings.Count(html, "the code is its Xid"); n != 20 || !strings.Contains(html, "There are older ones") {
+		t.Errorf("%d of 21 events, or it does not say that there are more", n)
+	}
+	if html := page(desktest.NewHostile()); !strings.Contains(html, "&lt;script&gt;alert") {
+		t.Error("the hostile text is not shown at all")
+	}
+}
+
 func TestFailureIsAPageWithoutDetails(t *testing.T) {
 	r := desktest.New()
 	r.Err = errors.New("secret path /srv/data/flopwatch.db")

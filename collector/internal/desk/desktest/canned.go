@@ -67,6 +67,13 @@ func New() *Reader {
 			{ID: "fnd_0002", Rule: "run-operations", Pack: "us-iaas-2024-01", PackStatus: "proposed", Citation: "89 FR 5698", Level: "warning 80", Severity: "warning", Subject: "run_4kq2", Tenant: "ten-orion-17", CustomerID: "cus_orion", CustomerName: "Orion Labs (demonstration)", ForeignStatus: "foreign", Threshold: ops("1e26"), Operations: orion.Combined(), Reason: "the best figure is 91 % of 1e26", OccurredNS: at(-30), SignalledNS: at(-30) + 900_000_000},
 			{ID: "fnd_0001", Rule: "early-warning", Pack: "internal-early-warning", PackStatus: "internal", Level: "crossing", Severity: "info", Subject: "run_1aa0", Tenant: "ten-7f3a", ForeignStatus: "undetermined", Threshold: ops("1e22"), Operations: small.Combined(), Reason: "the best figure is at or above 1e22", OccurredNS: at(-19), SignalledNS: at(-19) + 1_000_000_000},
 		},
+		EventList: []desk.Event{
+			{ID: 5, Host: "abcdefghijklmnopqrstuvwxyz", HostName: "gpu-0001", Device: "GPU-4d1c", TimeNS: at(-1), Kind: measure.EventXid, Code: 79},
+			{ID: 4, Host: "abcdefghijklmnopqrstuvwxyz", HostName: "gpu-0001", Device: "GPU-4d1c", TimeNS: at(-2), Kind: measure.EventMethod, Detail: "activity after gpm: no permission for profiling"},
+			{ID: 3, Host: "bcdefghijklmnopqrstuvwxyz2", HostName: "gpu-0002", TimeNS: at(-6), Kind: measure.EventDriver, Detail: "590.10 after 580.65"},
+			{ID: 2, Host: "bcdefghijklmnopqrstuvwxyz2", HostName: "gpu-0002", Kind: "kind_of_a_later_agent", Code: -1, Detail: "not known to this collector"},
+			{ID: 1, Host: "abcdefghijklmnopqrstuvwxyz", HostName: "gpu-0001", Device: "GPU-77aa", TimeNS: at(-30), Kind: measure.EventConfidential, Code: 1},
+		},
 	}
 	r.TotalsView.ToNS = watermark
 	r.CheckView = desk.Check{Balanced: true, Devices: 12296, Totals: r.TotalsView}
@@ -96,20 +103,26 @@ func NewHostile() *Reader {
 		r.FindingList[i].Reason, r.FindingList[i].Citation, r.FindingList[i].CustomerName = Hostile, Hostile, Hostile
 		r.FindingList[i].Severity, r.FindingList[i].Level = Hostile, Hostile
 	}
+	for i := range r.EventList {
+		e := &r.EventList[i]
+		e.HostName, e.Device, e.Kind, e.Detail = Hostile, Hostile, Hostile, Hostile
+	}
 	r.CheckView.Problems = []string{Hostile}
 	r.CheckView.Balanced = false
 	return r
 }
 
-// NewLarge is New with n runs, findings and tenants, for pages of lists.
+// NewLarge is New with n runs, findings, tenants and events, for pages of lists.
 func NewLarge(n int) *Reader {
 	r := New()
-	run, finding, tenant := r.RunList[0], r.FindingList[0], r.TenantList[0]
-	r.RunList, r.FindingList, r.TenantList = nil, nil, nil
+	run, finding, tenant, event := r.RunList[0], r.FindingList[0], r.TenantList[0], r.EventList[0]
+	r.RunList, r.FindingList, r.TenantList, r.EventList = nil, nil, nil, nil
 	for i := range n {
 		run.ID, finding.ID, tenant.ID = fmt.Sprintf("run_%04d", i), fmt.Sprintf("fnd_%04d", i), measure.TenantID(fmt.Sprintf("ten-%04d", i))
 		run.Label = strings.Repeat("long-", 12) + run.ID
 		r.RunList, r.FindingList, r.TenantList = append(r.RunList, run), append(r.FindingList, finding), append(r.TenantList, tenant)
+		event.ID = desk.EventID(n - i)
+		r.EventList = append(r.EventList, event)
 	}
 	return r
 }

@@ -24,6 +24,7 @@ type Reader struct {
 	CoverageList  []desk.Coverage
 	HostList      []desk.Host
 	FindingList   []desk.Finding
+	EventList     []desk.Event
 	CheckView     desk.Check
 	Err           error
 	mu            sync.Mutex
@@ -99,6 +100,18 @@ func (r *Reader) Hosts(context.Context) ([]desk.Host, error) { return r.HostList
 // Findings returns FindingList.
 func (r *Reader) Findings(_ context.Context, limit int) ([]desk.Finding, error) {
 	return head(r.FindingList, limit), r.Err
+}
+
+// Events returns what the filter lets through of EventList.
+func (r *Reader) Events(_ context.Context, filter desk.EventFilter) ([]desk.Event, error) {
+	var out []desk.Event
+	for _, e := range r.EventList {
+		if (filter.Host == "" || e.Host == filter.Host) && (filter.Kind == "" || string(e.Kind) == filter.Kind) &&
+			(filter.AfterID == 0 || int64(e.ID) < filter.AfterID) {
+			out = append(out, e)
+		}
+	}
+	return head(out, filter.Rows()), r.Err
 }
 
 // Check returns CheckView.
