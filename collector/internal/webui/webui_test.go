@@ -211,7 +211,7 @@ func TestHostsSayWhatTheyReported(t *testing.T) {
 	html := page(desktest.New())
 	for _, want := range []string{
 		"<h2 id=\"events\">What hosts reported</h2>", "the code is its Xid", "code 79", "590.10 after 580.65", "the host itself", "gpu-0002",
-		`<span class="note">kind_of_a_later_agent</span>`, "code -1: not known to this collector", "not known</td>", "2026-11-20 11:00:00 UTC",
+		`data-label="What">kind_of_a_later_agent</th>`, "code -1: not known to this collector", "not known</td>", "2026-11-20 11:00:00 UTC",
 	} {
 		if !strings.Contains(html, want) {
 			t.Errorf("Hosts lacks %q", want)
