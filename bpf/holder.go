@@ -72,4 +72,6 @@ func distinct(holders []Holder) []Holder {
 // not, since the kernel lets no function be hooked, an Opened is an attempt that
 // may have failed or a mere question (access), and only the next Holders shows
 // that a file was closed.
-func (m *Monitor) TellsCloses() bool { return m.programs != nil && m.config.Devices && m.programs.hooks.closes }
+func (m *Monitor) TellsCloses() bool {
+	return m.programs != nil && m.config.Devices && m.programs.hooks.closes
+}

@@ -1,0 +1,239 @@
+package bpf
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// helper is what a process of the tests does.
+func helper(name string, args []string) error {
+	switch name {
+	case "sleep":
+		time.Sleep(20 * time.Millisecond)
+		return nil
+	case "forks":
+		return helperForks(args[0])
+	case "device":
+		return helperDevice(args[0])
+	case "receive":
+		return helperReceive(args[0])
+	case "send":
+		return helperSend(args[0], args[1])
+	case "mounts":
+		return helperMounts(args[0], args[1], args[2])
+	}
+	return fmt.Errorf("no helper is called %q", name)
+}
+
+// helperForks makes processes that end at once and prints their ids.
+func helperForks(count string) error {
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		return err
+	}
+	pids := make([]int, 0, n)
+	for range n {
+		pid, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+		if errno != 0 {
+			return errno
+		}
+		if pid == 0 {
+			syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
+		}
+		pids = append(pids, int(pid))
+		if _, err := syscall.Wait4(int(pid), nil, 0, nil); err != nil {
+			return err
+		}
+	}
+	out := bufio.NewWriter(os.Stdout)
+	for _, pid := range pids {
+		fmt.Fprintln(out, pid)
+	}
+	return out.Flush()
+}
+
+// helperDevice obeys the lines of its input: open, fork, close.
+func helperDevice(path string) error {
+	var file *os.File
+	var child *exec.Cmd
+	var childInput io.Closer
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		var err error
+		switch lines.Text() {
+		case "open":
+			file, err = os.Open(path)
+		case "close":
+			err = file.Close()
+		case "inherit":
+			child = exec.Command("/proc/self/exe", "helper", "device", path)
+			child.ExtraFiles = []*os.File{file}
+			if childInput, err = child.StdinPipe(); err == nil {
+				err = child.Start()
+			}
+			if err == nil {
+				fmt.Println(child.Process.Pid)
+				continue
+			}
+		case "disinherit":
+			_ = childInput.Close()
+			err = child.Wait()
+		}
+		fmt.Println(strings.ReplaceAll(fmt.Sprint(err), "\n", " "))
+	}
+	return nil
+}
+
+const (
+	sentBytes     = 3<<20 + 17
+	answeredBytes = 4711
+)
+
+func helperReceive(address string) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	c, err := listener.Accept()
+	if err != nil {
+		return err
+	}
+	if _, err := io.CopyN(io.Discard, struct{ io.Reader }{c}, sentBytes); err != nil {
+		return err
+	}
+	if _, err := c.Write(make([]byte, answeredBytes)); err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+func helperSend(address, own string) error {
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(own)}, Timeout: 10 * time.Second}
+	c, err := dialer.Dial("tcp", address)
+	if err != nil {
+		return err
+	}
+	if _, err := c.Write(make([]byte, sentBytes)); err != nil {
+		return err
+	}
+	if n, err := io.Copy(io.Discard, struct{ io.Reader }{c}); err != nil || n != answeredBytes {
+		return fmt.Errorf("%d bytes came back: %w", n, err)
+	}
+	return c.Close()
+}
+
+// helperMounts puts a file system of its own over a folder, with the library in
+// it, and becomes the program once it is told to.
+func helperMounts(folder, library, program string) error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	data, err := os.ReadFile(library)
+	if err != nil {
+		return err
+	}
+	if err := unix.Mount("tmpfs", folder, "tmpfs", 0, ""); err != nil {
+		return fmt.Errorf("mount: %w", err)
+	}
+	if err := os.WriteFile(folder+"/libnccl.so.2", data, 0o755); err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+		return err
+	}
+	return syscall.Exec(program, []string{program, folder + "/libnccl.so.2"}, nil)
+}
+
+// process is a helper that runs in a cgroup.
+type process struct {
+	t   *testing.T
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// start runs a command, its input and output kept, in a cgroup if one is given.
+func start(t *testing.T, group *cgroup, attributes syscall.SysProcAttr, command ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(command[0], command[1:]...)}
+	p.cmd.Stderr = os.Stderr
+	if group != nil {
+		folder, err := os.Open(group.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer folder.Close()
+		attributes.UseCgroupFD, attributes.CgroupFD = true, int(folder.Fd())
+	}
+	p.cmd.SysProcAttr = &attributes
+	in, err := p.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.in, p.out = in, bufio.NewReader(out)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if p.cmd.ProcessState == nil {
+			_ = p.cmd.Process.Kill()
+			_ = p.cmd.Wait()
+		}
+	})
+	return p
+}
+
+// self is the command line of a helper.
+func self(name string, args ...string) []string {
+	return append([]string{"/proc/self/exe", "helper", name}, args...)
+}
+
+func (p *process) pid() int { return p.cmd.Process.Pid }
+
+// ask sends a line and returns the answer.
+func (p *process) ask(line string) string {
+	p.t.Helper()
+	if _, err := fmt.Fprintln(p.in, line); err != nil {
+		p.t.Fatal(err)
+	}
+	return p.line()
+}
+
+func (p *process) line() string {
+	p.t.Helper()
+	answer, err := p.out.ReadString('\n')
+	if err != nil {
+		p.t.Fatalf("read the answer of process %d: %v", p.pid(), err)
+	}
+	return strings.TrimSpace(answer)
+}
+
+// wait returns what is left of the output once the process has ended well.
+func (p *process) wait() string {
+	p.t.Helper()
+	_ = p.in.Close()
+	rest, err := io.ReadAll(p.out)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		p.t.Fatalf("process %d: %v", p.pid(), err)
+	}
+	return string(rest)
+}

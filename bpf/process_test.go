@@ -1,0 +1,147 @@
+package bpf
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A process that lives 20 ms, between two looks at /proc, is told with its
+// cgroup.
+func TestShortProcess(t *testing.T) {
+	m := openMonitor(t, Config{})
+	r := watch(t, m)
+	group := newCgroup(t)
+	before, err := SinceBoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, group, syscall.SysProcAttr{}, self("sleep")...)
+	p.wait()
+	exit := r.find(1, "exit", func(e Event) bool { return e.Kind == Exited && e.PID == p.pid() })[0]
+	mine := r.find(3, "fork, exec and exit", func(e Event) bool { return e.PID == p.pid() && e.Start == exit.Start })
+	for i, kind := range []Kind{Forked, Executed, Exited} {
+		e := mine[i]
+		if e.Kind != kind || e.Cgroup != group.id || e.PPID != os.Getpid() {
+			t.Errorf("event %d is %+v, want kind %d, cgroup %d, parent %d", i, e, kind, group.id, os.Getpid())
+		}
+	}
+	if len(mine) != 3 {
+		t.Errorf("%d events of one process: %+v", len(mine), mine)
+	}
+	if mine[0].Creator != os.Getpid() {
+		t.Errorf("creator %d, want %d", mine[0].Creator, os.Getpid())
+	}
+	if exit.Start < before || exit.Start > mine[0].Time || exit.Time-exit.Start < 20*time.Millisecond {
+		t.Errorf("start %v, fork %v, exit %v: it was started after %v and slept 20 ms", exit.Start, mine[0].Time, exit.Time, before)
+	}
+}
+
+// The many threads of a process are one process, and it ends once.
+func TestThreadsAreNoProcesses(t *testing.T) {
+	m := openMonitor(t, Config{})
+	r := watch(t, m)
+	p := start(t, nil, syscall.SysProcAttr{}, self("sleep")...) // a Go program has threads
+	p.wait()
+	r.find(1, "exit", func(e Event) bool { return e.Kind == Exited && e.PID == p.pid() })
+	r.settle()
+	for _, e := range r.all() {
+		if e.PPID == p.pid() || e.Creator == p.pid() {
+			t.Errorf("a thread is told as a process: %+v", e)
+		}
+	}
+	if n := len(r.find(1, "exit", func(e Event) bool { return e.Kind == Exited && e.PID == p.pid() })); n != 1 {
+		t.Errorf("%d exits of one process", n)
+	}
+}
+
+// A process that is put into another cgroup, as container runtimes do.
+func TestMove(t *testing.T) {
+	m := openMonitor(t, Config{})
+	r := watch(t, m)
+	group := newCgroup(t)
+	p := start(t, nil, syscall.SysProcAttr{}, self("device", "/dev/null")...)
+	p.ask("open")
+	if err := os.WriteFile(filepath.Join(group.path, "cgroup.procs"), []byte(strconv.Itoa(p.pid())), 0); err != nil {
+		t.Fatal(err)
+	}
+	moves := r.find(1, "move", func(e Event) bool { return e.Kind == Moved && e.PID == p.pid() })
+	if len(moves) != 1 || moves[0].Cgroup != group.id {
+		t.Errorf("moves %+v, want one to %d", moves, group.id)
+	}
+	p.wait()
+	r.find(1, "exit", func(e Event) bool { return e.Kind == Exited && e.PID == p.pid() && e.Cgroup == group.id })
+}
+
+// 10,000 processes in a burst, from two cgroups at once: each is told with the
+// right owner or counted as dropped, with a roomy ring and with one that is far
+// too small.
+func TestBurst(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		bytes int
+	}{{"roomy", 0}, {"crowded", 4096}} {
+		t.Run(c.name, func(t *testing.T) {
+			m := openMonitor(t, Config{RingBytes: c.bytes})
+			r := watch(t, m)
+			const each = 5000
+			owner := map[int]*cgroup{}
+			var mu sync.Mutex
+			var wg sync.WaitGroup
+			for range 2 {
+				group := newCgroup(t)
+				p := start(t, group, syscall.SysProcAttr{}, self("forks", strconv.Itoa(each))...)
+				wg.Go(func() {
+					lines := bufio.NewScanner(strings.NewReader(p.wait()))
+					mu.Lock()
+					defer mu.Unlock()
+					for lines.Scan() {
+						pid, err := strconv.Atoi(lines.Text())
+						if err != nil {
+							t.Error(err)
+						}
+						owner[pid] = group
+					}
+				})
+			}
+			wg.Wait()
+			r.settle()
+			if len(owner) != 2*each {
+				t.Fatalf("%d processes were made with ids of their own, want %d", len(owner), 2*each)
+			}
+			told, wrong := map[int]bool{}, 0
+			for _, e := range r.all() {
+				group := owner[e.PID]
+				if group == nil || e.Kind != Forked && e.Kind != Exited {
+					continue
+				}
+				if e.Kind == Forked {
+					told[e.PID] = true
+				}
+				if e.Cgroup != group.id {
+					wrong++
+				}
+			}
+			drops, err := m.Drops()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%d forks, %d told, %d wrong owners, %d process events dropped", 2*each, len(told), wrong, drops.Processes)
+			if wrong != 0 {
+				t.Errorf("%d wrong owners", wrong)
+			}
+			if missing := 2*each - len(told); uint64(missing) > drops.Processes {
+				t.Errorf("%d forks were not told, and only %d events are counted as dropped", missing, drops.Processes)
+			}
+			if c.bytes == 0 && drops.Any() {
+				t.Errorf("drops %+v with room for all", drops)
+			}
+		})
+	}
+}
