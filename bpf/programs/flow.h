@@ -52,7 +52,7 @@ static __always_inline int fill_peer(struct flow_key *key, struct sock *sk)
 		peer[3] = sk->__sk_common.skc_daddr;
 		return !is_local_v4(peer[3], sk->__sk_common.skc_rcv_saddr);
 	case AF_INET6:
-		BPF_CORE_READ_INTO(key->peer, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
+		BPF_CORE_READ_INTO(&key->peer, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
 		BPF_CORE_READ_INTO(&own, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
 		if (peer[0] == 0 && peer[1] == 0 && peer[2] == bpf_htonl(0xffff))
 			return !is_local_v4(peer[3], own[3]);
