@@ -19,7 +19,10 @@ type commands struct {
 	Replay  replayCommand  `cmd:"" help:"Play job traces or recordings as a fleet of hosts."`
 	Convert convertCommand `cmd:"" help:"Write the job trace that a table of published results stands for."`
 	Doctor  doctorCommand  `cmd:"" help:"Say what works on this host, what does not, and why."`
+	Release releaseCommand `cmd:"" help:"Let go of a GPU for a reset or new partitions, or take it back."`
 	Version cli.Version    `cmd:"" help:"Print the version."`
+
+	ReadDevices readDevicesCommand `cmd:"" hidden:""`
 }
 
 // Main runs one command and returns the exit code: 0 done, 1 failed, 2 wrong

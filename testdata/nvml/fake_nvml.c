@@ -511,7 +511,7 @@ nvmlReturn_t nvmlDeviceRegisterEvents(nvmlDevice_t d, unsigned long long types, 
 
 nvmlReturn_t nvmlEventSetWait_v2(nvmlEventSet_t set, nvmlEventData_t *data, unsigned ms) {
 	(void)set;
-	for (unsigned waited = 0; waited <= ms; waited += 5) {
+	for (unsigned waited = 0; waited <= ms; waited += 200) {
 		if (pending_xid) {
 			memset(data, 0, sizeof *data);
 			data->device.handle = (void *)&D[0];
@@ -520,7 +520,7 @@ nvmlReturn_t nvmlEventSetWait_v2(nvmlEventSet_t set, nvmlEventData_t *data, unsi
 			pending_xid = 0;
 			return NVML_SUCCESS;
 		}
-		usleep(5000);
+		usleep(200000);
 	}
 	return NVML_ERROR_TIMEOUT;
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	nv "github.com/NVIDIA/go-nvml/pkg/nvml"
@@ -41,6 +42,10 @@ type Source struct {
 	busy     []bool // asked and not answered
 	accepted []bool // the answer before was returned from Readings
 	asked    []bool // asked in this call
+	round    []int  // those asked, in order
+	runner   *runner
+	timer    *time.Timer
+	wait     sync.WaitGroup // of everything that may be inside a call
 	closed   bool
 }
 
@@ -107,9 +112,10 @@ func open(o Options) (*Source, error) {
 	for i, w := range s.workers {
 		s.devices[i] = w.describe()
 		s.accepted[i] = true
-		go w.loop()
 	}
 	s.xids = watchXids(lib, s.workers)
+	s.timer = time.NewTimer(time.Hour)
+	s.timer.Stop()
 	return s, nil
 }
 
@@ -202,59 +208,102 @@ func (s *Source) Xids() (list []Xid, dropped int64) { return s.xids.take() }
 // Devices returns the devices and partitions in the order of Readings.
 func (s *Source) Devices() []Device { return s.devices }
 
-// Readings asks every device for one reading, all at once, and waits for each
-// until the deadline or the end of ctx. nowNS is the time of the call in Unix
-// nanoseconds and stamps the samples. There is one answer for each device, in
-// the order of Devices; a device that failed, was lost or is still busy with an
-// earlier call has Err set. Answers that come late are dropped, and averages
-// then cover their time too. The result is valid until the next call. Calls
-// should be at least 100 ms apart, because GPM averages need that.
+// Readings reads every device once and waits until the deadline or the end of
+// ctx at most. nowNS is the time of the call in Unix nanoseconds and stamps the
+// samples. There is one answer for each device, in the order of Devices; a
+// device that failed, was lost or is still busy with an earlier call has Err
+// set. Answers that come late are dropped, and averages then cover their time
+// too. The result is valid until the next call. Calls should be at least 100 ms
+// apart, because GPM averages need that.
+//
+// The devices are read one after the other on one thread, because waking one for
+// each would cost more than the readings. The first that takes more than half of
+// the deadline is left to itself, and those after it are read side by side.
 func (s *Source) Readings(ctx context.Context, nowNS int64) []DeviceReading {
 	start := time.Now()
+	s.round = s.round[:0]
 	for i, w := range s.workers {
-		if s.busy[i] {
-			select {
-			case <-w.answer: // late: dropped
-				s.busy[i], s.accepted[i] = false, false
-			default:
-			}
+		if s.busy[i] && w.settled() { // late: dropped
+			s.busy[i], s.accepted[i] = false, false
 		}
 		if s.asked[i] = !s.closed && !s.busy[i]; s.asked[i] {
-			w.ask <- request{nowNS: nowNS, asked: start, accepted: s.accepted[i]}
+			w.request = request{nowNS: nowNS, asked: start, accepted: s.accepted[i]}
+			w.state.Store(asked)
+			s.round = append(s.round, i)
 			s.busy[i] = true
 		}
 	}
-	timer := time.NewTimer(s.deadline)
-	defer timer.Stop()
-	late := false
+	if len(s.round) > 0 {
+		s.timer.Reset(s.deadline / 2)
+		s.run(s.round)
+		s.await(ctx, start)
+		s.timer.Stop()
+	}
 	for i, w := range s.workers {
-		if !s.asked[i] {
+		switch {
+		case !s.asked[i]:
 			s.gap(i)
-			continue
-		}
-		if !late {
-			select {
-			case r := <-w.answer:
-				s.take(i, r)
-				continue
-			case <-timer.C:
-			case <-ctx.Done():
-			}
-			late = true
-		}
-		select {
-		case r := <-w.answer:
-			s.take(i, r)
+		case w.state.CompareAndSwap(asked, settled): // nobody came to it
+			s.busy[i], s.accepted[i] = false, false
+			s.gap(i)
+		case !w.settled():
+			s.gap(i)
 		default:
-			s.gap(i)
+			s.readings[i] = w.reading
+			s.busy[i], s.accepted[i] = false, w.reading.Err == nil
 		}
 	}
 	return s.readings
 }
 
-func (s *Source) take(i int, r *DeviceReading) {
-	s.readings[i] = *r
-	s.busy[i], s.accepted[i] = false, r.Err == nil
+// run lets a runner read the devices of the round, a new one if the last hangs.
+func (s *Source) run(round []int) {
+	if s.runner == nil {
+		s.runner = &runner{rounds: make(chan []*worker, 1), done: make(chan struct{}, 1)}
+		s.wait.Go(s.runner.loop)
+	}
+	s.runner.list = s.runner.list[:0]
+	for _, i := range round {
+		s.runner.list = append(s.runner.list, s.workers[i])
+	}
+	s.runner.rounds <- s.runner.list
+}
+
+// await waits for the round. When a device hangs, its runner is given up: it
+// ends once the call returns, and the devices after it get one each.
+func (s *Source) await(ctx context.Context, start time.Time) {
+	select {
+	case <-s.runner.done:
+		return
+	case <-ctx.Done():
+	case <-s.timer.C:
+	}
+	s.runner.abandon()
+	s.runner = nil
+	if ctx.Err() != nil {
+		return
+	}
+	var others sync.WaitGroup
+	for _, i := range s.round {
+		if w := s.workers[i]; w.claim() {
+			others.Add(1)
+			s.wait.Go(func() {
+				defer others.Done()
+				w.work()
+			})
+		}
+	}
+	all := make(chan struct{})
+	s.wait.Go(func() {
+		others.Wait()
+		close(all)
+	})
+	s.timer.Reset(s.deadline - time.Since(start))
+	select {
+	case <-all:
+	case <-ctx.Done():
+	case <-s.timer.C:
+	}
 }
 
 func (s *Source) gap(i int) {
@@ -274,27 +323,28 @@ func (s *Source) Close() error {
 		return nil
 	}
 	s.closed = true
-	for _, w := range s.workers {
-		close(w.ask)
-	}
 	waited := s.xids.close(closeWait)
+	if s.runner != nil {
+		s.runner.abandon()
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		s.wait.Wait()
+	}()
+	var hung []error
 	timer := time.NewTimer(closeWait)
 	defer timer.Stop()
-	var hung []error
-	expired := false
-	for _, w := range s.workers {
-		if !expired {
-			select {
-			case <-w.gone:
-				continue
-			case <-timer.C:
-				expired = true
-			}
+	select {
+	case <-gone:
+		for _, w := range s.workers {
+			w.gpm.free()
 		}
-		select {
-		case <-w.gone:
-		default:
-			hung = append(hung, fmt.Errorf("close device %s: %w", w.unit.device.ID, ErrDeadline))
+	case <-timer.C:
+		for _, w := range s.workers {
+			if w.state.Load() == working {
+				hung = append(hung, fmt.Errorf("close device %s: %w", w.unit.device.ID, ErrDeadline))
+			}
 		}
 	}
 	if !waited {

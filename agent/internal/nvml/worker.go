@@ -3,6 +3,7 @@ package nvml
 import (
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 
 	nv "github.com/NVIDIA/go-nvml/pkg/nvml"
@@ -43,15 +44,21 @@ const unlimited = math.MaxUint64
 // next pair then measures the time that this one missed.
 const gpmPatience = 2
 
-// worker reads one unit. After start only its goroutine uses it, except ask,
-// answer and the unit's description.
+// The states of a worker. Who moves it from asked to working owns it until it
+// is settled.
+const (
+	settled int32 = iota
+	asked
+	working
+)
+
+// worker reads one unit.
 type worker struct {
-	lib    *library
-	unit   unit
-	gpm    *gpm
-	ask    chan request
-	answer chan *DeviceReading
-	gone   chan struct{} // closed when the goroutine ended
+	lib     *library
+	unit    unit
+	gpm     *gpm
+	state   atomic.Int32
+	request request
 
 	reading  DeviceReading
 	disabled [calls]bool // answered "not supported"
@@ -65,10 +72,7 @@ type worker struct {
 }
 
 func newWorker(l *library, u unit) *worker {
-	w := &worker{
-		lib: l, unit: u,
-		ask: make(chan request, 1), answer: make(chan *DeviceReading, 1), gone: make(chan struct{}),
-	}
+	w := &worker{lib: l, unit: u}
 	w.reading.Device = u.device.ID
 	w.gpm = newGPM(l, &w.unit)
 	w.links = newLinks()
@@ -87,14 +91,45 @@ func newWorker(l *library, u unit) *worker {
 	return w
 }
 
-// loop answers requests until ask is closed.
-func (w *worker) loop() {
-	defer close(w.gone)
-	for r := range w.ask {
-		w.read(r)
-		w.answer <- &w.reading
+// claim takes the worker if it is asked and nobody else took it.
+func (w *worker) claim() bool { return w.state.CompareAndSwap(asked, working) }
+
+// work makes the reading that was asked for. The caller has claimed it.
+func (w *worker) work() {
+	w.read(w.request)
+	w.state.Store(settled)
+}
+
+// settled reports whether no reading is wanted or under way.
+func (w *worker) settled() bool { return w.state.Load() == settled }
+
+// runner reads devices one after the other.
+type runner struct {
+	rounds    chan []*worker
+	done      chan struct{} // a round was read to its end
+	list      []*worker
+	abandoned atomic.Bool
+}
+
+// loop reads rounds until the runner is abandoned.
+func (r *runner) loop() {
+	for round := range r.rounds {
+		for _, w := range round {
+			if r.abandoned.Load() {
+				return
+			}
+			if w.claim() {
+				w.work()
+			}
+		}
+		r.done <- struct{}{}
 	}
-	w.gpm.free()
+}
+
+// abandon lets the runner end once the call that it is in returns.
+func (r *runner) abandon() {
+	r.abandoned.Store(true)
+	close(r.rounds)
 }
 
 // read makes one reading. go-nvml slices by a count that a newer call may have

@@ -37,6 +37,7 @@ type Lane struct {
 	durableNS int64 // end of the last sealed window
 
 	waiting []measure.Window
+	events  []measure.Event // of devices in rows
 	closed  bool
 	renew   atomic.Bool // begin a new epoch with the next batch; set by any goroutine
 }
@@ -71,6 +72,26 @@ func (l *Lane) Put(windows []measure.Window) error {
 	return l.seal()
 }
 
+// Tell takes events, which travel with the next batch. Of more than a batch may
+// carry the newest are left out.
+func (l *Lane) Tell(events []measure.Event) {
+	room := max(0, wire.MaxEvents-len(l.events))
+	l.events = append(l.events, events[:min(len(events), room)]...)
+}
+
+// Describe seals what waits and lets the next batch carry other devices. Events
+// of devices that the host had before are told first.
+func (l *Lane) Describe(rows []wire.DeviceRow) error {
+	if l.closed {
+		return ErrClosed
+	}
+	if err := l.seal(); err != nil {
+		return err
+	}
+	l.rows = rows
+	return nil
+}
+
 // Close seals what waits and lets another lane of the host be opened. The caller
 // syncs the outbox to make it durable.
 func (l *Lane) Close() error {
@@ -87,7 +108,7 @@ func (l *Lane) Close() error {
 
 // seal signs the waiting windows and appends them to the spool as one unit.
 func (l *Lane) seal() error {
-	if len(l.waiting) == 0 {
+	if len(l.waiting) == 0 && len(l.events) == 0 {
 		return nil
 	}
 	if l.renew.Swap(false) {
@@ -98,8 +119,11 @@ func (l *Lane) seal() error {
 		l.epoch.Store(epoch)
 		l.seq = 0
 	}
-	_, last := span(l.waiting)
-	c := &chain{lane: l, seq: l.seq, prev: l.prev, resumeNS: max(l.durableNS, last)}
+	c := &chain{lane: l, seq: l.seq, prev: l.prev, resumeNS: l.durableNS, events: l.events}
+	if len(l.waiting) > 0 {
+		_, last := span(l.waiting)
+		c.resumeNS = max(l.durableNS, last)
+	}
 	if err := c.add(l.waiting); err != nil {
 		return fmt.Errorf("seal batch of host %s: %w", l.host, err)
 	}
@@ -107,7 +131,7 @@ func (l *Lane) seal() error {
 		return fmt.Errorf("spool batch of host %s: %w", l.host, err)
 	}
 	l.seq, l.prev, l.durableNS = c.seq, c.prev, c.resumeNS
-	l.waiting = nil
+	l.waiting, l.events = nil, nil
 	return nil
 }
 
@@ -145,6 +169,7 @@ type chain struct {
 	prev     [32]byte
 	resumeNS int64
 	frames   []spool.Frame
+	events   []measure.Event // for the first batch
 }
 
 // add seals the windows as one batch, or in halves where one is too large.
@@ -153,26 +178,30 @@ func (c *chain) add(windows []measure.Window) error {
 	if len(windows) > 1 && entries(windows) > maxBatchEntries {
 		return c.halve(windows)
 	}
-	first, last := span(windows)
+	var first, last int64
+	if len(windows) > 0 {
+		first, last = span(windows)
+	}
 	wall, boot := l.box.opt.Now()
 	body, err := wire.Encode(&wire.Batch{
 		Header: wire.Header{
 			Version: wire.Version, Host: l.host, Epoch: l.epoch.Load(), Seq: c.seq + 1, PrevHash: c.prev,
 			BootID: l.bootID, BoottimeNS: boot, WallNS: wall, FirstNS: first, LastNS: last,
 		},
-		Facts: l.facts, Devices: l.rows, Windows: windows,
+		Facts: l.facts, Devices: l.rows, Windows: windows, Events: c.events,
 	})
 	if err != nil {
 		return err
 	}
 	envelope := attest.Seal(l.key, attest.DomainBatch, body)
 	if len(envelope) > l.box.opt.MaxBatchBytes {
-		if len(windows) == 1 {
+		if len(windows) <= 1 {
 			return fmt.Errorf("envelope of %d bytes, at most %d: %w", len(envelope), l.box.opt.MaxBatchBytes, ErrTooLarge)
 		}
 		return c.halve(windows)
 	}
 	c.seq++
+	c.events = nil
 	c.prev = attest.Hash(envelope)
 	c.frames = append(c.frames, spool.Frame{
 		Host: l.host, Epoch: l.epoch.Load(), Seq: c.seq, FirstNS: first, LastNS: last,

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/flopwatch/flopwatch/agent/internal/nvml"
@@ -62,6 +63,8 @@ func spawn(ctx context.Context, o Options, without []int) (*child, error) {
 	// The child needs no more than one thread that runs Go code and one that
 	// collects; its heap is small, so it is kept small.
 	c.command.Env = append(os.Environ(), "GOMAXPROCS=2", "GOGC=50")
+	// An interrupt from the terminal is the parent's to take.
+	c.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.command.Stdin, c.command.Stdout, c.command.Stderr = questionEnd, answerEnd, c.stderr
 	err = c.command.Start()
 	err = errors.Join(err, questionEnd.Close(), answerEnd.Close())

@@ -49,9 +49,7 @@ func beChild(args []string) int {
 		}
 		o.Without = append(o.Without, i)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), *openWait)
-	defer cancel()
-	if err := reader.Serve(ctx, os.Stdin, os.Stdout, o); err != nil {
+	if err := reader.Serve(context.Background(), os.Stdin, os.Stdout, o, *openWait); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

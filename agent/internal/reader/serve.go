@@ -6,15 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/flopwatch/flopwatch/agent/internal/nvml"
 )
 
 // Serve is the child: it opens the devices, says what it found, and answers each
 // question with one reading of every device until questions end. It returns nil
-// when they do, also after it could not open the devices and said so.
-func Serve(ctx context.Context, questions io.Reader, answers io.Writer, o nvml.Options) error {
-	source, err := nvml.Open(ctx, o)
+// when they do, also after it could not open the devices within openWait and
+// said so.
+func Serve(ctx context.Context, questions io.Reader, answers io.Writer, o nvml.Options, openWait time.Duration) error {
+	opening, cancel := context.WithTimeout(ctx, openWait)
+	defer cancel()
+	source, err := nvml.Open(opening, o)
 	if err != nil {
 		message, encodeErr := sealJSON(kindFault, fault{Text: err.Error(), NoDriver: errors.Is(err, nvml.ErrNoDriver)})
 		if encodeErr != nil {

@@ -4,6 +4,8 @@
 package sampler
 
 import (
+	"slices"
+
 	"github.com/flopwatch/flopwatch/pkg/accel"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 	"github.com/flopwatch/flopwatch/pkg/wire"
@@ -18,6 +20,8 @@ type Reading struct {
 
 // Host folds the samples of one host's devices. It is not safe for concurrent use.
 type Host struct {
+	cfg     measure.FoldConfig
+	devices []measure.Device
 	rows    []wire.DeviceRow
 	folders map[measure.DeviceID]*measure.Folder
 	order   []*measure.Folder
@@ -25,15 +29,58 @@ type Host struct {
 
 // New returns a host with the given devices, each looked up in the catalogue.
 func New(devices []measure.Device, cfg measure.FoldConfig) *Host {
-	h := &Host{folders: make(map[measure.DeviceID]*measure.Folder, len(devices))}
+	h := &Host{cfg: cfg}
+	h.take(devices)
+	return h
+}
+
+// take makes a folder for each device, or keeps the one that it has.
+func (h *Host) take(devices []measure.Device) {
+	kept := h.folders
+	h.devices = devices
+	h.folders = make(map[measure.DeviceID]*measure.Folder, len(devices))
+	h.order, h.rows = nil, nil
 	for _, d := range devices {
 		model, grade, _ := accel.Lookup(accel.Identity{Name: d.Name, PCIID: d.PCIID, CC: d.CC, SMCount: d.SMCount, MaxSMMHz: d.MaxSMMHz})
-		f := measure.NewFolder(d, model, grade, cfg)
+		f := kept[d.ID]
+		if f == nil {
+			f = measure.NewFolder(d, model, grade, h.cfg)
+		}
 		h.folders[d.ID] = f
 		h.order = append(h.order, f)
 		h.rows = append(h.rows, wire.DeviceRow{Device: d, SKU: model.SKU, Grade: string(grade), Peak: model.TrainingPeak(), Ceiling: model.Ceiling()})
 	}
-	return h
+}
+
+// Replace takes other devices. Those that are described as before go on where
+// they were; it returns the windows of the others, which end with their newest
+// sample.
+func (h *Host) Replace(devices []measure.Device) []measure.Window {
+	var closed []measure.Window
+	for i, d := range h.devices {
+		if !slices.Contains(devices, d) {
+			closed = append(closed, h.order[i].Flush()...)
+			delete(h.folders, d.ID)
+		}
+	}
+	h.take(devices)
+	return closed
+}
+
+// Offer takes the best method that a device's source has, and why no better.
+func (h *Host) Offer(id measure.DeviceID, name measure.MethodName, reason string) {
+	if f := h.folders[id]; f != nil {
+		f.Offer(name, reason)
+	}
+}
+
+// Events returns what happened to the devices since the last call.
+func (h *Host) Events() []measure.Event {
+	var events []measure.Event
+	for _, f := range h.order {
+		events = append(events, f.Events()...)
+	}
+	return events
 }
 
 // Rows describes the devices as batches carry them.

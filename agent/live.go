@@ -1,0 +1,244 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/flopwatch/flopwatch/agent/internal/control"
+	"github.com/flopwatch/flopwatch/agent/internal/hostfacts"
+	"github.com/flopwatch/flopwatch/agent/internal/nvml"
+	"github.com/flopwatch/flopwatch/agent/internal/outbox"
+	"github.com/flopwatch/flopwatch/agent/internal/probe"
+	"github.com/flopwatch/flopwatch/agent/internal/reader"
+	"github.com/flopwatch/flopwatch/agent/internal/sampler"
+	"github.com/flopwatch/flopwatch/agent/internal/tenancy"
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+// live is the sample loop's state.
+type live struct {
+	host    *sampler.Host
+	lane    *outbox.Lane
+	outbox  *outbox.Outbox
+	source  *reader.Reader
+	prober  *probe.Prober
+	leases  *tenancy.Watcher // nil without a file
+	name    string
+	log     *slog.Logger
+	failing map[measure.DeviceID]string
+	resume  time.Time // when released devices are read again by themselves, zero for never
+
+	readings  []sampler.Reading
+	processes []tenancy.Process
+}
+
+// start prepares the loop: who the host is, what its devices are.
+func (c runCommand) start(ctx context.Context, source *reader.Reader, way *courier, log *slog.Logger) (*live, error) {
+	facts, boot, err := hostfacts.Read(ctx, "/proc")
+	if err != nil {
+		return nil, err
+	}
+	l := &live{
+		host:   sampler.New(devicesOf(source.Host()), measure.FoldConfig{Window: c.Window, Period: c.Period}),
+		outbox: way.Outbox, source: source, prober: probe.New("/proc"), name: facts.Name, log: log, failing: map[measure.DeviceID]string{},
+	}
+	if l.lane, err = way.Outbox.Open(facts.Name, facts, boot.ID, l.host.Rows()); err != nil {
+		return nil, err
+	}
+	l.offer(ctx)
+	if source.Host().Confidential == nvml.Yes {
+		l.lane.Tell([]measure.Event{{TimeNS: time.Now().UnixNano(), Kind: measure.EventConfidential, Code: 1}})
+	}
+	if c.Leases != "" {
+		l.leases = tenancy.NewWatcher(c.Leases)
+	}
+	return l, nil
+}
+
+func devicesOf(h *reader.Host) []measure.Device {
+	devices := make([]measure.Device, len(h.Devices))
+	for i := range h.Devices {
+		devices[i] = h.Devices[i].Device
+	}
+	return devices
+}
+
+// offer tells the sampler, and the log, what each device's best method is.
+func (l *live) offer(ctx context.Context) {
+	for _, d := range l.source.Host().Devices {
+		l.host.Offer(d.ID, d.Method, d.Reason)
+		l.log.InfoContext(ctx, "device", slog.String("uuid", string(d.ID)), slog.String("name", d.Name), slog.String("method", string(d.Method)), slog.String("reason", d.Reason))
+	}
+}
+
+// loop samples once a period until ctx ends, then seals what it holds.
+func (l *live) loop(ctx context.Context, period time.Duration, desk *control.Server) error {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			l.lane.Tell(l.host.Events())
+			return errors.Join(l.lane.Put(l.host.Flush()), l.lane.Close())
+		case <-tick.C:
+			now := time.Now()
+			desk.Answer(func(r control.Request) control.Reply { return l.command(r, now) })
+			if !l.resume.IsZero() && now.After(l.resume) {
+				l.resume = time.Time{}
+				l.source.Resume(now.UnixNano())
+			}
+			if err := l.step(ctx, now); err != nil {
+				return errors.Join(err, l.lane.Close())
+			}
+		}
+	}
+}
+
+func (l *live) step(ctx context.Context, now time.Time) error {
+	table := l.table(now)
+	result := l.source.Readings(ctx, now.UnixNano())
+	if err := l.heed(ctx, result); err != nil {
+		return err
+	}
+	l.readings = l.readings[:0]
+	devices := l.source.Host().Devices
+	for i := range result.Readings {
+		r := &result.Readings[i]
+		if r.Err != nil {
+			// The time of a device that does not answer shows as a gap by itself.
+			l.tell(r.Device, r.Err)
+			continue
+		}
+		l.tell(r.Device, nil)
+		l.readings = append(l.readings, sampler.Reading{Sample: r.Sample, Shares: l.shares(r, devices[i].Device, table)})
+	}
+	closed := l.host.Step(l.readings)
+	l.lane.Tell(l.host.Events())
+	return l.put(ctx, closed)
+}
+
+// put spools windows and makes them durable.
+func (l *live) put(ctx context.Context, closed []measure.Window) error {
+	if len(closed) == 0 {
+		return nil
+	}
+	if err := l.lane.Put(closed); err != nil {
+		return err
+	}
+	return l.outbox.Sync(ctx)
+}
+
+// heed takes over events, and devices that are not those of before. What was
+// known of the old ones is sealed first, because a batch lists its devices.
+func (l *live) heed(ctx context.Context, result *reader.Result) error {
+	for _, e := range result.Events {
+		l.log.WarnContext(ctx, "event", slog.String("kind", string(e.Kind)), slog.String("uuid", string(e.Device)), slog.Int64("code", e.Code), slog.String("detail", e.Detail))
+	}
+	l.lane.Tell(result.Events)
+	urgent := false
+	for i := range result.Events {
+		urgent = urgent || result.Events[i].Kind == measure.EventReleased
+	}
+	switch {
+	case result.HostChanged:
+		if err := l.lane.Put(l.host.Replace(devicesOf(l.source.Host()))); err != nil {
+			return err
+		}
+		l.offer(ctx)
+	case urgent:
+		// Perhaps nothing is read for long now: what is known goes out.
+		if err := l.lane.Put(l.host.Flush()); err != nil {
+			return err
+		}
+	default:
+		return nil
+	}
+	if err := l.lane.Describe(l.host.Rows()); err != nil {
+		return err
+	}
+	return l.outbox.Sync(ctx)
+}
+
+// command does what an operator asks for.
+func (l *live) command(r control.Request, now time.Time) control.Reply {
+	var reply control.Reply
+	switch {
+	case r.Resume:
+		l.resume = time.Time{}
+		l.source.Resume(now.UnixNano())
+	case len(r.Release) > 0:
+		ids := make([]measure.DeviceID, len(r.Release))
+		for i, id := range r.Release {
+			ids[i] = measure.DeviceID(id)
+		}
+		if err := l.source.Release(now.UnixNano(), ids...); err != nil {
+			reply.Error = err.Error()
+			break
+		}
+		if l.resume = (time.Time{}); r.For > 0 {
+			l.resume = now.Add(r.For)
+		}
+	case !r.Status:
+		reply.Error = "the agent does not know this request"
+	}
+	for _, id := range l.source.Released() {
+		reply.Released = append(reply.Released, string(id))
+	}
+	if !l.resume.IsZero() {
+		reply.Until = l.resume.UTC().Format(time.RFC3339)
+	}
+	return reply
+}
+
+// table returns the leases in force; a bad change of the file is told and the
+// last good one kept.
+func (l *live) table(now time.Time) *tenancy.Table {
+	if l.leases == nil {
+		return tenancy.NewTable(nil)
+	}
+	if l.leases.Poll(now) {
+		if err := l.leases.Err(); err != nil {
+			l.log.Error("tenancy leases not taken over", slog.Any("error", err))
+		}
+	}
+	return l.leases.Table()
+}
+
+// shares says who held a device since the sample before.
+func (l *live) shares(r *nvml.DeviceReading, device measure.Device, table *tenancy.Table) []measure.Share {
+	subject := tenancy.SubjectOf(l.name, device)
+	if !r.HoldersKnown {
+		return tenancy.UnknownHolders(subject, table, r.Sample.TimeNS)
+	}
+	l.processes = l.processes[:0]
+	for _, use := range r.Processes {
+		p, err := l.prober.Lookup(use.PID)
+		if err != nil {
+			p = probe.Process{} // who it was is not known any more; that it was there is
+		}
+		l.processes = append(l.processes, tenancy.Held(subject, p, use.SMUtil))
+	}
+	return tenancy.Shares(l.processes, table, r.Sample.TimeNS)
+}
+
+// tell logs a change of a device's fault once.
+func (l *live) tell(id measure.DeviceID, fault error) {
+	text := ""
+	if fault != nil {
+		if l.failing[id] != "" && errors.Is(fault, reader.ErrReader) {
+			return // the same fault in other words
+		}
+		text = fault.Error()
+	}
+	if l.failing[id] == text {
+		return
+	}
+	l.failing[id] = text
+	if fault == nil {
+		l.log.Info("device answers again", slog.String("uuid", string(id)))
+		return
+	}
+	l.log.Error("device does not answer; its time is not observed", slog.String("uuid", string(id)), slog.String("error", text))
+}
