@@ -19,6 +19,7 @@ type commands struct {
 	Replay  replayCommand  `cmd:"" help:"Play job traces or recordings as a fleet of hosts."`
 	Convert convertCommand `cmd:"" help:"Write the job trace that a table of published results stands for."`
 	Doctor  doctorCommand  `cmd:"" help:"Say what works on this host, what does not, and why."`
+	Record  recordCommand  `cmd:"" help:"Capture what the devices of this host say, without names."`
 	Release releaseCommand `cmd:"" help:"Let go of a GPU for a reset or new partitions, or take it back."`
 	Version cli.Version    `cmd:"" help:"Print the version."`
 

@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_DEVICES 16
@@ -69,6 +70,7 @@ static int pending_xid; /* reported once */
 
 static struct fake_device D[MAX_DEVICES], P[MAX_DEVICES][MAX_PARTS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t told = PTHREAD_COND_INITIALIZER;
 static int initialised;
 
 static void number(const char *key, const char *line, int *to) {
@@ -93,7 +95,10 @@ static void parse(const char *line) {
 		return;
 	}
 	number("unloaded", line, &S.unloaded);
+	pthread_mutex_lock(&lock);
 	number("xid", line, &pending_xid);
+	pthread_cond_signal(&told);
+	pthread_mutex_unlock(&lock);
 	number("reasons", line, &S.reasons);
 	number("ecc", line, &S.ecc);
 	number("accounting", line, &S.accounting);
@@ -511,18 +516,24 @@ nvmlReturn_t nvmlDeviceRegisterEvents(nvmlDevice_t d, unsigned long long types, 
 
 nvmlReturn_t nvmlEventSetWait_v2(nvmlEventSet_t set, nvmlEventData_t *data, unsigned ms) {
 	(void)set;
-	for (unsigned waited = 0; waited <= ms; waited += 200) {
-		if (pending_xid) {
-			memset(data, 0, sizeof *data);
-			data->device.handle = (void *)&D[0];
-			data->eventType = nvmlEventTypeXidCriticalError;
-			data->eventData = (unsigned)pending_xid;
-			pending_xid = 0;
-			return NVML_SUCCESS;
-		}
-		usleep(200000);
-	}
-	return NVML_ERROR_TIMEOUT;
+	struct timespec until;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += (long)(ms % 1000) * 1000000;
+	until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_mutex_lock(&lock);
+	while (!pending_xid && !pthread_cond_timedwait(&told, &lock, &until))
+		;
+	int xid = pending_xid;
+	pending_xid = 0;
+	pthread_mutex_unlock(&lock);
+	if (!xid)
+		return NVML_ERROR_TIMEOUT;
+	memset(data, 0, sizeof *data);
+	data->device.handle = (void *)&D[0];
+	data->eventType = nvmlEventTypeXidCriticalError;
+	data->eventData = (unsigned)xid;
+	return NVML_SUCCESS;
 }
 
 #ifndef WITHOUT_GPM

@@ -33,9 +33,11 @@ type Recording struct {
 	Host      string
 	BootID    string
 	Source    string // where it comes from; "synthetic" for one that was made
+	Driver    string // version of the driver, "" if not known
 	Devices   []measure.Device
 	Samples   []measure.Sample // in the order of the file, which may step back in time
 	Processes []Process        // in the order of the file
+	Events    []measure.Event  // in the order of the file
 }
 
 // Process is one process that held a device at an instant.
@@ -45,12 +47,15 @@ type Process struct {
 	PID     int
 	StartNS int64
 	SMUtil  float64 // percent, -1 if not known
-	Cgroup  string
+	// MemoryBytes is the device memory that it held, -1 if not known.
+	MemoryBytes int64
+	Cgroup      string
 }
 
 type hostFile struct {
 	Host    string       `json:"host"`
 	BootID  string       `json:"boot_id"`
+	Driver  string       `json:"driver,omitempty"`
 	Source  string       `json:"source"`
 	Devices []deviceFile `json:"devices"`
 }
@@ -98,7 +103,7 @@ func parse(files map[string][]byte) (*Recording, error) {
 	if files["samples.csv"] == nil {
 		return nil, errors.New("samples.csv is missing")
 	}
-	if err := errors.Join(r.samples(files["samples.csv"]), r.processes(files["processes.csv"])); err != nil {
+	if err := errors.Join(r.samples(files["samples.csv"]), r.processes(files["processes.csv"]), r.parseEvents(files["events.ndjson"])); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -117,7 +122,7 @@ func (r *Recording) host(data []byte) error {
 	if h.Host == "" || len(h.Host) > 200 || len(h.Devices) == 0 || len(h.Devices) > wire.MaxDevices {
 		return fmt.Errorf("host.json: host must be named and have 1 to %d devices", wire.MaxDevices)
 	}
-	r.Host, r.BootID, r.Source = h.Host, h.BootID, h.Source
+	r.Host, r.BootID, r.Source, r.Driver = h.Host, h.BootID, h.Source, h.Driver
 	for i, d := range h.Devices {
 		if d.UUID == "" || slices.ContainsFunc(r.Devices, func(o measure.Device) bool { return string(o.ID) == d.UUID }) {
 			return fmt.Errorf("host.json: devices[%d].uuid: is empty or there twice", i)
@@ -232,13 +237,19 @@ func (r *Recording) device(w *rows) measure.DeviceID {
 	return ""
 }
 
+// processColumns are the columns of processes.csv, of which the first three must
+// be there.
+var processColumns = []string{"time_ns", "device", "pid", "start_ns", "sm_util_pct", "mem_used_bytes", "cgroup"}
+
 func (r *Recording) processes(data []byte) error {
 	if data == nil {
 		return nil
 	}
-	known := []string{"time_ns", "device", "pid", "start_ns", "sm_util_pct", "mem_used_bytes", "cgroup"}
-	return walk("processes.csv", data, known, known[:3], func(w *rows) {
-		p := Process{TimeNS: w.integer("time_ns"), Device: r.device(w), PID: int(w.integer("pid")), SMUtil: -1, Cgroup: w.cell("cgroup")}
+	return walk("processes.csv", data, processColumns, processColumns[:3], func(w *rows) {
+		p := Process{TimeNS: w.integer("time_ns"), Device: r.device(w), PID: int(w.integer("pid")), SMUtil: -1, MemoryBytes: -1, Cgroup: w.cell("cgroup")}
+		if w.cell("mem_used_bytes") != "" {
+			p.MemoryBytes = w.integer("mem_used_bytes")
+		}
 		if w.cell("start_ns") != "" {
 			p.StartNS = w.integer("start_ns")
 		}
