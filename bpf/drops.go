@@ -28,6 +28,9 @@ func (p *programs) readDrops() (Drops, error) {
 			counts[what] += n
 		}
 	}
+	if err := p.addMisses(&counts); err != nil {
+		return Drops{}, err
+	}
 	return Drops{
 		Processes:     counts[monitorDropDROP_PROCESS],
 		Opens:         counts[monitorDropDROP_OPEN],
@@ -36,4 +39,28 @@ func (p *programs) readDrops() (Drops, error) {
 		Flows:         counts[monitorDropDROP_FLOW],
 		Communicators: counts[monitorDropDROP_COMMUNICATOR],
 	}, nil
+}
+
+// addMisses adds what the kernel did not hand to the programs, because one was
+// running on the CPU already. Kernels before 5.12 do not count it.
+func (p *programs) addMisses(counts *[monitorDropDROPS]uint64) error {
+	for name, program := range p.loaded.Programs {
+		stats, err := program.Stats()
+		if err != nil {
+			return fmt.Errorf("read misses of %s: %w", name, err)
+		}
+		switch name {
+		case monitorProgProcessFork, monitorProgProcessExec, monitorProgProcessExit, monitorProgProcessMove:
+			counts[monitorDropDROP_PROCESS] += stats.RecursionMisses
+		case monitorProgDeviceOpen, monitorProgFileOpen, monitorProgDeviceAsked:
+			counts[monitorDropDROP_OPEN] += stats.RecursionMisses
+		case monitorProgFileFree, monitorProgFilePut:
+			counts[monitorDropDROP_CLOSE] += stats.RecursionMisses
+		case monitorProgFlowSent, monitorProgFlowReceived, monitorProgSocketSent, monitorProgSocketReceived:
+			counts[monitorDropDROP_FLOW] += stats.RecursionMisses
+		case monitorProgJoinRank, monitorProgJoinScalable:
+			counts[monitorDropDROP_COMMUNICATOR] += stats.RecursionMisses
+		}
+	}
+	return nil
 }

@@ -15,7 +15,7 @@ import (
 // network is a pair of joined network namespaces.
 type network struct{ a, b string }
 
-func newNetwork(t *testing.T) network {
+func newNetwork(t testing.TB) network {
 	t.Helper()
 	if _, err := exec.LookPath("ip"); err != nil {
 		t.Skipf("needs ip of iproute2: %v", err)
@@ -35,7 +35,7 @@ func newNetwork(t *testing.T) network {
 	return n
 }
 
-func ip(t *testing.T, arguments string) {
+func ip(t testing.TB, arguments string) {
 	t.Helper()
 	if out, err := exec.Command("ip", strings.Fields(arguments)...).CombinedOutput(); err != nil {
 		t.Fatalf("ip %s: %v: %s", arguments, err, out)
@@ -43,7 +43,7 @@ func ip(t *testing.T, arguments string) {
 }
 
 // inside is the command line of a helper in a network namespace.
-func inside(t *testing.T, space, name string, args ...string) []string {
+func inside(t testing.TB, space, name string, args ...string) []string {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {

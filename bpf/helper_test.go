@@ -23,27 +23,40 @@ func helper(name string, args []string) error {
 		time.Sleep(20 * time.Millisecond)
 		return nil
 	case "forks":
-		return helperForks(args[0])
+		return helperForks(args[0], args[1])
 	case "device":
 		return helperDevice(args[0])
 	case "receive":
 		return helperReceive(args[0])
 	case "send":
 		return helperSend(args[0], args[1])
+	case "sink":
+		return helperSink(args[0])
+	case "source":
+		return helperSource(args[0], args[1])
 	case "mounts":
 		return helperMounts(args[0], args[1], args[2])
 	}
 	return fmt.Errorf("no helper is called %q", name)
 }
 
-// helperForks makes processes that end at once and prints their ids.
-func helperForks(count string) error {
+// helperForks makes processes that end at once, so many in a second (0 is as many
+// as it can), and prints their ids.
+func helperForks(count, rate string) error {
 	n, err := strconv.Atoi(count)
 	if err != nil {
 		return err
 	}
+	perSecond, err := strconv.Atoi(rate)
+	if err != nil {
+		return err
+	}
 	pids := make([]int, 0, n)
-	for range n {
+	begun := time.Now()
+	for i := range n {
+		if perSecond > 0 {
+			time.Sleep(time.Duration(i)*time.Second/time.Duration(perSecond) - time.Since(begun))
+		}
 		pid, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
 		if errno != 0 {
 			return errno
@@ -133,6 +146,40 @@ func helperSend(address, own string) error {
 	return c.Close()
 }
 
+// helperSink takes whatever one peer sends.
+func helperSink(address string) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	c, err := listener.Accept()
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, struct{ io.Reader }{c})
+	return err
+}
+
+// helperSource sends so many messages of 64 KiB.
+func helperSource(address, count string) error {
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		return err
+	}
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		return err
+	}
+	message := make([]byte, 64<<10)
+	for range n {
+		if _, err := c.Write(message); err != nil {
+			return err
+		}
+	}
+	return c.Close()
+}
+
 // helperMounts puts a file system of its own over a folder, with the library in
 // it, and becomes the program once it is told to.
 func helperMounts(folder, library, program string) error {
@@ -158,14 +205,14 @@ func helperMounts(folder, library, program string) error {
 
 // process is a helper that runs in a cgroup.
 type process struct {
-	t   *testing.T
+	t   testing.TB
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
 }
 
 // start runs a command, its input and output kept, in a cgroup if one is given.
-func start(t *testing.T, group *cgroup, attributes syscall.SysProcAttr, command ...string) *process {
+func start(t testing.TB, group *cgroup, attributes syscall.SysProcAttr, command ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(command[0], command[1:]...)}
 	p.cmd.Stderr = os.Stderr
