@@ -44,6 +44,9 @@ func (c runCommand) start(ctx context.Context, source *reader.Reader, way *couri
 		host:   sampler.New(devicesOf(source.Host()), measure.FoldConfig{Window: c.Window, Period: c.Period}),
 		outbox: way.Outbox, source: source, prober: probe.New("/proc"), name: facts.Name, log: log, failing: map[measure.DeviceID]string{},
 	}
+	if err := l.prober.Watch(); err != nil {
+		log.WarnContext(ctx, "processes are read anew every period", slog.Any("error", err))
+	}
 	if l.lane, err = way.Outbox.Open(facts.Name, facts, boot.ID, l.host.Rows()); err != nil {
 		return nil, err
 	}
@@ -97,6 +100,7 @@ func (l *live) loop(ctx context.Context, period time.Duration, desk *control.Ser
 }
 
 func (l *live) step(ctx context.Context, now time.Time) error {
+	l.prober.Tick()
 	table := l.table(now)
 	result := l.source.Readings(ctx, now.UnixNano())
 	if err := l.heed(ctx, result); err != nil {

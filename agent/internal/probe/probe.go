@@ -46,12 +46,15 @@ type Prober struct {
 	root  string
 	known map[int]*entry
 	buf   []byte
+	watch *watch // nil unless processes are watched
 }
 
 // entry is a process with the bytes of its cgroup file when it was resolved.
 type entry struct {
-	process Process
-	cgroup  []byte
+	process    Process
+	cgroup     []byte
+	descriptor int // watched, -1 if not
+	next       int // tick of the next look at a watched process
 }
 
 // New returns a prober for the /proc at root, "/proc" on a live host. It must
@@ -76,6 +79,18 @@ func (p *Prober) Lookup(pid int) (Process, error) {
 		return Process{}, fmt.Errorf("look up process %d: not a process id", pid)
 	}
 	old := p.known[pid]
+	if old != nil && p.current(old) {
+		return old.process, nil
+	}
+	descriptor := -1
+	if old == nil || old.descriptor < 0 {
+		descriptor = p.pin(pid)
+		defer func() {
+			if descriptor >= 0 {
+				_ = syscall.Close(descriptor) // nothing follows it
+			}
+		}()
+	}
 	start, err := p.start(pid)
 	if errors.Is(err, ErrGone) && old != nil {
 		ended := old.process
@@ -90,6 +105,10 @@ func (p *Prober) Lookup(pid int) (Process, error) {
 		return Process{}, err
 	}
 	if old != nil && old.process.StartTicks == start && bytes.Equal(old.cgroup, cgroup) {
+		if p.watch != nil {
+			// Spread over the ticks, so that not all are looked at in the same one.
+			old.next = p.watch.tick + recheckAfter/2 + 1 + pid%(recheckAfter/2)
+		}
 		return old.process, nil
 	}
 	fresh := &entry{cgroup: bytes.Clone(cgroup)}
@@ -105,7 +124,24 @@ func (p *Prober) Lookup(pid int) (Process, error) {
 		return Process{}, fmt.Errorf("look up process %d: %w", pid, ErrGone)
 	}
 	if len(p.known) >= cacheLimit {
+		for _, e := range p.known {
+			p.forget(e)
+		}
 		clear(p.known)
+		old = nil
+	}
+	fresh.descriptor = -1
+	switch {
+	case descriptor >= 0:
+		p.follow(fresh, descriptor)
+		descriptor = -1
+	case old != nil && old.process.StartTicks == start: // moved to another cgroup
+		fresh.descriptor, old.descriptor = old.descriptor, -1
+		if p.watch != nil {
+			fresh.next = p.watch.tick + 1
+		}
+	case old != nil:
+		p.forget(old)
 	}
 	p.known[pid] = fresh
 	return fresh.process, nil
