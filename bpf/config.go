@@ -10,7 +10,7 @@ import (
 type Method string
 
 const (
-	// AnyMethod is Programs where the kernel allows it, else Connector.
+	// AnyMethod is as much of Programs as the kernel allows, else Connector.
 	AnyMethod Method = ""
 	// Programs is BPF in the kernel: all events.
 	Programs Method = "bpf"

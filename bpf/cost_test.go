@@ -12,7 +12,8 @@ import (
 )
 
 // measure runs a load under a monitor and reports the nanoseconds of one run of
-// each program (bpf_stats), those of the reader for one event, and the events.
+// each program (bpf_stats), and the time that this
+// process computed for one event.
 func measure(b *testing.B, config Config, load func()) {
 	m := openMonitor(b, config)
 	stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
@@ -40,7 +41,7 @@ func measure(b *testing.B, config Config, load func()) {
 		}
 	}
 	if events > 0 {
-		b.ReportMetric(float64(spent)/float64(events), "reader-ns/event")
+		b.ReportMetric(float64(spent)/float64(events), "own-cpu-ns/event")
 	}
 	b.ReportMetric(float64(events), "events")
 	if drops, err := m.Drops(); err != nil || drops.Any() {

@@ -62,7 +62,7 @@ func helperForks(count, rate string) error {
 			return errno
 		}
 		if pid == 0 {
-			syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
+			_, _, _ = syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
 		}
 		pids = append(pids, int(pid))
 		if _, err := syscall.Wait4(int(pid), nil, 0, nil); err != nil {

@@ -17,11 +17,25 @@ import (
 
 // hooks are the names of the programs that this kernel can run for each purpose.
 type hooks struct {
-	open    []string // of devices
-	closes  bool     // the end of open files is seen
-	traffic []string
-	multi   bool  // uprobe_multi
-	refusal error // why functions of the kernel cannot be hooked, nil if they can
+	open     []string // of devices; none if nothing tells
+	closes   bool     // the end of open files is seen
+	traffic  []string // none if nothing tells
+	multi    bool     // uprobe_multi
+	refusal  error    // why functions of the kernel cannot be hooked, nil if they can
+	root     string   // of the cgroups, where the device controller is asked
+	rootless error    // why there is none
+}
+
+// missing says what the settings ask for and nothing tells, nil if all is told.
+func (h *hooks) missing(config *Config) error {
+	var errs []error
+	if config.Devices && h.open == nil {
+		errs = append(errs, fmt.Errorf("tell opens of devices: %w", errors.Join(h.refusal, h.rootless)))
+	}
+	if config.Flows > 0 && h.traffic == nil {
+		errs = append(errs, fmt.Errorf("count traffic: %w", h.refusal))
+	}
+	return errors.Join(errs...)
 }
 
 // chooseHooks asks the kernel. Functions are preferred for devices, since they
@@ -38,7 +52,7 @@ func chooseHooks(spec *ebpf.CollectionSpec) (hooks, error) {
 			firstFunction(kernel, spec, monitorProgDeviceOpen, monitorProgFileOpen),
 			firstFunction(kernel, spec, monitorProgFileFree, monitorProgFilePut),
 		}
-	} else {
+	} else if h.root, h.rootless = cgroupRoot(); h.rootless == nil {
 		h.open = []string{monitorProgDeviceAsked}
 	}
 	var tracepoint *btf.Typedef

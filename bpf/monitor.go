@@ -23,9 +23,11 @@ type Monitor struct {
 }
 
 // Open starts watching: events from now on wait for [Monitor.Run]. With
-// AnyMethod the process connector takes the place of refused programs, see
-// [Monitor.Refused]. The error names every way that was tried; fs.ErrPermission
-// is in it when rights are missing, [ErrNotWatched] never.
+// AnyMethod what the kernel does not let watch is left out, and the process
+// connector takes the place of programs that are refused altogether; see
+// [Monitor.Refused]. With Programs and Connector, all is watched that the method
+// promises, or nothing. The error names every way that was tried, and matches
+// fs.ErrPermission when rights are missing.
 func Open(config Config) (*Monitor, error) {
 	if err := config.validate(); err != nil {
 		return nil, fmt.Errorf("open monitor: %w", err)
@@ -54,8 +56,13 @@ func (m *Monitor) Method() Method {
 	return Connector
 }
 
-// Refused says why BPF is not in use, nil if it is or was not wanted.
-func (m *Monitor) Refused() error { return m.refused }
+// Refused says what was asked for and is not watched, and why; nil if all is.
+func (m *Monitor) Refused() error {
+	if m.programs != nil {
+		return m.programs.missing
+	}
+	return m.refused
+}
 
 // Run hands each event to handle, in the order in which the kernel told them,
 // until ctx ends; then it returns nil. Any other end is an error. Events come at

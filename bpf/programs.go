@@ -17,6 +17,7 @@ import (
 // programs are the BPF programs of one monitor, loaded and attached.
 type programs struct {
 	hooks   hooks
+	missing error // what was asked for and is not watched
 	loaded  *ebpf.Collection
 	links   []io.Closer
 	events  *ringbuf.Reader
@@ -27,7 +28,8 @@ type programs struct {
 	joins   *joins      // nil unless communicators may be watched
 }
 
-// openPrograms loads and attaches what the settings ask for, or nothing.
+// openPrograms loads and attaches what the settings ask for. With AnyMethod it
+// leaves out what has no hook here, so that the rest is not lost with it.
 func openPrograms(config *Config) (*programs, error) {
 	// Kernels before 5.11 charge maps to the limit of locked memory.
 	if err := rlimit.RemoveMemlock(); err != nil {
@@ -40,6 +42,9 @@ func openPrograms(config *Config) (*programs, error) {
 	p := &programs{}
 	if p.hooks, err = chooseHooks(spec); err != nil {
 		return nil, err
+	}
+	if p.missing = p.hooks.missing(config); p.missing != nil && config.Method == Programs {
+		return nil, p.missing
 	}
 	if err := p.hooks.narrow(spec, config); err != nil {
 		return nil, err
@@ -59,10 +64,7 @@ func (h *hooks) narrow(spec *ebpf.CollectionSpec, config *Config) error {
 	if config.Devices {
 		keep = append(append(keep, h.open...), monitorProgDeviceHolders)
 	}
-	if config.Flows > 0 {
-		if h.traffic == nil {
-			return fmt.Errorf("count traffic: %w", h.refusal)
-		}
+	if config.Flows > 0 && h.traffic != nil {
 		keep = append(keep, h.traffic...)
 		size := uint32(config.Flows)
 		spec.Maps[monitorMapFlowsA].MaxEntries = size
@@ -104,7 +106,7 @@ func (p *programs) attach(config *Config) error {
 	if err := p.devices.set(config.Majors); err != nil {
 		return err
 	}
-	if config.Flows > 0 {
+	if config.Flows > 0 && p.hooks.traffic != nil {
 		p.flows = newFlowTables(p.loaded.Maps)
 	}
 	if len(config.CommunicatorKey) > 0 {
@@ -128,11 +130,7 @@ func (p *programs) attachOne(name string, program *ebpf.Program) error {
 		p.holders, err = link.AttachIter(link.IterOptions{Program: program})
 		attached = p.holders
 	case monitorProgDeviceAsked:
-		var root string
-		if root, err = cgroupRoot(); err != nil {
-			return err
-		}
-		attached, err = link.AttachCgroup(link.CgroupOptions{Path: root, Attach: ebpf.AttachCGroupDevice, Program: program})
+		attached, err = link.AttachCgroup(link.CgroupOptions{Path: p.hooks.root, Attach: ebpf.AttachCGroupDevice, Program: program})
 	default:
 		attached, err = link.AttachTracing(link.TracingOptions{Program: program})
 	}
