@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -52,25 +53,32 @@ func TestCloseReleasesAll(t *testing.T) {
 
 func TestRunEnds(t *testing.T) {
 	m := openMonitor(t, Config{Interval: time.Millisecond})
+	// run runs the monitor in the background, until it has told something at least.
+	run := func(ctx context.Context) chan error {
+		told, done := make(chan bool, 1), make(chan error, 1)
+		go func() {
+			done <- m.Run(ctx, func(Event) {
+				select {
+				case told <- true:
+				default:
+				}
+			})
+		}()
+		start(t, nil, syscall.SysProcAttr{}, self("sleep")...).wait()
+		<-told
+		return done
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- m.Run(ctx, func(Event) {}) }()
-	// Until the first runs, the second does: it is stopped by a context that ended.
-	for ended, end := context.WithCancel(context.Background()); ; {
-		end()
-		if err := m.Run(ended, func(Event) {}); errors.Is(err, errRunning) {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
+	done := run(ctx)
+	if err := m.Run(ctx, func(Event) {}); !errors.Is(err, errRunning) {
+		t.Errorf("a second Run beside the first: %v", err)
 	}
 	cancel()
 	if err := <-done; err != nil {
 		t.Errorf("the context ended: %v, want nil", err)
 	}
 
-	go func() { done <- m.Run(context.Background(), func(Event) {}) }()
-	time.Sleep(10 * time.Millisecond)
+	done = run(context.Background())
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}
