@@ -67,7 +67,8 @@ func (f *Folder) Method() Method { return f.method }
 // left out, so that no time is counted twice.
 func (f *Folder) Dropped() int64 { return f.dropped }
 
-// Observe takes the next sample. The shares describe the interval that ends at
+// Observe takes the next sample. One in which nothing was read, after one in which
+// something was, ends no interval. The shares describe the interval that ends at
 // it; none means that nobody held the device, and what is missing to a million
 // parts is unattributed. It returns the windows that the sample closes.
 func (f *Folder) Observe(s Sample, shares []Share) []Window {
@@ -77,6 +78,10 @@ func (f *Folder) Observe(s Sample, shares []Share) []Window {
 	}
 	if s.TimeNS <= f.last.TimeNS {
 		f.dropped++
+		return nil
+	}
+	if s.silent() && !f.last.silent() {
+		// Nothing was read: the interval goes on to the next sample, or becomes a gap.
 		return nil
 	}
 	if len(shares) == 0 {

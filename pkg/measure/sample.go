@@ -156,6 +156,19 @@ func (s *Sample) Counter(c Counter) (uint64, bool) {
 	return s.counters[c], s.present&(1<<c) != 0
 }
 
+// silent reports whether the device said nothing.
+func (s *Sample) silent() bool {
+	if s.present != 0 {
+		return false
+	}
+	for _, v := range s.gauges {
+		if v == v {
+			return false
+		}
+	}
+	return true
+}
+
 // growth returns how much a counter grew from a to b, and whether both have it
 // and it did not fall. A counter falls when the driver was loaded anew.
 func growth(a, b *Sample, c Counter) (uint64, bool) {

@@ -177,8 +177,9 @@ func TestRecordingStates(t *testing.T) {
 			seconds[e.State] += e.Duration.Seconds()
 		}
 	}
-	// Two devices over half an hour, a hole of 40 s on each, nobody's lease.
-	want := map[measure.State]float64{measure.Unobserved: 80, measure.Unattributed: 3520}
+	// Two devices over half an hour, nobody's lease; on each a hole of 40 s, and ten
+	// samples of 10 s in which every cell is empty.
+	want := map[measure.State]float64{measure.Unobserved: 2 * (40 + 110), measure.Unattributed: 3300}
 	if d := diff.Diff(want, seconds); d != "" {
 		t.Errorf("seconds by state (-want +got):\n%s", d)
 	}
