@@ -52,7 +52,7 @@ func isAccelerator(driver string) bool {
 // was watched before are still told when they close. [ErrNotWatched] without
 // Config.Devices.
 func (m *Monitor) SetMajors(majors []uint32) error {
-	if m.programs == nil || !m.config.Devices {
+	if m.programs == nil || m.programs.devices == nil {
 		return fmt.Errorf("watch devices: %w", ErrNotWatched)
 	}
 	if len(majors) > maxMajors {

@@ -9,9 +9,10 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// Flow is the traffic of a cgroup with one peer over TCP, by socket calls:
-// payload, without headers and retransmissions. What stays on the host is not
-// counted, nor what a kernel before 6.5 sends by sendfile.
+// Flow is the traffic of a cgroup with one peer, by socket calls: payload of TCP,
+// without headers and retransmissions, and from Linux 6.3 that of connected UDP.
+// Not counted are what stays on the host, what is received by splice, and what a
+// kernel before 6.5 sends by sendfile.
 type Flow struct {
 	Cgroup         uint64 // of the process that sent or received, in the unified hierarchy
 	Peer           netip.Addr

@@ -11,7 +11,6 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
-	"github.com/cilium/ebpf/rlimit"
 )
 
 // programs are the BPF programs of one monitor, loaded and attached.
@@ -22,8 +21,8 @@ type programs struct {
 	links   []io.Closer
 	events  *ringbuf.Reader
 	running sync.Mutex
-	devices deviceTable
-	holders *link.Iter  // nil unless devices are watched
+	devices *deviceTable // nil unless devices are watched, as holders
+	holders *link.Iter
 	flows   *flowTables // nil unless flows are counted
 	joins   *joins      // nil unless communicators may be watched
 }
@@ -31,9 +30,8 @@ type programs struct {
 // openPrograms loads and attaches what the settings ask for. With AnyMethod it
 // leaves out what has no hook here, so that the rest is not lost with it.
 func openPrograms(config *Config) (*programs, error) {
-	// Kernels before 5.11 charge maps to the limit of locked memory.
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("lift the limit of locked memory: %w", err)
+	if err := liftLockedMemory(); err != nil {
+		return nil, err
 	}
 	spec, err := loadMonitor()
 	if err != nil {
@@ -63,6 +61,10 @@ func (h *hooks) narrow(spec *ebpf.CollectionSpec, config *Config) error {
 	keep := []string{monitorProgProcessFork, monitorProgProcessExec, monitorProgProcessExit, monitorProgProcessMove}
 	if config.Devices {
 		keep = append(append(keep, h.open...), monitorProgDeviceHolders)
+	} else {
+		delete(spec.Maps, monitorMapMajors)
+		delete(spec.Maps, monitorMapFiles)
+		delete(spec.Maps, monitorMapFileNumbers)
 	}
 	if config.Flows > 0 && h.traffic != nil {
 		keep = append(keep, h.traffic...)
@@ -102,9 +104,11 @@ func (p *programs) attach(config *Config) error {
 	if p.events, err = ringbuf.NewReader(p.loaded.Maps[monitorMapEvents]); err != nil {
 		return fmt.Errorf("map the ring of events: %w", err)
 	}
-	p.devices = deviceTable{majors: p.loaded.Maps[monitorMapMajors]}
-	if err := p.devices.set(config.Majors); err != nil {
-		return err
+	if config.Devices {
+		p.devices = &deviceTable{majors: p.loaded.Maps[monitorMapMajors]}
+		if err := p.devices.set(config.Majors); err != nil {
+			return err
+		}
 	}
 	if config.Flows > 0 && p.hooks.traffic != nil {
 		p.flows = newFlowTables(p.loaded.Maps)

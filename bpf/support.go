@@ -90,19 +90,14 @@ func tried(name, lost string, err error) Feature {
 
 func kernelFeature() Feature {
 	f := Feature{Name: "kernel 5.10 or later", Lost: "all programs: processes come from the process connector or /proc"}
-	var uts unix.Utsname
-	if err := unix.Uname(&uts); err != nil {
-		f.Answer, f.Reason = Unknown, fmt.Sprintf("ask for the kernel's release: %v", err)
-		return f
-	}
-	release := unix.ByteSliceToString(uts.Release[:])
-	var major, minor int
-	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
-		f.Answer, f.Reason = Unknown, fmt.Sprintf("release %q has no number", release)
-		return f
-	}
-	if f.Answer = Yes; major < 5 || major == 5 && minor < 10 {
-		f.Answer, f.Reason = No, "this is "+release
+	release, err := kernelRelease()
+	switch {
+	case err != nil:
+		f.Answer, f.Reason = Unknown, err.Error()
+	case !release.atLeast(5, 10):
+		f.Answer, f.Reason = No, "this is "+release.text
+	default:
+		f.Answer = Yes
 	}
 	return f
 }

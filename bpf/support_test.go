@@ -93,3 +93,14 @@ func TestFindCgroupRoot(t *testing.T) {
 		t.Errorf("root %q of nothing", root)
 	}
 }
+
+func TestRelease(t *testing.T) {
+	for text, want := range map[string]bool{"5.10.0-32-cloud-amd64": true, "6.1.0": true, "5.9.16": false, "4.19.0": false, "10.0-rc1": true} {
+		if r, err := parseRelease(text); err != nil || r.atLeast(5, 10) != want {
+			t.Errorf("%s: %+v %v, want at least 5.10 %v", text, r, err, want)
+		}
+	}
+	if r, err := parseRelease("linux"); err == nil {
+		t.Errorf("taken as %+v", r)
+	}
+}
