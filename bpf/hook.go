@@ -23,7 +23,7 @@ type hooks struct {
 	multi    bool     // uprobe_multi
 	refusal  error    // why functions of the kernel cannot be hooked, nil if they can
 	root     string   // of the cgroups, where the device controller is asked
-	rootless error    // why there is none
+	rootless error    // why it cannot be asked
 }
 
 // missing says what the settings ask for and nothing tells, nil if all is told.
@@ -52,8 +52,12 @@ func chooseHooks(spec *ebpf.CollectionSpec) (hooks, error) {
 			firstFunction(kernel, spec, monitorProgDeviceOpen, monitorProgFileOpen),
 			firstFunction(kernel, spec, monitorProgFileFree, monitorProgFilePut),
 		}
-	} else if h.root, h.rootless = cgroupRoot(); h.rootless == nil {
-		h.open = []string{monitorProgDeviceAsked}
+	} else {
+		// Asking the device controller needs CAP_NET_ADMIN besides.
+		h.root, err = cgroupRoot()
+		if h.rootless = errors.Join(err, features.HaveProgramType(ebpf.CGroupDevice)); h.rootless == nil {
+			h.open = []string{monitorProgDeviceAsked}
+		}
 	}
 	var tracepoint *btf.Typedef
 	if kernel.TypeByName("btf_trace_sock_send_length", &tracepoint) == nil {

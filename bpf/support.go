@@ -50,7 +50,8 @@ func abilities() []Feature {
 	key := make([]byte, minKeyBytes)
 	features := []Feature{
 		tried("process events", "processes between two samples of /proc", try(Config{Method: Programs})),
-		tried("device opens and holders", "who opened a device between two samples of /proc", try(Config{Method: Programs, Devices: true})),
+		tried("device holders", "who holds a device: only what /proc shows of processes that may be read", tryHolders()),
+		tried("device opens", "who opened a device between two lists of holders", try(Config{Method: Programs, Devices: true})),
 		tried("device closes", "the moment of a close: it shows in the next list of holders", tryFunctionHook()),
 		tried("traffic", "bytes per cgroup and peer", try(Config{Method: Programs, Flows: 1})),
 		tried("NCCL communicators", "which processes set up one communicator", try(Config{Method: Programs, CommunicatorKey: key})),
@@ -69,6 +70,18 @@ func try(config Config) error {
 	return m.Close()
 }
 
+// tryHolders opens a monitor that lists holders, whether or not it tells opens.
+func tryHolders() error {
+	m, err := Open(Config{Devices: true, RingBytes: minRingBytes})
+	if err != nil {
+		return err
+	}
+	if m.Method() != Programs {
+		return errors.Join(m.Refused(), m.Close())
+	}
+	return m.Close()
+}
+
 // tried turns the outcome of a try into an answer. The kernel says EPERM for
 // missing rights and for its policy alike; both are a No. Anything that is not
 // known to mean No leaves it open.
@@ -77,11 +90,13 @@ func tried(name, lost string, err error) Feature {
 	if err == nil {
 		return f
 	}
-	f.Answer, f.Reason = Unknown, err.Error()
+	// The library guesses at a limit that does not matter since Linux 5.11.
+	reason := strings.NewReplacer(" (MEMLOCK may be too low, consider rlimit.RemoveMemlock)", "", "\n", "; ").Replace(err.Error())
+	f.Answer, f.Reason = Unknown, reason
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		f.Answer = No
-		f.Reason = fmt.Sprintf("refused for want of rights, or by the kernel's policy: %v", err)
+		f.Reason = fmt.Sprintf("refused for want of rights, or by the kernel's policy: %s", reason)
 	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.EPROTONOSUPPORT):
 		f.Answer = No
 	}
