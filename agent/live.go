@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flopwatch/flopwatch/agent/internal/control"
+	"github.com/flopwatch/flopwatch/agent/internal/exporter"
 	"github.com/flopwatch/flopwatch/agent/internal/hostfacts"
 	"github.com/flopwatch/flopwatch/agent/internal/nvml"
 	"github.com/flopwatch/flopwatch/agent/internal/outbox"
@@ -25,6 +26,8 @@ type live struct {
 	source  *reader.Reader
 	prober  *probe.Prober
 	leases  *tenancy.Watcher // nil without a file
+	metrics *exporter.Exporter
+	waiting func() int // batches without a receipt
 	name    string
 	log     *slog.Logger
 	failing map[measure.DeviceID]string
@@ -35,14 +38,14 @@ type live struct {
 }
 
 // start prepares the loop: who the host is, what its devices are.
-func (c runCommand) start(ctx context.Context, source *reader.Reader, way *courier, log *slog.Logger) (*live, error) {
+func (c runCommand) start(ctx context.Context, source *reader.Reader, way *courier, metrics *exporter.Exporter, log *slog.Logger) (*live, error) {
 	facts, boot, err := hostfacts.Read(ctx, "/proc")
 	if err != nil {
 		return nil, err
 	}
 	l := &live{
 		host:   sampler.New(devicesOf(source.Host()), measure.FoldConfig{Window: c.Window, Period: c.Period}),
-		outbox: way.Outbox, source: source, prober: probe.New("/proc"), name: facts.Name, log: log, failing: map[measure.DeviceID]string{},
+		outbox: way.Outbox, source: source, metrics: metrics, waiting: way.Waiting, prober: probe.New("/proc"), name: facts.Name, log: log, failing: map[measure.DeviceID]string{},
 	}
 	if err := l.prober.Watch(); err != nil {
 		log.WarnContext(ctx, "processes are read anew every period", slog.Any("error", err))
@@ -70,6 +73,7 @@ func devicesOf(h *reader.Host) []measure.Device {
 
 // offer tells the sampler, and the log, what each device's best method is.
 func (l *live) offer(ctx context.Context) {
+	l.metrics.Devices(l.source.Host().Devices)
 	for _, d := range l.source.Host().Devices {
 		l.host.Offer(d.ID, d.Method, d.Reason)
 		l.log.InfoContext(ctx, "device", slog.String("uuid", string(d.ID)), slog.String("name", d.Name), slog.String("method", string(d.Method)), slog.String("reason", d.Reason))
@@ -116,11 +120,24 @@ func (l *live) step(ctx context.Context, now time.Time) error {
 			continue
 		}
 		l.tell(r.Device, nil)
-		l.readings = append(l.readings, sampler.Reading{Sample: r.Sample, Shares: l.shares(r, devices[i].Device, table)})
+		shares := l.shares(r, devices[i].Device, table)
+		l.metrics.Holder(r.Device, sole(shares))
+		l.readings = append(l.readings, sampler.Reading{Sample: r.Sample, Shares: shares})
 	}
+	l.metrics.Read(result.Readings)
+	l.metrics.Waiting(l.waiting())
 	closed := l.host.Step(l.readings)
+	l.metrics.Windows(closed)
 	l.lane.Tell(l.host.Events())
 	return l.put(ctx, closed)
+}
+
+// sole returns the tenant that held a device alone.
+func sole(shares []measure.Share) measure.TenantID {
+	if len(shares) == 1 {
+		return shares[0].Tenant
+	}
+	return ""
 }
 
 // put spools windows and makes them durable.
@@ -138,6 +155,7 @@ func (l *live) put(ctx context.Context, closed []measure.Window) error {
 // known of the old ones is sealed first, because a batch lists its devices.
 func (l *live) heed(ctx context.Context, result *reader.Result) error {
 	for _, e := range result.Events {
+		l.metrics.Event(e)
 		l.log.WarnContext(ctx, "event", slog.String("kind", string(e.Kind)), slog.String("uuid", string(e.Device)), slog.Int64("code", e.Code), slog.String("detail", e.Detail))
 	}
 	l.lane.Tell(result.Events)

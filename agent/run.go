@@ -4,14 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/flopwatch/flopwatch/agent/internal/control"
+	"github.com/flopwatch/flopwatch/agent/internal/exporter"
+	"github.com/flopwatch/flopwatch/agent/internal/hostfacts"
 	"github.com/flopwatch/flopwatch/agent/internal/nvml"
 	"github.com/flopwatch/flopwatch/agent/internal/reader"
 	"github.com/flopwatch/flopwatch/pkg/cli"
 	"github.com/flopwatch/flopwatch/pkg/endpoint"
+	"github.com/flopwatch/flopwatch/pkg/version"
 )
 
 // runCommand reads this host's devices.
@@ -22,6 +29,7 @@ type runCommand struct {
 	Library    string        `help:"Path of libnvidia-ml; by default the usual places." placeholder:"PATH"`
 	Period     time.Duration `help:"Time between samples." default:"1s"`
 	Window     time.Duration `help:"Window length." default:"10s"`
+	Metrics    string        `help:"Loopback address for Prometheus metrics, such as 127.0.0.1:9400; none by default." placeholder:"ADDRESS"`
 	WithoutGPU []string      `name:"without-gpu" help:"Trace to replay when this host has no driver, for a trial." placeholder:"PATH"`
 }
 
@@ -58,14 +66,23 @@ func (c runCommand) Run(ctx context.Context, s cli.Streams) error {
 	if err != nil {
 		return errors.Join(err, way.Outbox.Close(), source.Close())
 	}
-	err = way.Run(ctx, stopDrain, func(ctx context.Context) error {
-		live, err := c.start(ctx, source, way, log)
-		if err != nil {
-			return err
-		}
-		return live.loop(ctx, c.Period, desk)
+	group, ctx := errgroup.WithContext(ctx)
+	metrics := exporter.New(hostfacts.Name(), version.Version)
+	if c.Metrics != "" {
+		group.Go(func() error {
+			return metrics.Serve(ctx, c.Metrics, func(at net.Addr) { log.InfoContext(ctx, "metrics", slog.String("address", at.String())) })
+		})
+	}
+	group.Go(func() error {
+		return way.Run(ctx, stopDrain, func(ctx context.Context) error {
+			live, err := c.start(ctx, source, way, metrics, log)
+			if err != nil {
+				return err
+			}
+			return live.loop(ctx, c.Period, desk)
+		})
 	})
-	return errors.Join(err, desk.Close(), source.Close())
+	return errors.Join(group.Wait(), desk.Close(), source.Close())
 }
 
 // openReader starts the process that reads the devices, which is this program

@@ -37,9 +37,7 @@ func Read(ctx context.Context, proc string) (wire.HostFacts, Boot, error) {
 	}
 	ctx = context.WithValue(ctx, common.EnvKey, common.EnvMap{common.HostProcEnvKey: proc})
 	facts := wire.HostFacts{AgentVersion: clean(version.Version)}
-	if name, err := os.Hostname(); err == nil {
-		facts.Name = clean(name)
-	}
+	facts.Name = Name()
 	if platform, _, release, err := host.PlatformInformationWithContext(ctx); err == nil {
 		facts.OS = clean(strings.TrimSpace(platform + " " + release))
 	}
@@ -50,6 +48,15 @@ func Read(ctx context.Context, proc string) (wire.HostFacts, Boot, error) {
 		boot.Booted = time.Unix(int64(seconds), 0).UTC()
 	}
 	return facts, boot, nil
+}
+
+// Name returns the host's name, "" if the kernel does not say.
+func Name() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return clean(name)
 }
 
 func readBoot(proc string) (Boot, error) {
