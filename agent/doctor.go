@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/flopwatch/flopwatch/agent/internal/doctor"
+	"github.com/flopwatch/flopwatch/agent/internal/nvml"
+	"github.com/flopwatch/flopwatch/agent/internal/reader"
 	"github.com/flopwatch/flopwatch/pkg/cli"
 )
 
@@ -15,12 +17,28 @@ type doctorCommand struct {
 	Output  string `short:"o" help:"table or json." enum:"table,json" default:"table"`
 }
 
+// examined shows the doctor what the process that reads the devices found.
+type examined struct{ *reader.Reader }
+
+func (e examined) Library() (path, driver string) { return e.Host().Library, e.Host().Driver }
+func (e examined) Devices() []nvml.Device         { return e.Host().Devices }
+func (e examined) Confidential() nvml.Answer      { return e.Host().Confidential }
+
 // Run examines the host. The exit code is 0 if all works, 1 if something is
 // lost, 2 if nothing can be measured.
 func (c doctorCommand) Run(ctx context.Context, s cli.Streams) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	report := doctor.Examine(ctx, doctor.Options{LibraryPath: c.Library, Proc: "/proc", Dev: "/dev", Leases: c.Leases, Now: time.Now()})
+	report := doctor.Examine(ctx, doctor.Options{
+		LibraryPath: c.Library, Proc: "/proc", Dev: "/dev", Leases: c.Leases, Now: time.Now(),
+		Open: func(ctx context.Context, library string) (doctor.Devices, error) {
+			r, err := openReader(ctx, library, time.Second)
+			if err != nil {
+				return nil, err
+			}
+			return examined{r}, nil
+		},
+	})
 	write := report.WriteTable
 	if c.Output == "json" {
 		write = report.WriteJSON

@@ -22,11 +22,13 @@ type host struct {
 	devices []nvml.Device
 	openErr error
 	close   error
+	secret  nvml.Answer
 }
 
 func (h *host) Library() (string, string) { return "/usr/lib64/libnvidia-ml.so.1", "590.10" }
 func (h *host) Devices() []nvml.Device    { return h.devices }
 func (h *host) Close() error              { return h.close }
+func (h *host) Confidential() nvml.Answer { return h.secret }
 
 func (h *host) write(t *testing.T, path, content string) {
 	t.Helper()
@@ -53,7 +55,7 @@ func (h *host) link(t *testing.T, path, target string) {
 func (h *host) examine(t *testing.T, leases string) Report {
 	return Examine(t.Context(), Options{
 		Proc: filepath.Join(h.root, "proc"), Dev: filepath.Join(h.root, "dev"), Leases: leases, Now: time.Unix(1_800_000_000, 0),
-		Open: func(context.Context, nvml.Options) (Devices, error) {
+		Open: func(context.Context, string) (Devices, error) {
 			if h.openErr != nil {
 				return nil, h.openErr
 			}
@@ -76,6 +78,16 @@ func TestReports(t *testing.T) {
 		code  int
 		build func(t *testing.T, h *host) (leases string)
 	}{
+		{"confidential", 1, func(t *testing.T, h *host) string {
+			d := device(0, "NVIDIA H100 80GB HBM3", measure.Activity, "GPM sample: no permission (NVML 4)")
+			d.Accounting = nvml.Yes
+			h.devices, h.secret = []nvml.Device{d}, nvml.Yes
+			h.write(t, "dev/nvidiactl", "")
+			h.write(t, "proc/self/cgroup", "0::/\n")
+			h.link(t, "proc/self/ns/pid", "pid:[4026531836]")
+			h.write(t, "leases.ndjson", lease)
+			return filepath.Join(h.root, "leases.ndjson")
+		}},
 		{"good", 0, func(t *testing.T, h *host) string {
 			h.devices = []nvml.Device{device(0, "NVIDIA H100 80GB HBM3", measure.Cycles, ""), device(1, "NVIDIA H100 80GB HBM3", measure.GPM, "the driver has no cycle counters")}
 			h.write(t, "leases.ndjson", lease)

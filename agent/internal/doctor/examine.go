@@ -18,19 +18,20 @@ import (
 
 // Options say what to examine.
 type Options struct {
-	LibraryPath string // as for nvml.Open
+	LibraryPath string // of the driver's library, "" searches the usual places
 	Proc        string // the host's /proc
 	Dev         string // the host's /dev
 	Leases      string // lease file, "" if none is configured
 	Now         time.Time
-	// Open opens the devices; nil is nvml.Open.
-	Open func(context.Context, nvml.Options) (Devices, error)
+	// Open opens the devices.
+	Open func(ctx context.Context, library string) (Devices, error)
 }
 
 // Devices is what is asked of an open source.
 type Devices interface {
 	Library() (path, driver string)
 	Devices() []nvml.Device
+	Confidential() nvml.Answer
 	Close() error
 }
 
@@ -40,9 +41,6 @@ const initialPIDNamespace = "pid:[4026531836]"
 // Examine makes every check. It opens the devices and closes them again, and
 // changes nothing on the host.
 func Examine(ctx context.Context, o Options) Report {
-	if o.Open == nil {
-		o.Open = func(ctx context.Context, n nvml.Options) (Devices, error) { return nvml.Open(ctx, n) }
-	}
 	var r Report
 	r.Checks = append(r.Checks, examineDevices(ctx, o)...)
 	r.Checks = append(r.Checks, examineProc(o)...)
@@ -51,7 +49,7 @@ func Examine(ctx context.Context, o Options) Report {
 }
 
 func examineDevices(ctx context.Context, o Options) []Check {
-	source, err := o.Open(ctx, nvml.Options{LibraryPath: o.LibraryPath})
+	source, err := o.Open(ctx, o.LibraryPath)
 	if err != nil {
 		library := Check{Name: "driver library", Status: Broken, Found: err.Error()}
 		if errors.Is(err, nvml.ErrNoDriver) {
@@ -74,6 +72,8 @@ func examineDevices(ctx context.Context, o Options) []Check {
 	for _, d := range devices {
 		checks = append(checks, examineDevice(o, d))
 	}
+	checks = append(checks, examineConfidential(source.Confidential(), devices)...)
+	checks = append(checks, examineAccounting(devices)...)
 	if err := source.Close(); err != nil {
 		checks = append(checks, Check{
 			Name: "closing", Status: Degraded, Found: err.Error(),
@@ -138,6 +138,40 @@ func examineDevice(o Options, d nvml.Device) Check {
 	}
 	c.Advice = strings.Join(advice, "; ")
 	return c
+}
+
+// examineConfidential explains refused counters where confidential computing is
+// on.
+func examineConfidential(on nvml.Answer, devices []nvml.Device) []Check {
+	if on != nvml.Yes {
+		return nil
+	}
+	c := Check{Name: "confidential computing", Found: "the devices compute in confidential mode"}
+	for _, d := range devices {
+		if d.Method != measure.Cycles && d.Method != measure.GPM {
+			c.Status = Degraded
+			c.Advice = "the driver may refuse performance counters in this mode; figures then come from utilization or allocation"
+		}
+	}
+	return []Check{c}
+}
+
+// examineAccounting says whether the driver remembers ended processes. The agent
+// never sets this: it would change the host for everybody.
+func examineAccounting(devices []nvml.Device) []Check {
+	on, known := 0, 0
+	for _, d := range devices {
+		if d.Accounting != nvml.CouldNotTell {
+			known++
+		}
+		if d.Accounting == nvml.Yes {
+			on++
+		}
+	}
+	if known == 0 {
+		return nil
+	}
+	return []Check{{Name: "accounting mode", Found: fmt.Sprintf("on for %d of %d devices; it is read and never set", on, len(devices))}}
 }
 
 // restricted reports whether the driver keeps counters for administrators.
