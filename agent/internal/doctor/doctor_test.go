@@ -82,9 +82,6 @@ func TestReports(t *testing.T) {
 			d := device(0, "NVIDIA H100 80GB HBM3", measure.Activity, "GPM sample: no permission (NVML 4)")
 			d.Accounting = nvml.Yes
 			h.devices, h.secret = []nvml.Device{d}, nvml.Yes
-			h.write(t, "dev/nvidiactl", "")
-			h.write(t, "proc/self/cgroup", "0::/\n")
-			h.link(t, "proc/self/ns/pid", "pid:[4026531836]")
 			h.write(t, "leases.ndjson", lease)
 			return filepath.Join(h.root, "leases.ndjson")
 		}},
