@@ -12,7 +12,7 @@ export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race check fmt vet lint generate generate-check bench fuzz clean
+.PHONY: help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost bench fuzz clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ test: ## run every test
 race: ## run every test with the race detector
 	$(GO) test -race ./...
 
-check: fmt vet lint generate-check race ## what CI runs
+check: fmt vet lint generate-check truth-selftest race ## what CI runs
 
 fmt: ## fail on files that gofmt would change
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
@@ -50,6 +50,23 @@ generate-check: ## fail when generated code is not what the sources give; skippe
 	@if command -v protoc >/dev/null; then \
 	  $(GO) generate ./... && git diff --exit-code -- '*.pb.go' || { echo "generated code is stale: make generate"; exit 1; }; \
 	else echo "generate-check: protoc is not installed, skipped"; fi
+
+standin: ## build the scripted NVML stand-in into bin/
+	@mkdir -p $(BIN)
+	$(CC) -shared -fPIC -O2 -Wall -I "$$($(GO) list -m -f '{{.Dir}}' github.com/NVIDIA/go-nvml)/pkg/nvml" \
+	  -o $(BIN)/libnvml-standin.so testdata/nvml/fake_nvml.c -lm -lpthread
+
+truth-selftest: ## check the operation counts of gpu-truth against brute force; skipped with a message without python3
+	@if command -v python3 >/dev/null; then PYTHONDONTWRITEBYTECODE=1 python3 testdata/gputruth/gputruth.py selftest; \
+	else echo "truth-selftest: python3 is not installed, skipped"; fi
+
+gpu-truth: build ## record workloads of counted operations on this host's GPU and hold the agent against them
+	python3 testdata/gputruth/gputruth.py run --agent $(BIN)/flopwatch-agent --out testdata/recordings
+	$(GO) test -run TestRecordedTruth -v ./agent/internal/fleet
+	python3 testdata/gputruth/gputruth.py cost --agent $(BIN)/flopwatch-agent --out $(DATA)/gpu-truth
+
+cost: build standin ## measure the agent with 8 stand-in GPUs and 1,000 processes
+	testdata/cost/cost.sh $(BIN) 60
 
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
