@@ -18,6 +18,7 @@ const (
 // kernel cannot have written is an error that names it.
 func ParseCgroup(data []byte) ([]string, error) {
 	var unified, others []string
+	seen := map[string]bool{}
 	text := strings.TrimSuffix(string(data), "\n")
 	if text == "" {
 		return nil, errors.New("cgroup: empty")
@@ -33,6 +34,12 @@ func ParseCgroup(data []byte) ([]string, error) {
 		if len(parts[2]) > maxPath {
 			return nil, fmt.Errorf("cgroup: line %d: path longer than %d bytes", i+1, maxPath)
 		}
+		// A second line for a hierarchy would be the name of a cgroup that holds a
+		// newline, made to look like a line.
+		if seen[parts[0]] {
+			return nil, fmt.Errorf("cgroup: line %d: hierarchy %.20s for the second time", i+1, parts[0])
+		}
+		seen[parts[0]] = true
 		path := strings.TrimSuffix(parts[2], " (deleted)")
 		if parts[0] == "0" && parts[1] == "" {
 			unified = append(unified, path)
@@ -50,32 +57,4 @@ func isDigits(s string) bool {
 		}
 	}
 	return s != ""
-}
-
-// escaped makes a path or name printable and unmistakable: printable ASCII
-// stays, a backslash is doubled, and every other byte becomes \xNN. Different
-// inputs have different results.
-func escaped(s string) string {
-	plain := true
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == '\\' {
-			plain = false
-			break
-		}
-	}
-	if !plain {
-		var b strings.Builder
-		for i := range len(s) {
-			switch c := s[i]; {
-			case c == '\\':
-				b.WriteString(`\\`)
-			case c <= ' ' || c >= 0x7f:
-				fmt.Fprintf(&b, `\x%02x`, c)
-			default:
-				b.WriteByte(c)
-			}
-		}
-		s = b.String()
-	}
-	return shortened(s)
 }

@@ -1,8 +1,8 @@
 // Package probe turns a process id into the workload that it belongs to.
 //
 // It reads /proc/PID/stat for the start time, which tells a process from a
-// later one with the same id, and /proc/PID/cgroup for the path that the
-// scheduler chose. It never reads environments, command lines or memory.
+// later one with the same id, /proc/PID/cgroup for the path that the scheduler
+// chose, and the user id of /proc/PID/status. It never reads environments, command lines or memory.
 // Everything in /proc that a tenant can influence (names of commands and of
 // delegated cgroups) is treated as hostile.
 package probe
@@ -35,7 +35,7 @@ const readLimit = 64 << 10
 type Process struct {
 	PID        int
 	StartTicks uint64 // clock ticks from boot to its start
-	UID        int    // effective user id, -1 if it could not be read
+	UID        int    // real user id: who started it; -1 if it could not be read
 	Workload   measure.Workload
 	Names      Names
 	Ended      bool // it ended after it was first seen; the rest is from then
@@ -162,16 +162,19 @@ func (p *Prober) start(pid int) (uint64, error) {
 	return stat.StartTicks, nil
 }
 
-// owner is the effective user of a process, as the owner of its directory.
+// owner is the user who started a process, -1 if that cannot be read. The owner
+// of its directory would not do: that is root for a process that forbids to be
+// dumped, which any process may do.
 func (p *Prober) owner(pid int) int {
-	info, err := os.Stat(filepath.Join(p.root, strconv.Itoa(pid)))
+	status, err := p.read(pid, "status")
 	if err != nil {
 		return -1
 	}
-	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-		return int(sys.Uid)
+	user, err := parseOwner(status)
+	if err != nil {
+		return -1
 	}
-	return -1
+	return user
 }
 
 // read returns a file of a process; the bytes are valid until the next read.

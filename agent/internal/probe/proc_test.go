@@ -49,6 +49,14 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
+func manyHierarchies() string {
+	var b strings.Builder
+	for i := range maxLines + 1 {
+		b.WriteString(strconv.Itoa(i+1) + ":a:/x\n")
+	}
+	return b.String()
+}
+
 func TestParseCgroup(t *testing.T) {
 	tests := []struct {
 		name, data string
@@ -65,7 +73,8 @@ func TestParseCgroup(t *testing.T) {
 		{"relative", "0::../x\n", nil, "line 1"},
 		{"no hierarchy", "0::/a\nx::/b\n", nil, "line 2"},
 		{"too long", "0::/" + strings.Repeat("x", maxPath) + "\n", nil, "longer"},
-		{"too many", strings.Repeat("1:a:/x\n", maxLines+1), nil, "more than"},
+		{"a hierarchy twice", "0::/a\n0::/b\n", nil, "line 2: hierarchy 0 for the second time"},
+		{"too many", manyHierarchies(), nil, "more than"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -126,7 +135,8 @@ func (f fixture) set(pid int, start, cgroup string) {
 		f.t.Fatal(err)
 	}
 	stat := strconv.Itoa(pid) + " (trainer)" + strings.Replace(statTail, "998877", start, 1)
-	for name, content := range map[string]string{"stat": stat, "cgroup": cgroup} {
+	status := "Name:\ttrainer\nUmask:\t0022\nUid:\t1000\t0\t0\t0\nGid:\t100\t100\t100\t100\n"
+	for name, content := range map[string]string{"stat": stat, "cgroup": cgroup, "status": status} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			f.t.Fatal(err)
 		}
@@ -139,7 +149,7 @@ func TestLookup(t *testing.T) {
 	f.set(42, "100", "0::/system.slice/slurmstepd.scope/job_1/step_0\n")
 	got, err := p.Lookup(42)
 	want := Process{
-		PID: 42, StartTicks: 100, UID: os.Getuid(), Workload: measure.Workload{Kind: measure.KindSlurmJob, ID: "1"},
+		PID: 42, StartTicks: 100, UID: 1000, Workload: measure.Workload{Kind: measure.KindSlurmJob, ID: "1"},
 		Names: Names{Cgroup: "/system.slice/slurmstepd.scope/job_1/step_0", SlurmJob: "1"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
@@ -199,4 +209,39 @@ func BenchmarkLookup(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+func TestParseOwner(t *testing.T) {
+	tests := []struct {
+		name, data string
+		want       int
+		err        string
+	}{
+		{"usual", "Name:\tx\nUmask:\t0022\nUid:\t1000\t0\t0\t0\n", 1000, ""},
+		{"nobody in a user namespace", "Name:\tx\nUid:\t65534\t65534\t65534\t65534\n", 65534, ""},
+		{"command that looks like it", "Name:\tUid:\t0\nUid:\t1000\t1000\t1000\t1000\n", 1000, ""},
+		{"command with an escaped newline", `Name:	x\nUid:	0` + "\nUid:\t7\t7\t7\t7\n", 7, ""},
+		{"empty", "", 0, "no user id"},
+		{"not a number", "Name:\tx\nUid:\tx\n", 0, "user id"},
+		{"negative", "Name:\tx\nUid:\t-1\t0\n", 0, "user id"},
+		{"too large", "Name:\tx\nUid:\t4294967296\t0\n", 0, "user id"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := parseOwner([]byte(tt.data))
+			if tt.err == "" && err != nil || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) || got != tt.want {
+				t.Errorf("got %d, %v; want %d, %q", got, err, tt.want, tt.err)
+			}
+		})
+	}
+}
+
+func FuzzParseOwner(f *testing.F) {
+	f.Add([]byte("Name:\tx\nUid:\t1000\t0\t0\t0\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		user, err := parseOwner(data)
+		if err != nil && user != 0 || user < 0 || user > 1<<32-1 {
+			t.Errorf("user %d, %v", user, err)
+		}
+	})
 }

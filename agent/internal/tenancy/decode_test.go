@@ -188,6 +188,14 @@ func TestWatcher(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("renamed", true, "ten-e", "")
+	if err := os.Chmod(path, 0o622); err != nil {
+		t.Fatal(err)
+	}
+	expect("anyone may write", true, "ten-e", "must be a file that not everybody may write")
+	if err := os.Chmod(path, 0o620); err != nil {
+		t.Fatal(err)
+	}
+	expect("its group may write", true, "ten-e", "")
 	if NewWatcher("").Poll(now) {
 		t.Error("a watcher without a file changed")
 	}

@@ -4,7 +4,7 @@
 // selector, an opaque tenant id and from when to when. The most specific lease
 // that is in force wins; two that are equally specific and name different
 // tenants are a conflict, which is reported and leaves the time unattributed.
-// The rules are pure; only Watcher touches a file.
+// The rules are pure; only Watcher and JobWatcher touch a file.
 package tenancy
 
 import (
@@ -71,7 +71,8 @@ type Subject struct {
 	SlurmAccount string
 	Cgroup       string // raw path
 	Unit         string
-	VM           string
+	VM           string // name
+	VMUUID       string // lower case, with dashes
 	SlurmJob     string
 	PodUID       string
 	Container    string
@@ -85,14 +86,19 @@ func SubjectOf(host string, device measure.Device) Subject {
 	return Subject{Host: host, Device: device.ID}
 }
 
-// With adds what is known of a process. Namespace and SlurmAccount are not in
-// its cgroup path; they come from scheduler hints.
+// With adds what is known of a process. The user of a session or job counts more
+// than the process's own: within them it may become another user.
 func (s Subject) With(p probe.Process) Subject {
 	if p.UID >= 0 && p.PID > 0 {
 		s.UID = decimal(p.UID)
 	}
-	s.Cgroup, s.Unit, s.VM = p.Names.Cgroup, p.Names.Unit, p.Names.VM
-	s.SlurmJob, s.PodUID, s.Container = p.Names.SlurmJob, p.Names.PodUID, p.Names.Container
+	n := &p.Names
+	if n.User != "" {
+		s.UID = n.User
+	}
+	s.Cgroup, s.Unit, s.VM, s.VMUUID = n.Cgroup, n.Unit, n.VM, n.VMUUID
+	s.SlurmJob, s.PodUID, s.Container = n.SlurmJob, n.PodUID, n.Container
+	s.Namespace, s.SlurmAccount = n.Namespace, n.SlurmAccount
 	return s
 }
 

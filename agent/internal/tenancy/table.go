@@ -2,10 +2,12 @@ package tenancy
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/flopwatch/flopwatch/agent/internal/probe"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
@@ -17,6 +19,9 @@ const (
 	Unleased Outcome = iota // no lease in force selects the subject
 	Leased
 	Conflict // equally specific leases in force name different tenants
+	// Undecided is when leases of a kind are in force, and the scheduler could not
+	// be asked for the name by which they may select the subject.
+	Undecided
 )
 
 // String returns the lower-case name.
@@ -28,6 +33,8 @@ func (o Outcome) String() string {
 		return "leased"
 	case Conflict:
 		return "conflict"
+	case Undecided:
+		return "undecided"
 	}
 	return "invalid"
 }
@@ -43,16 +50,27 @@ type Verdict struct {
 // The nil table has no leases.
 type Table struct {
 	bySelector map[Selector][]Lease
+	spans      map[Kind]span
 	count      int
 }
 
-// NewTable indexes leases. A cgroup prefix may end in a slash or not.
+// span is the time from the first start to the last end of leases.
+type span struct{ fromNS, toNS int64 }
+
+// NewTable indexes leases. A cgroup prefix may end in a slash or not, a VM's UUID
+// may be in upper case or without dashes.
 func NewTable(leases []Lease) *Table {
-	t := &Table{bySelector: make(map[Selector][]Lease, len(leases)), count: len(leases)}
+	t := &Table{bySelector: make(map[Selector][]Lease, len(leases)), spans: map[Kind]span{}, count: len(leases)}
 	for _, l := range leases {
-		if l.Selector.Kind == CgroupPrefix && len(l.Selector.Value) > 1 {
+		switch {
+		case l.Selector.Kind == CgroupPrefix && len(l.Selector.Value) > 1:
 			l.Selector.Value = strings.TrimRight(l.Selector.Value, "/")
+		case l.Selector.Kind == VM:
+			if id, ok := probe.ParseUUID(l.Selector.Value); ok {
+				l.Selector.Value = id
+			}
 		}
+		t.extend(l)
 		t.bySelector[l.Selector] = append(t.bySelector[l.Selector], l)
 	}
 	for _, same := range t.bySelector {
@@ -61,6 +79,29 @@ func NewTable(leases []Lease) *Table {
 		})
 	}
 	return t
+}
+
+// extend widens the span of a lease's kind.
+func (t *Table) extend(l Lease) {
+	end := l.ToNS
+	if end == 0 {
+		end = math.MaxInt64
+	}
+	s, ok := t.spans[l.Selector.Kind]
+	if !ok {
+		s = span{l.FromNS, end}
+	}
+	t.spans[l.Selector.Kind] = span{min(s.fromNS, l.FromNS), max(s.toNS, end)}
+}
+
+// undecided turns a verdict without a lease into Undecided if leases of a kind may
+// be in force. What is less specific must not decide then: a customer's pod is not
+// the host owner's because the kubelet is slow.
+func (t *Table) undecided(v Verdict, kind Kind, atNS int64) Verdict {
+	if s, ok := t.spans[kind]; ok && v.Outcome == Unleased && atNS >= s.fromNS && atNS < s.toNS {
+		v.Outcome = Undecided
+	}
+	return v
 }
 
 // Len returns the number of leases.
@@ -85,7 +126,13 @@ func (t *Table) Tenant(s Subject, atNS int64) (measure.TenantID, Verdict) {
 	}
 	if v.Outcome == Unleased {
 		v = t.look(v, Unit, s.Unit, atNS)
-		v = t.look(v, VM, s.VM, atNS)
+		if _, posed := probe.ParseUUID(s.VM); !posed { // a name is not another VM's UUID
+			v = t.look(v, VM, s.VM, atNS)
+		}
+		v = t.look(v, VM, s.VMUUID, atNS)
+		if s.VM != "" && s.VMUUID == "" {
+			v = t.undecided(v, VM, atNS)
+		}
 	}
 	for path := s.Cgroup; path != "" && v.Outcome == Unleased; path = parentPath(path) {
 		v = t.look(v, CgroupPrefix, path, atNS)
@@ -93,6 +140,12 @@ func (t *Table) Tenant(s Subject, atNS int64) (measure.TenantID, Verdict) {
 	if v.Outcome == Unleased {
 		v = t.look(v, Namespace, s.Namespace, atNS)
 		v = t.look(v, SlurmAccount, s.SlurmAccount, atNS)
+		if s.PodUID != "" && s.Namespace == "" {
+			v = t.undecided(v, Namespace, atNS)
+		}
+		if s.SlurmJob != "" && s.SlurmAccount == "" {
+			v = t.undecided(v, SlurmAccount, atNS)
+		}
 	}
 	if v.Outcome == Unleased {
 		v = t.look(v, UID, s.UID, atNS)

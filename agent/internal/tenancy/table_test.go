@@ -3,6 +3,7 @@ package tenancy
 import (
 	"math"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,16 +13,18 @@ import (
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
+const vmUUID = "78177d07-ac0e-4057-b1de-9ccd66cbc3d7"
+
 // full is a subject that every kind of selector can select.
 var full = Subject{
 	Host: "h", Device: "GPU-1", MIG: "MIG-1", UID: "1000", Namespace: "ns", SlurmAccount: "acc",
-	Cgroup: "/a/b/c", Unit: "u.service", VM: "vm", SlurmJob: "7", PodUID: "pod", Container: "con",
+	Cgroup: "/a/b/c", Unit: "u.service", VM: "vm", VMUUID: vmUUID, SlurmJob: "7", PodUID: "pod", Container: "con",
 }
 
 // values are full's values by kind, from the least specific to the most.
 var values = []Selector{
 	{Host, "h"}, {Device, "GPU-1"}, {MIG, "MIG-1"}, {UID, "1000"}, {Namespace, "ns"}, {SlurmAccount, "acc"},
-	{CgroupPrefix, "/a"}, {CgroupPrefix, "/a/b"}, {Unit, "u.service"}, {VM, "vm"}, {SlurmJob, "7"}, {PodUID, "pod"}, {Container, "con"},
+	{CgroupPrefix, "/a"}, {CgroupPrefix, "/a/b"}, {Unit, "u.service"}, {VM, "vm"}, {VM, strings.ToUpper(vmUUID)}, {SlurmJob, "7"}, {PodUID, "pod"}, {Container, "con"},
 }
 
 func TestMostSpecificWins(t *testing.T) {
@@ -65,6 +68,14 @@ func TestTenant(t *testing.T) {
 		{"empty field matches nothing", []Lease{{Selector{SlurmJob, "7"}, "t", 0, 0, 1}}, Subject{Host: "h"}, 5, "", Unleased},
 		{"prefix by component", []Lease{{Selector{CgroupPrefix, "/a/b"}, "t", 0, 0, 1}}, Subject{Cgroup: "/a/bc"}, 5, "", Unleased},
 		{"prefix with a slash", []Lease{{Selector{CgroupPrefix, "/a/b/"}, "t", 0, 0, 1}}, Subject{Cgroup: "/a/b"}, 5, "t", Leased},
+		{"pod whose namespace is not known", []Lease{{host, "t", 0, 0, 1}, {Selector{Namespace, "ns"}, "u", 0, 0, 2}}, Subject{Host: "h", PodUID: "pod"}, 5, "", Undecided},
+		{"the same, nobody leases by namespace then", []Lease{{host, "t", 0, 0, 1}, {Selector{Namespace, "ns"}, "u", 0, 5, 2}}, Subject{Host: "h", PodUID: "pod"}, 5, "t", Leased},
+		{"the same, leased itself", []Lease{{Selector{PodUID, "pod"}, "t", 0, 0, 1}, {Selector{Namespace, "ns"}, "u", 0, 0, 2}}, Subject{Host: "h", PodUID: "pod"}, 5, "t", Leased},
+		{"job whose account is not known", []Lease{{host, "t", 0, 0, 1}, {Selector{SlurmAccount, "acc"}, "u", 0, 0, 2}}, Subject{Host: "h", SlurmJob: "7"}, 5, "", Undecided},
+		{"no pod, no job", []Lease{{host, "t", 0, 0, 1}, {Selector{Namespace, "ns"}, "u", 0, 0, 2}, {Selector{SlurmAccount, "acc"}, "u", 0, 0, 3}}, Subject{Host: "h", Container: "c"}, 5, "t", Leased},
+		{"VM whose UUID is not known", []Lease{{host, "t", 0, 0, 1}, {Selector{VM, vmUUID}, "u", 0, 0, 2}}, Subject{Host: "h", VM: "box"}, 5, "", Undecided},
+		{"VM by a UUID without dashes", []Lease{{Selector{VM, strings.ReplaceAll(vmUUID, "-", "")}, "u", 0, 0, 2}}, full, 5, "u", Leased},
+		{"VM that is called like another's UUID", []Lease{{Selector{VM, vmUUID}, "u", 0, 0, 2}}, Subject{Host: "h", VM: vmUUID, VMUUID: "00000000-0000-0000-0000-000000000001"}, 5, "", Unleased},
 		{"prefix of everything", []Lease{{Selector{CgroupPrefix, "/"}, "t", 0, 0, 1}}, Subject{Cgroup: "/x/y"}, 5, "t", Leased},
 	}
 	for _, tt := range tests {
@@ -95,6 +106,10 @@ var someLease = rapid.Custom(func(t *rapid.T) Lease {
 // oracle answers by definition: of the leases in force that select the subject,
 // the most specific, if they agree.
 func oracle(leases []Lease, s Subject, at int64) (measure.TenantID, Outcome) {
+	names := map[Kind]string{VM: s.VM, PodUID: s.PodUID, SlurmJob: s.SlurmJob}
+	unknown := map[Kind]bool{
+		VM: s.VM != "" && s.VMUUID == "", Namespace: names[PodUID] != "" && s.Namespace == "", SlurmAccount: names[SlurmJob] != "" && s.SlurmAccount == "",
+	}
 	selects := map[Kind]string{
 		Host: s.Host, Device: string(s.Device), MIG: string(s.MIG), UID: s.UID, Namespace: s.Namespace, SlurmAccount: s.SlurmAccount,
 		Unit: s.Unit, VM: s.VM, SlurmJob: s.SlurmJob, PodUID: s.PodUID, Container: s.Container,
@@ -108,7 +123,7 @@ func oracle(leases []Lease, s Subject, at int64) (measure.TenantID, Outcome) {
 				continue
 			}
 			rank += len(p)
-		} else if selects[l.Selector.Kind] != l.Selector.Value {
+		} else if selects[l.Selector.Kind] != l.Selector.Value && (l.Selector.Kind != VM || !strings.EqualFold(s.VMUUID, l.Selector.Value)) {
 			continue
 		}
 		if at < l.FromNS || l.ToNS != 0 && at >= l.ToNS || rank < best {
@@ -118,6 +133,21 @@ func oracle(leases []Lease, s Subject, at int64) (measure.TenantID, Outcome) {
 			best, tenants = rank, map[measure.TenantID]bool{}
 		}
 		tenants[l.Tenant] = true
+	}
+	// A kind by whose name the subject may be selected hides what is less specific.
+	for kind, is := range unknown {
+		first, last := int64(math.MaxInt64), int64(math.MinInt64)
+		for _, l := range leases {
+			if l.Selector.Kind == kind {
+				first, last = min(first, l.FromNS), max(last, l.ToNS)
+				if l.ToNS == 0 {
+					last = math.MaxInt64
+				}
+			}
+		}
+		if is && at >= first && at < last && best < specificity[kind]*1000 {
+			return "", Undecided
+		}
 	}
 	switch len(tenants) {
 	case 0:
@@ -134,8 +164,14 @@ func TestTenantAgreesWithItsDefinition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		leases := rapid.SliceOfN(someLease, 0, 12).Draw(t, "leases")
 		at := rapid.Int64Range(0, 15).Draw(t, "at")
-		want, outcome := oracle(leases, full, at)
-		if got, v := NewTable(leases).Tenant(full, at); got != want || v.Outcome != outcome {
+		s := full
+		for _, field := range []*string{&s.VM, &s.VMUUID, &s.Namespace, &s.SlurmAccount, &s.PodUID, &s.SlurmJob, &s.Cgroup, &s.Unit, &s.Container} {
+			if rapid.Bool().Draw(t, "not known") {
+				*field = ""
+			}
+		}
+		want, outcome := oracle(leases, s, at)
+		if got, v := NewTable(leases).Tenant(s, at); got != want || v.Outcome != outcome {
 			t.Fatalf("%q, %s; want %q, %s", got, v.Outcome, want, outcome)
 		}
 	})
@@ -169,12 +205,16 @@ func TestConflicts(t *testing.T) {
 }
 
 func TestSubject(t *testing.T) {
-	p := probe.Process{PID: 4, UID: 1000, Names: probe.Names{Cgroup: "/a/b/c", Unit: "u.service", VM: "vm", SlurmJob: "7", PodUID: "pod", Container: "con"}}
+	p := probe.Process{PID: 4, UID: 1000, Names: probe.Names{
+		Cgroup: "/a/b/c", Unit: "u.service", VM: "vm", VMUUID: vmUUID, SlurmJob: "7", PodUID: "pod", Container: "con", Namespace: "ns", SlurmAccount: "acc",
+	}}
 	got := SubjectOf("h", measure.Device{ID: "MIG-1", Parent: "GPU-1"}).With(p)
-	want := full
-	want.Namespace, want.SlurmAccount = "", ""
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(full, got); diff != "" {
 		t.Errorf("subject (-want +got):\n%s", diff)
+	}
+	p.Names.User = "1001"
+	if got := SubjectOf("h", measure.Device{ID: "GPU-1"}).With(p); got.UID != "1001" {
+		t.Errorf("user %s of a session of user 1001", got.UID)
 	}
 	if s := SubjectOf("h", measure.Device{ID: "GPU-1"}).With(probe.Process{UID: -1}); s != (Subject{Host: "h", Device: "GPU-1"}) {
 		t.Errorf("subject of nobody: %+v", s)
