@@ -48,7 +48,7 @@ func (e *Exporter) Serve(ctx context.Context, address string, listening func(net
 		if err != nil { // a scrape that does not end is broken off
 			err = server.Close()
 		}
-		<-served
+		_ = <-served // closed, as was asked
 	}
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve metrics on %s: %w", address, err)
