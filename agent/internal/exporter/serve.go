@@ -43,12 +43,11 @@ func (e *Exporter) Serve(ctx context.Context, address string, listening func(net
 	case err = <-served:
 	case <-ctx.Done():
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		err = server.Shutdown(closing)
-		cancel()
-		if err != nil { // a scrape that does not end is broken off
+		if server.Shutdown(closing) != nil { // a scrape that does not end is broken off
 			err = server.Close()
 		}
-		_ = <-served // closed, as was asked
+		cancel()
+		err = errors.Join(err, <-served)
 	}
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve metrics on %s: %w", address, err)
