@@ -123,7 +123,9 @@ func TestBurst(t *testing.T) {
 			if missing > drops.Processes {
 				t.Errorf("%d forks were not told, and only %d events are counted as dropped", missing, drops.Processes)
 			}
-			if c.name == "roomy" && drops.Any() {
+			// Kernels that let programs be preempted miss an event when another comes
+			// on that CPU meanwhile. That is counted, and rare.
+			if c.name == "roomy" && drops.Processes > each/100 {
 				t.Errorf("drops %+v with room for all", drops)
 			}
 			if !c.running && (missing == 0 || len(told) == 0) {
