@@ -27,7 +27,7 @@ enum {
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
-enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
+enum { BPF_NOEXIST = 1 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 enum { BPF_RB_AVAIL_DATA = 0 };
 
@@ -74,8 +74,6 @@ struct task_struct {
 	struct css_set *cgroups;
 	struct signal_struct *signal;
 };
-
-struct linux_binprm;
 
 struct inode {
 	__u16 i_mode;
