@@ -31,7 +31,8 @@ type live struct {
 	name    string
 	log     *slog.Logger
 	failing map[measure.DeviceID]string
-	resume  time.Time // when released devices are read again by themselves, zero for never
+	ecc     map[measure.DeviceID]uint64 // uncorrected errors at the newest reading
+	resume  time.Time                   // when released devices are read again by themselves, zero for never
 
 	readings  []sampler.Reading
 	processes []tenancy.Process
@@ -45,7 +46,7 @@ func (c runCommand) start(ctx context.Context, source *reader.Reader, way *couri
 	}
 	l := &live{
 		host:   sampler.New(devicesOf(source.Host()), measure.FoldConfig{Window: c.Window, Period: c.Period}),
-		outbox: way.Outbox, source: source, metrics: metrics, waiting: way.Waiting, prober: probe.New("/proc"), name: facts.Name, log: log, failing: map[measure.DeviceID]string{},
+		outbox: way.Outbox, source: source, metrics: metrics, waiting: way.Waiting, prober: probe.New("/proc"), name: facts.Name, log: log, failing: map[measure.DeviceID]string{}, ecc: map[measure.DeviceID]uint64{},
 	}
 	if err := l.prober.Watch(); err != nil {
 		log.WarnContext(ctx, "processes are read anew every period", slog.Any("error", err))
@@ -120,6 +121,7 @@ func (l *live) step(ctx context.Context, now time.Time) error {
 			continue
 		}
 		l.tell(r.Device, nil)
+		l.memory(r, now)
 		shares := l.shares(r, devices[i].Device, table)
 		l.metrics.Holder(r.Device, sole(shares))
 		l.readings = append(l.readings, sampler.Reading{Sample: r.Sample, Shares: shares})
@@ -130,6 +132,18 @@ func (l *live) step(ctx context.Context, now time.Time) error {
 	l.metrics.Windows(closed)
 	l.lane.Tell(l.host.Events())
 	return l.put(ctx, closed)
+}
+
+// memory tells when a device has more uncorrected memory errors than before.
+func (l *live) memory(r *nvml.DeviceReading, now time.Time) {
+	if !r.Condition.ECCKnown {
+		return
+	}
+	before, known := l.ecc[r.Device]
+	l.ecc[r.Device] = r.Condition.ECC
+	if known && r.Condition.ECC > before {
+		l.lane.Tell([]measure.Event{{TimeNS: now.UnixNano(), Device: r.Device, Kind: measure.EventECC, Code: int64(r.Condition.ECC - before)}})
+	}
 }
 
 // sole returns the tenant that held a device alone.

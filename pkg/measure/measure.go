@@ -30,6 +30,7 @@ type Device struct {
 	MaxSMMHz  int      // highest SM clock, 0 if unknown
 	MemoryMiB int64    // 0 if unknown
 	Parent    DeviceID // the whole device of a partition, "" otherwise
+	Fabric    string   // NVLink domain beyond the host: cluster and clique, "" if none; equal ones reach each other
 }
 
 // WorkloadKind says which system names a workload.

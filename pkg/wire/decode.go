@@ -110,8 +110,8 @@ func unpack(m *BatchMessage) ([]byte, error) {
 
 func (b *Batch) tables(p *PayloadMessage) error {
 	f := p.GetFacts()
-	b.Facts = HostFacts{Name: f.GetName(), OS: f.GetOs(), Kernel: f.GetKernel(), AgentVersion: f.GetAgentVersion()}
-	if !validText(b.Facts.Name, b.Facts.OS, b.Facts.Kernel, b.Facts.AgentVersion) {
+	b.Facts = HostFacts{Name: f.GetName(), OS: f.GetOs(), Kernel: f.GetKernel(), AgentVersion: f.GetAgentVersion(), Attribution: f.GetAttribution()}
+	if !validText(b.Facts.Name, b.Facts.OS, b.Facts.Kernel, b.Facts.AgentVersion, b.Facts.Attribution) {
 		return invalid("host facts")
 	}
 	if len(p.Devices) > MaxDevices || len(p.Workloads) > MaxWords || len(p.Tenants) > MaxWords || len(p.Methods) > MaxWords {
@@ -121,10 +121,10 @@ func (b *Batch) tables(p *PayloadMessage) error {
 	for i, d := range p.Devices {
 		row := DeviceRow{
 			Device: measure.Device{ID: measure.DeviceID(d.Id), Name: d.Name, PCIID: d.PciId, CC: d.Cc, SMCount: int(d.SmCount),
-				MaxSMMHz: int(d.MaxSmMhz), MemoryMiB: int64(d.MemoryMib), Parent: measure.DeviceID(d.Parent)},
+				MaxSMMHz: int(d.MaxSmMhz), MemoryMiB: int64(d.MemoryMib), Parent: measure.DeviceID(d.Parent), Fabric: d.Fabric},
 			SKU: d.Sku, Grade: d.Grade, Peak: compute.Rate(d.Peak), Ceiling: compute.Rate(d.Ceiling),
 		}
-		if d.Id == "" || seen[d.Id] || !validText(d.Id, d.Name, d.PciId, d.Cc, d.Parent, d.Sku, d.Grade) ||
+		if d.Id == "" || seen[d.Id] || !validText(d.Id, d.Name, d.PciId, d.Cc, d.Parent, d.Sku, d.Grade, d.Fabric) ||
 			d.SmCount > 1<<20 || d.MaxSmMhz > 1<<20 || d.MemoryMib > 1<<40 || d.Peak < 0 || d.Ceiling < d.Peak {
 			return invalid("device %d", i)
 		}

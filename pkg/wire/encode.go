@@ -37,7 +37,7 @@ type groupKey struct {
 // the order of Devices. It fails on what Decode would refuse.
 func Encode(b *Batch) ([]byte, error) {
 	payload := &PayloadMessage{
-		Facts:   &FactsMessage{Name: b.Facts.Name, Os: b.Facts.OS, Kernel: b.Facts.Kernel, AgentVersion: b.Facts.AgentVersion},
+		Facts:   &FactsMessage{Name: b.Facts.Name, Os: b.Facts.OS, Kernel: b.Facts.Kernel, AgentVersion: b.Facts.AgentVersion, Attribution: b.Facts.Attribution},
 		Devices: make([]*DeviceMessage, len(b.Devices)),
 	}
 	devices := make(map[measure.DeviceID]uint32, len(b.Devices))
@@ -45,7 +45,7 @@ func Encode(b *Batch) ([]byte, error) {
 		d := &b.Devices[i]
 		payload.Devices[i] = &DeviceMessage{
 			Id: string(d.ID), Name: d.Name, PciId: d.PCIID, Cc: d.CC, SmCount: uint32(d.SMCount), MaxSmMhz: uint32(d.MaxSMMHz), MemoryMib: uint64(d.MemoryMiB),
-			Parent: string(d.Parent), Sku: d.SKU, Grade: d.Grade, Peak: int64(d.Peak), Ceiling: int64(d.Ceiling),
+			Parent: string(d.Parent), Sku: d.SKU, Grade: d.Grade, Peak: int64(d.Peak), Ceiling: int64(d.Ceiling), Fabric: d.Fabric,
 		}
 		devices[d.ID] = uint32(i)
 	}

@@ -377,6 +377,7 @@ type FactsMessage struct {
 	Os            string                 `protobuf:"bytes,2,opt,name=os,proto3" json:"os,omitempty"`
 	Kernel        string                 `protobuf:"bytes,3,opt,name=kernel,proto3" json:"kernel,omitempty"`
 	AgentVersion  string                 `protobuf:"bytes,4,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
+	Attribution   string                 `protobuf:"bytes,5,opt,name=attribution,proto3" json:"attribution,omitempty"` // how the host learns who holds its devices: bpf, connector, proc
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -439,6 +440,13 @@ func (x *FactsMessage) GetAgentVersion() string {
 	return ""
 }
 
+func (x *FactsMessage) GetAttribution() string {
+	if x != nil {
+		return x.Attribution
+	}
+	return ""
+}
+
 type DeviceMessage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -453,6 +461,7 @@ type DeviceMessage struct {
 	Grade         string                 `protobuf:"bytes,10,opt,name=grade,proto3" json:"grade,omitempty"`
 	Peak          int64                  `protobuf:"varint,11,opt,name=peak,proto3" json:"peak,omitempty"`       // 1e6 operations per second
 	Ceiling       int64                  `protobuf:"varint,12,opt,name=ceiling,proto3" json:"ceiling,omitempty"` // 1e6 operations per second
+	Fabric        string                 `protobuf:"bytes,13,opt,name=fabric,proto3" json:"fabric,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -569,6 +578,13 @@ func (x *DeviceMessage) GetCeiling() int64 {
 		return x.Ceiling
 	}
 	return 0
+}
+
+func (x *DeviceMessage) GetFabric() string {
+	if x != nil {
+		return x.Fabric
+	}
+	return ""
 }
 
 type WorkloadMessage struct {
@@ -968,12 +984,13 @@ const file_telemetry_proto_rawDesc = "" +
 	"\x06device\x18\x02 \x01(\rR\x06device\x12\x12\n" +
 	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04code\x18\x04 \x01(\x12R\x04code\x12\x16\n" +
-	"\x06detail\x18\x05 \x01(\tR\x06detail\"o\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\"\x91\x01\n" +
 	"\fFactsMessage\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02os\x18\x02 \x01(\tR\x02os\x12\x16\n" +
 	"\x06kernel\x18\x03 \x01(\tR\x06kernel\x12#\n" +
-	"\ragent_version\x18\x04 \x01(\tR\fagentVersion\"\xa0\x02\n" +
+	"\ragent_version\x18\x04 \x01(\tR\fagentVersion\x12 \n" +
+	"\vattribution\x18\x05 \x01(\tR\vattribution\"\xb8\x02\n" +
 	"\rDeviceMessage\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x15\n" +
@@ -989,7 +1006,8 @@ const file_telemetry_proto_rawDesc = "" +
 	"\x05grade\x18\n" +
 	" \x01(\tR\x05grade\x12\x12\n" +
 	"\x04peak\x18\v \x01(\x03R\x04peak\x12\x18\n" +
-	"\aceiling\x18\f \x01(\x03R\aceiling\"I\n" +
+	"\aceiling\x18\f \x01(\x03R\aceiling\x12\x16\n" +
+	"\x06fabric\x18\r \x01(\tR\x06fabric\"I\n" +
 	"\x0fWorkloadMessage\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +

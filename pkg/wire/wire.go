@@ -52,6 +52,9 @@ func ReceiptSubject(host string) string { return "receipt." + host }
 // HostFacts is what a host says of itself. Names are for display only.
 type HostFacts struct {
 	Name, OS, Kernel, AgentVersion string
+	// Attribution is how the host learns who holds its devices: "bpf", "connector"
+	// or "proc", "" for a replay.
+	Attribution string
 }
 
 // DeviceRow describes a device of the host, with the catalogue row that its

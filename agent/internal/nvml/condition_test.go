@@ -19,14 +19,14 @@ func TestCondition(t *testing.T) {
 		t.Errorf("condition (-want +got):\n%s", diff)
 	}
 	d := p.Devices[0]
-	if d.Accounting != Yes || p.Secret != Yes || d.Fabric.Clique != 7 || d.Fabric.Cluster != "abababab-abab-abab-abab-abababababab" {
+	if d.Accounting != Yes || p.Secret != Yes || d.Fabric != "abababab-abab-abab-abab-abababababab/7" {
 		t.Errorf("device %+v, confidential %s", d, p.Secret)
 	}
 	if diff := cmp.Diff([]Xid{{Device: d.ID, Code: 79}}, p.Xids); diff != "" {
 		t.Errorf("Xids (-want +got):\n%s", diff)
 	}
 	plain := play(t, scene{script: h100, ticks: 1})
-	if d := plain.Devices[0]; d.Accounting != No || plain.Secret != No || d.Fabric != (Fabric{}) {
+	if d := plain.Devices[0]; d.Accounting != No || plain.Secret != No || d.Fabric != "" {
 		t.Errorf("a plain device %+v, confidential %s", d, plain.Secret)
 	}
 }

@@ -17,7 +17,6 @@ type Device struct {
 	Reason     string // why no better method, "" for cycles
 	Index      int    // of the whole device, as the driver counts
 	Minor      int    // of its device file, -1 if not known
-	Fabric     Fabric
 	Accounting Answer // whether the driver keeps accounts of ended processes
 }
 
@@ -33,13 +32,6 @@ const (
 
 // String returns the lower-case answer.
 func (a Answer) String() string { return [...]string{"could not tell", "no", "yes"}[a] }
-
-// Fabric is the NVLink domain of a device. Devices of equal cluster and clique
-// reach each other over NVLink, also between hosts.
-type Fabric struct {
-	Cluster string // UUID, "" where there is no domain beyond the host
-	Clique  uint32
-}
 
 // unit is what one worker reads: a device, or one partition of a device.
 type unit struct {
@@ -151,18 +143,18 @@ func coresPerSM(major, minor int) int {
 	return 0
 }
 
-// fabricOf returns the NVLink domain. An all-zero cluster is a host's own switch
+// fabricOf returns the NVLink domain, the cluster's UUID and the clique in it. An all-zero cluster is a host's own switch
 // and joins no hosts.
-func fabricOf(l *library, h nv.Device) Fabric {
+func fabricOf(l *library, h nv.Device) string {
 	if !l.has(callFabric) {
-		return Fabric{}
+		return ""
 	}
 	info, ret := h.GetGpuFabricInfoV().V2()
 	if ret != nv.SUCCESS || info.State != nv.GPU_FABRIC_STATE_COMPLETED || info.ClusterUuid == [16]uint8{} {
-		return Fabric{}
+		return ""
 	}
 	u := info.ClusterUuid
-	return Fabric{Cluster: fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:]), Clique: info.CliqueId}
+	return fmt.Sprintf("%x-%x-%x-%x-%x/%d", u[:4], u[4:6], u[6:8], u[8:10], u[10:], info.CliqueId)
 }
 
 func accountingOf(l *library, h nv.Device) Answer {

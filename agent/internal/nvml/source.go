@@ -164,8 +164,9 @@ func (s *Source) probe() {
 func (w *worker) describe() Device {
 	d := Device{
 		Device: w.unit.device, Index: w.unit.index, Minor: minorOf(w.lib, w.unit.whole),
-		Fabric: fabricOf(w.lib, w.unit.whole), Accounting: accountingOf(w.lib, w.unit.whole),
+		Accounting: accountingOf(w.lib, w.unit.whole),
 	}
+	d.Fabric = fabricOf(w.lib, w.unit.whole)
 	switch {
 	case w.gpm.offers(uint32(nv.GPM_METRIC_SM_CYCLES_ELAPSED)) && w.gpm.offers(uint32(nv.GPM_METRIC_HMMA_CYCLES_ACTIVE)) && d.SMCount > 0:
 		d.Method = measure.Cycles

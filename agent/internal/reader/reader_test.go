@@ -149,7 +149,7 @@ const gpu0, gpu1 = measure.DeviceID("GPU-00000000-0000-0000-0000-000000000000"),
 func TestReadingsCrossThePipe(t *testing.T) {
 	r := open(t, "devices=2\ncycles=1\nreasons=4\nclique=3\nprocess=42:4096:70\nprocess=43:1:0\n", nil)
 	host := r.Host()
-	if host.Driver != "590.10" || len(host.Devices) != 2 || host.Devices[1].Method != measure.Cycles || host.Devices[1].Index != 1 || host.Devices[0].Fabric.Clique != 3 {
+	if host.Driver != "590.10" || len(host.Devices) != 2 || host.Devices[1].Method != measure.Cycles || host.Devices[1].Index != 1 || host.Devices[0].Fabric != "abababab-abab-abab-abab-abababababab/3" {
 		t.Errorf("host %+v", host)
 	}
 	r.Readings(t.Context(), 1e9)

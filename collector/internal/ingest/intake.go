@@ -201,7 +201,7 @@ func ledgerBatch(o *opened) *ledger.Batch {
 	b := o.batch
 	entry := &ledger.Batch{
 		Host: ledger.HostID(o.host), PublicKey: o.key,
-		Name: b.Facts.Name, OS: b.Facts.OS, Kernel: b.Facts.Kernel, AgentVersion: b.Facts.AgentVersion, BootID: b.BootID,
+		Name: b.Facts.Name, OS: b.Facts.OS, Kernel: b.Facts.Kernel, AgentVersion: b.Facts.AgentVersion, Attribution: b.Facts.Attribution, BootID: b.BootID,
 		Position: ledger.Position{Epoch: b.Epoch, Seq: b.Seq, Hash: o.hash},
 		Devices:  make([]ledger.Device, len(b.Devices)),
 		Windows:  b.Windows,

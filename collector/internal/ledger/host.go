@@ -14,6 +14,7 @@ type Host struct {
 	OS           string
 	Kernel       string
 	AgentVersion string
+	Attribution  string // how it learns who holds its devices
 	BootID       string
 	Position     Position
 	FirstNS      int64 // start of its first window, 0 before one

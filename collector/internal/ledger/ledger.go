@@ -18,6 +18,7 @@ type Batch struct {
 	OS           string
 	Kernel       string
 	AgentVersion string
+	Attribution  string
 	BootID       string
 	Position     Position
 	Devices      []Device
@@ -157,9 +158,9 @@ func (l *Ledger) Apply(b *Batch) error {
 
 func (l *Ledger) describe(h *host, b *Batch) {
 	h.PublicKey = append(h.PublicKey[:0], b.PublicKey...)
-	if h.Name != b.Name || h.OS != b.OS || h.Kernel != b.Kernel || h.AgentVersion != b.AgentVersion || h.BootID != b.BootID {
+	if h.Name != b.Name || h.OS != b.OS || h.Kernel != b.Kernel || h.AgentVersion != b.AgentVersion || h.Attribution != b.Attribution || h.BootID != b.BootID {
 		h.Name, h.OS, h.Kernel = intern(b.Name), intern(b.OS), intern(b.Kernel)
-		h.AgentVersion, h.BootID = intern(b.AgentVersion), intern(b.BootID)
+		h.AgentVersion, h.Attribution, h.BootID = intern(b.AgentVersion), intern(b.Attribution), intern(b.BootID)
 	}
 	h.Position = b.Position
 	h.Batches++
@@ -262,7 +263,7 @@ func intern(s string) string { return unique.Make(s).Value() }
 func keep(d Device) Device {
 	d.ID, d.Parent = measure.DeviceID(intern(string(d.ID))), measure.DeviceID(intern(string(d.Parent)))
 	d.Name, d.PCIID, d.CC = intern(d.Name), intern(d.PCIID), intern(d.CC)
-	d.SKU, d.Grade = intern(d.SKU), intern(d.Grade)
+	d.SKU, d.Grade, d.Fabric = intern(d.SKU), intern(d.Grade), intern(d.Fabric)
 	return d
 }
 

@@ -142,10 +142,10 @@ func (s *Store) LoadLedger(ctx context.Context) (*ledger.Ledger, error) {
 }
 
 func loadHosts(ctx context.Context, tx *sql.Tx) ([]ledger.Host, error) {
-	return collect(ctx, tx, "hosts", `SELECT no, id, public_key, name, os, kernel, agent_version, boot_id, epoch, seq, hash,
+	return collect(ctx, tx, "hosts", `SELECT no, id, public_key, name, os, kernel, agent_version, attribution, boot_id, epoch, seq, hash,
 		first_ns, last_ns, batches FROM host ORDER BY no`, func(rows *sql.Rows, h *ledger.Host) error {
 		var hash []byte
-		err := rows.Scan(&h.No, &h.ID, &h.PublicKey, &h.Name, &h.OS, &h.Kernel, &h.AgentVersion, &h.BootID,
+		err := rows.Scan(&h.No, &h.ID, &h.PublicKey, &h.Name, &h.OS, &h.Kernel, &h.AgentVersion, &h.Attribution, &h.BootID,
 			&h.Position.Epoch, &h.Position.Seq, &hash, &h.FirstNS, &h.LastNS, &h.Batches)
 		if err == nil && copy(h.Position.Hash[:], hash) != len(h.Position.Hash) {
 			err = fmt.Errorf("hash of host %s has %d bytes", h.ID, len(hash))
@@ -155,10 +155,10 @@ func loadHosts(ctx context.Context, tx *sql.Tx) ([]ledger.Host, error) {
 }
 
 func loadAccounts(ctx context.Context, tx *sql.Tx) ([]ledger.Account, error) {
-	return collect(ctx, tx, "devices", `SELECT d.no, h.id, d.id, d.name, pci_id, cc, sm_count, max_sm_mhz, memory_mib, parent, sku, grade,
+	return collect(ctx, tx, "devices", `SELECT d.no, h.id, d.id, d.name, pci_id, cc, sm_count, max_sm_mhz, memory_mib, parent, fabric, sku, grade,
 		peak, ceiling, d.first_ns, d.last_ns, overlap_ns, windows, recent_ops, recent_ns
 		FROM device d JOIN host h ON h.no = d.host ORDER BY d.no`, func(rows *sql.Rows, a *ledger.Account) error {
-		return rows.Scan(&a.No, &a.Host, &a.ID, &a.Name, &a.PCIID, &a.CC, &a.SMCount, &a.MaxSMMHz, &a.MemoryMiB, &a.Parent, &a.SKU, &a.Grade,
+		return rows.Scan(&a.No, &a.Host, &a.ID, &a.Name, &a.PCIID, &a.CC, &a.SMCount, &a.MaxSMMHz, &a.MemoryMiB, &a.Parent, &a.Fabric, &a.SKU, &a.Grade,
 			&a.Peak, &a.Ceiling, &a.FirstNS, &a.LastNS, &a.OverlapNS, &a.Windows, &a.RecentOperations, &a.RecentNS)
 	})
 }

@@ -43,28 +43,28 @@ func (w *writer) changes(c *ledger.Changes) error {
 		w.words.forget()
 	}
 	hosts := make(map[ledger.HostID]int64, len(c.Hosts))
-	err := w.each(`INSERT INTO host (no, id, public_key, name, os, kernel, agent_version, boot_id, epoch, seq, hash, first_ns, last_ns, batches)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	err := w.each(`INSERT INTO host (no, id, public_key, name, os, kernel, agent_version, attribution, boot_id, epoch, seq, hash, first_ns, last_ns, batches)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (no) DO UPDATE SET public_key = excluded.public_key, name = excluded.name, os = excluded.os, kernel = excluded.kernel,
-		agent_version = excluded.agent_version, boot_id = excluded.boot_id, epoch = excluded.epoch, seq = excluded.seq, hash = excluded.hash,
+		agent_version = excluded.agent_version, attribution = excluded.attribution, boot_id = excluded.boot_id, epoch = excluded.epoch, seq = excluded.seq, hash = excluded.hash,
 		first_ns = excluded.first_ns, last_ns = excluded.last_ns, batches = excluded.batches`, "host", len(c.Hosts), func(i int) []any {
 		h := &c.Hosts[i]
 		hosts[h.ID] = h.No
-		return []any{h.No, string(h.ID), h.PublicKey, h.Name, h.OS, h.Kernel, h.AgentVersion, h.BootID,
+		return []any{h.No, string(h.ID), h.PublicKey, h.Name, h.OS, h.Kernel, h.AgentVersion, h.Attribution, h.BootID,
 			int64(h.Position.Epoch), int64(h.Position.Seq), h.Position.Hash[:], h.FirstNS, h.LastNS, h.Batches}
 	})
 	if err != nil {
 		return err
 	}
 	// A batch writes its host, so the host of a changed device is among them.
-	err = w.each(`INSERT INTO device (no, host, id, name, pci_id, cc, sm_count, max_sm_mhz, memory_mib, parent, sku, grade, peak, ceiling,
-		first_ns, last_ns, overlap_ns, windows, recent_ops, recent_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	err = w.each(`INSERT INTO device (no, host, id, name, pci_id, cc, sm_count, max_sm_mhz, memory_mib, parent, fabric, sku, grade, peak, ceiling,
+		first_ns, last_ns, overlap_ns, windows, recent_ops, recent_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (no) DO UPDATE SET name = excluded.name, pci_id = excluded.pci_id, cc = excluded.cc, sm_count = excluded.sm_count,
-		max_sm_mhz = excluded.max_sm_mhz, memory_mib = excluded.memory_mib, parent = excluded.parent, sku = excluded.sku, grade = excluded.grade,
+		max_sm_mhz = excluded.max_sm_mhz, memory_mib = excluded.memory_mib, parent = excluded.parent, fabric = excluded.fabric, sku = excluded.sku, grade = excluded.grade,
 		peak = excluded.peak, ceiling = excluded.ceiling, last_ns = excluded.last_ns, overlap_ns = excluded.overlap_ns,
 		windows = excluded.windows, recent_ops = excluded.recent_ops, recent_ns = excluded.recent_ns`, "device", len(c.Accounts), func(i int) []any {
 		a := &c.Accounts[i]
-		return []any{a.No, hosts[a.Host], string(a.ID), a.Name, a.PCIID, a.CC, a.SMCount, a.MaxSMMHz, a.MemoryMiB, string(a.Parent), a.SKU, a.Grade,
+		return []any{a.No, hosts[a.Host], string(a.ID), a.Name, a.PCIID, a.CC, a.SMCount, a.MaxSMMHz, a.MemoryMiB, string(a.Parent), a.Fabric, a.SKU, a.Grade,
 			int64(a.Peak), int64(a.Ceiling), a.FirstNS, a.LastNS, a.OverlapNS, a.Windows, int64(a.RecentOperations), a.RecentNS}
 	})
 	if err != nil {
