@@ -1,9 +1,11 @@
 package kubelet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -78,6 +80,8 @@ func (c *Client) list(ctx context.Context, client runtime.RuntimeServiceClient) 
 // writes. Labels may name a namespace too, but the pod's owner writes those.
 func (t *podTable) addSandboxes(sandboxes []*runtime.PodSandbox, labels []string) {
 	disputed := map[string]bool{}
+	// The labels of a pod can change, and a new sandbox has the new ones.
+	slices.SortStableFunc(sandboxes, func(a, b *runtime.PodSandbox) int { return cmp.Compare(a.GetCreatedAt(), b.GetCreatedAt()) })
 	for _, s := range sandboxes {
 		m := s.GetMetadata()
 		pod := Pod{UID: m.GetUid(), Namespace: m.GetNamespace(), Name: m.GetName()}
@@ -88,7 +92,6 @@ func (t *podTable) addSandboxes(sandboxes []*runtime.PodSandbox, labels []string
 		if before, ok := t.pods[pod.UID]; ok && (before.pod.Namespace != pod.Namespace || before.pod.Name != pod.Name) {
 			disputed[pod.UID] = true
 		}
-		// A sandbox that was replaced has the same labels.
 		pod.Labels = t.allowed(s.GetLabels(), labels)
 		t.pods[pod.UID] = seenPod{pod, t.asked}
 		t.containers[s.GetId()] = seenContainer{pod.UID, t.asked}
