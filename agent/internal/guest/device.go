@@ -1,0 +1,192 @@
+package guest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	maxEntries   = 4096 // of one folder that is listed
+	maxAttribute = 256  // bytes of one file of sysfs
+	display      = 0x03 // PCI base class of GPUs
+	accelerator  = 0x12 // PCI base class of processing accelerators
+	noIOMMU      = -1   // group of a device without one
+	classBits    = 16   // below the base class
+)
+
+// device is a passed-through accelerator as sysfs has it.
+type device struct {
+	pci            string
+	vendor, device uint16
+	group          int
+	files          []number // of the device files that give it away
+}
+
+// number is the major and minor of a device file.
+type number struct{ major, minor uint32 }
+
+// readDevices lists the accelerators that are bound to VFIO, by address.
+func readDevices(root string) ([]device, error) {
+	drivers := filepath.Join(root, "sys/bus/pci/drivers")
+	names, err := list(drivers)
+	if err != nil {
+		return nil, err
+	}
+	var devices []device
+	var faults []error
+	for _, driver := range names {
+		// Vendors have drivers of their own beside vfio-pci: nvgrace_gpu_vfio_pci.
+		if !strings.HasSuffix(strings.ReplaceAll(driver, "_", "-"), "vfio-pci") {
+			continue
+		}
+		bound, err := list(filepath.Join(drivers, driver))
+		faults = append(faults, err)
+		for _, pci := range bound {
+			if !isPCI(pci) {
+				continue
+			}
+			d, ok, err := readDevice(root, pci)
+			if err != nil {
+				faults = append(faults, err)
+			} else if ok {
+				devices = append(devices, d)
+			}
+		}
+	}
+	slices.SortFunc(devices, func(a, b device) int { return strings.Compare(a.pci, b.pci) })
+	return devices, errors.Join(faults...)
+}
+
+// readDevice reads one device; ok is false if it is no accelerator.
+func readDevice(root, pci string) (d device, ok bool, err error) {
+	dir := filepath.Join(root, "sys/bus/pci/devices", pci)
+	class, err := hex(filepath.Join(dir, "class"), 32)
+	if err != nil {
+		return device{}, false, err
+	}
+	if base := class >> classBits; base != display && base != accelerator {
+		return device{}, false, nil
+	}
+	vendor, err := hex(filepath.Join(dir, "vendor"), 16)
+	if err != nil {
+		return device{}, false, err
+	}
+	id, err := hex(filepath.Join(dir, "device"), 16)
+	if err != nil {
+		return device{}, false, err
+	}
+	d = device{pci: pci, vendor: uint16(vendor), device: uint16(id), group: noIOMMU}
+	if target, err := os.Readlink(filepath.Join(dir, "iommu_group")); err == nil {
+		if n, err := strconv.ParseUint(filepath.Base(target), 10, 31); err == nil {
+			d.group = int(n)
+		}
+	}
+	// The minor of /dev/vfio/17 is not 17: sysfs tells which it is.
+	var files []string
+	if d.group != noIOMMU {
+		n := strconv.Itoa(d.group)
+		files = append(files, "sys/class/vfio/"+n+"/dev", "sys/class/vfio/noiommu-"+n+"/dev")
+	}
+	// Newer kernels have a file for each device besides, /dev/vfio/devices/vfioM.
+	own, err := list(filepath.Join(dir, "vfio-dev"))
+	if err != nil {
+		return device{}, false, err
+	}
+	for _, name := range own {
+		files = append(files, "sys/class/vfio-dev/"+name+"/dev")
+	}
+	for _, file := range files {
+		n, err := readNumber(filepath.Join(root, file))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return device{}, false, err
+		}
+		d.files = append(d.files, n)
+	}
+	return d, true, nil
+}
+
+// list returns the names in a folder, none if there is no such folder.
+func list(dir string) ([]string, error) {
+	f, err := os.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list guests: %w", err)
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(maxEntries)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("list guests: %w", err)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// attribute reads a small file of sysfs without the newline at its end.
+func attribute(path string) (string, error) {
+	data, err := readBounded(path, maxAttribute)
+	return strings.TrimSuffix(string(data), "\n"), err
+}
+
+func hex(path string, bits int) (uint64, error) {
+	text, err := attribute(path)
+	if err != nil {
+		return 0, err
+	}
+	digits, ok := strings.CutPrefix(text, "0x")
+	n, err := strconv.ParseUint(digits, 16, bits)
+	if !ok || err != nil {
+		return 0, fmt.Errorf("read %s: %.20q is not a number of %d bits", path, text, bits)
+	}
+	return n, nil
+}
+
+func readNumber(path string) (number, error) {
+	text, err := attribute(path)
+	if err != nil {
+		return number{}, err
+	}
+	first, second, ok := strings.Cut(text, ":")
+	major, majorErr := strconv.ParseUint(first, 10, 32)
+	minor, minorErr := strconv.ParseUint(second, 10, 32)
+	if !ok || majorErr != nil || minorErr != nil {
+		return number{}, fmt.Errorf("read %s: %.40q is not major:minor", path, text)
+	}
+	return number{uint32(major), uint32(minor)}, nil
+}
+
+// isPCI accepts an address as sysfs writes it, "0000:3b:00.0".
+func isPCI(s string) bool {
+	parts := strings.FieldsFunc(s, func(r rune) bool { return r == ':' || r == '.' })
+	if len(parts) != 4 || len(parts[1]) != 2 || len(parts[2]) != 2 || len(parts[3]) != 1 || len(parts[0]) < 4 || len(parts[0]) > 8 {
+		return false
+	}
+	return s == parts[0]+":"+parts[1]+":"+parts[2]+"."+parts[3] && strings.Trim(strings.Join(parts, ""), "0123456789abcdef") == ""
+}
+
+func readBounded(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("read %s: longer than %d bytes", path, limit)
+	}
+	return data, nil
+}
