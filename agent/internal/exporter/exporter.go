@@ -11,57 +11,51 @@ import (
 	"time"
 
 	"github.com/flopwatch/flopwatch/agent/internal/nvml"
-	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
-// maxSeries bounds the sums that are kept. Beyond it new tenants of a device
-// share one series without a name, and how often that was is a metric.
-const maxSeries = 5_000
+// staleAfter is the age from which a reading is not shown as the present. It is
+// the age from which Prometheus itself takes a series for ended.
+const staleAfter = 5 * time.Minute
 
 // Exporter keeps the newest reading of each device and the sums since the start.
 // It is safe for concurrent use.
 type Exporter struct {
-	hostname string
-	version  string
+	hostname string // escaped
+	version  string // escaped
+	now      func() time.Time
 
-	mu       sync.Mutex
-	devices  []*device
-	byID     map[measure.DeviceID]*device
-	sums     map[sumKey]*sum
-	order    []sumKey // of sums, as they appeared
-	overflow int64
-	waiting  int // batches without a receipt, -1 if not known
+	mu      sync.Mutex
+	devices []*device
+	byID    map[string]*device // by plain id, as sums are
+	sums    sums
+	waiting int // batches without a receipt, -1 if not known
 }
 
 // device is one device with its newest reading.
 type device struct {
 	labels    string           // rendered, without braces
 	tenant    measure.TenantID // who alone held it in the newest interval, "" if nobody did
-	memory    int64            // MiB
+	holder    string           // tenant, escaped
+	memory    int64            // MiB, 0 if not known
 	sample    measure.Sample
 	condition nvml.Condition
-	seen      bool // sample and condition hold
+	readAt    time.Time // of sample and condition, zero if there are none
 	up        bool
 	xid       int64 // newest, -1 if there was none
 }
 
-type sumKey struct {
-	device           measure.DeviceID
-	tenant           measure.TenantID
-	state            measure.State
-	method           measure.MethodName
-	precision, grade string
-}
-
-type sum struct {
-	ops  compute.Bounds
-	time time.Duration
+// shown reports whether the newest reading holds for the present.
+func (d *device) shown(now time.Time) bool {
+	return d.up && now.Sub(d.readAt) <= staleAfter
 }
 
 // New returns an exporter for a host.
 func New(hostname, version string) *Exporter {
-	return &Exporter{hostname: hostname, version: version, byID: map[measure.DeviceID]*device{}, sums: map[sumKey]*sum{}, waiting: -1}
+	return &Exporter{
+		hostname: label(hostname), version: label(version), now: time.Now,
+		byID: map[string]*device{}, sums: newSums(), waiting: -1,
+	}
 }
 
 // Devices takes the devices that the host has now. What is known of those that
@@ -70,31 +64,40 @@ func (e *Exporter) Devices(devices []nvml.Device) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	before := e.byID
-	e.byID, e.devices = make(map[measure.DeviceID]*device, len(devices)), e.devices[:0]
+	e.byID, e.devices = make(map[string]*device, len(devices)), make([]*device, 0, len(devices))
 	for i := range devices {
-		d := before[devices[i].ID]
+		id := plain(string(devices[i].ID))
+		if e.byID[id] != nil {
+			continue // a series must not be there twice
+		}
+		d := before[id]
 		if d == nil {
 			d = &device{xid: -1}
 		}
 		d.labels = deviceLabels(&devices[i], e.hostname)
 		d.memory = devices[i].MemoryMiB
-		e.byID[devices[i].ID] = d
+		e.byID[id] = d
 		e.devices = append(e.devices, d)
 	}
 }
 
+// device returns what is known of a device, nil for one that the host does not
+// have.
+func (e *Exporter) device(id measure.DeviceID) *device { return e.byID[plain(string(id))] }
+
 // Read takes the newest readings.
 func (e *Exporter) Read(readings []nvml.DeviceReading) {
+	now := e.now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i := range readings {
 		r := &readings[i]
-		d := e.byID[r.Device]
+		d := e.device(r.Device)
 		if d == nil {
 			continue
 		}
 		if d.up = r.Err == nil; d.up {
-			d.sample, d.condition, d.seen = r.Sample, r.Condition, true
+			d.sample, d.condition, d.readAt = r.Sample, r.Condition, now
 		}
 	}
 }
@@ -104,8 +107,8 @@ func (e *Exporter) Read(readings []nvml.DeviceReading) {
 func (e *Exporter) Holder(id measure.DeviceID, tenant measure.TenantID) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if d := e.byID[id]; d != nil {
-		d.tenant = tenant
+	if d := e.device(id); d != nil && d.tenant != tenant {
+		d.tenant, d.holder = tenant, label(string(tenant))
 	}
 }
 
@@ -113,7 +116,7 @@ func (e *Exporter) Holder(id measure.DeviceID, tenant measure.TenantID) {
 func (e *Exporter) Event(event measure.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if d := e.byID[event.Device]; d != nil && event.Kind == measure.EventXid {
+	if d := e.device(event.Device); d != nil && event.Kind == measure.EventXid {
 		d.xid = event.Code
 	}
 }
@@ -123,23 +126,7 @@ func (e *Exporter) Windows(windows []measure.Window) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i := range windows {
-		for j := range windows[i].Entries {
-			n := &windows[i].Entries[j]
-			key := sumKey{windows[i].Device, n.Tenant, n.State, n.Method.Name, n.Method.Precision, n.Method.Grade}
-			s := e.sums[key]
-			if s == nil && len(e.order) >= maxSeries {
-				e.overflow++
-				key.tenant = "_other"
-				s = e.sums[key]
-			}
-			if s == nil {
-				s = &sum{}
-				e.sums[key] = s
-				e.order = append(e.order, key)
-			}
-			s.ops = s.ops.Add(n.Operations)
-			s.time += n.Duration
-		}
+		e.sums.add(&windows[i])
 	}
 }
 

@@ -2,14 +2,10 @@ package exporter_test
 
 import (
 	"bytes"
-	"context"
-	"io"
-	"net"
-	"net/http"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +19,9 @@ import (
 	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
+
+// start is when the readings of filled were taken.
+var start = time.Unix(1_700_000_000, 0)
 
 func devices() []nvml.Device {
 	return []nvml.Device{
@@ -55,8 +54,10 @@ func window(id measure.DeviceID, tenant measure.TenantID) measure.Window {
 
 func filled() *exporter.Exporter {
 	e := exporter.New("gpu-node-7", "1.2.3")
+	e.SetClock(func() time.Time { return start })
 	e.Devices(devices())
 	e.Read(readings())
+	e.SetClock(func() time.Time { return start.Add(1500 * time.Millisecond) })
 	e.Event(measure.Event{Device: "GPU-0", Kind: measure.EventXid, Code: 79})
 	e.Windows([]measure.Window{window("GPU-0", "ten-a"), window("GPU-0", "ten-a"), window("GPU-9", "ten-b")})
 	e.Holder("GPU-0", "ten-a")
@@ -145,128 +146,72 @@ func TestDeviceThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
-func TestHostileLabels(t *testing.T) {
-	e := exporter.New("a\"b\\c\nd", "v")
-	d := devices()
-	d[0].Name = "\xff\xfe" + strings.Repeat("é", 300) + "\n} 1\nevil 2"
-	e.Devices(d)
-	e.Read(readings())
-	e.Windows([]measure.Window{window("GPU-0", "t\"\n} 3\nevil 4")})
+// Readings that are too old to be the present are a gap; how old they are stays.
+func TestStaleReadings(t *testing.T) {
+	e := filled()
+	e.SetClock(func() time.Time { return start.Add(10 * time.Minute) })
 	families := parse(t, text(t, e))
-	if families["evil"] != nil {
-		t.Error("a label became a metric")
+	if families["DCGM_FI_DEV_POWER_USAGE"] != nil || families["flopwatch_power_watts"] != nil {
+		t.Error("power of ten minutes ago shows as the present")
 	}
-}
-
-func FuzzLabel(f *testing.F) {
-	for _, s := range []string{"", "a", "\"", "\\", "\n", "\xff", "é\u202e"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		e := exporter.New(s, s)
-		d := devices()
-		d[0].Name = s
-		e.Devices(d)
-		e.Read(readings())
-		e.Windows([]measure.Window{window("GPU-0", measure.TenantID(s))})
-		if parse(t, text(t, e))["flopwatch_agent_info"] == nil {
-			t.Error("no metrics")
+	for _, m := range families["flopwatch_device_up"].GetMetric() {
+		if m.GetGauge().GetValue() != 0 {
+			t.Errorf("%v is up", m)
 		}
-	})
+	}
+	if age := families["flopwatch_sample_age_seconds"].GetMetric(); len(age) != 1 || age[0].GetGauge().GetValue() != 600 {
+		t.Errorf("ages %v, want 600 s for the device that answered once", age)
+	}
 }
 
-func TestTooManyTenants(t *testing.T) {
+// A device's counter is one series, whoever holds it.
+func TestHolderIsNotOnCounters(t *testing.T) {
 	e := filled()
-	for i := range 20_000 {
-		e.Windows([]measure.Window{window("GPU-0", measure.TenantID(strings.Repeat("x", 1+i%7)+string(rune('a'+i%26))+time.Duration(i).String()))})
-	}
-	got := text(t, e)
-	if n := strings.Count(got, "flopwatch_device_seconds_total{"); n > 5_100 {
-		t.Errorf("%d series", n)
-	}
-	if !strings.Contains(got, `tenant="_other"`) || strings.Contains(got, "flopwatch_series_overflow_total 0\n") {
-		t.Error("what was too much is not shown")
-	}
-	parse(t, got)
-}
-
-func TestServe(t *testing.T) {
-	e := filled()
-	if err := e.Serve(t.Context(), "0.0.0.0:0", nil); err == nil || !strings.Contains(err.Error(), "loopback") {
-		t.Errorf("an address of the network: %v", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	bound, done := make(chan net.Addr, 1), make(chan error, 1)
-	go func() { done <- e.Serve(ctx, "127.0.0.1:0", func(a net.Addr) { bound <- a }) }()
-	url := "http://" + (<-bound).String() + "/metrics"
-	get := func(method, url, host string) (int, string) {
-		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), method, url, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if host != "" {
-			r.Host = host
-		}
-		response, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = response.Body.Close() }()
-		body, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return response.StatusCode, string(body)
-	}
-	if status, body := get("GET", url, ""); status != 200 || body != text(t, e) {
-		t.Errorf("GET gives %d", status)
-	}
-	if status, _ := get("GET", url, "evil.example"); status != http.StatusMisdirectedRequest {
-		t.Errorf("another name gives %d", status)
-	}
-	if status, _ := get("POST", url, ""); status != http.StatusMethodNotAllowed {
-		t.Errorf("POST gives %d", status)
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-}
-
-// Reading allocates nothing, and scrapes beside it see whole values.
-func TestReadAllocatesNothing(t *testing.T) {
-	e := filled()
-	r, w := readings(), []measure.Window{window("GPU-0", "ten-a")}
-	var wait sync.WaitGroup
-	stop := make(chan struct{})
-	wait.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				parse(t, text(t, e))
+	for name, family := range parse(t, text(t, e)) {
+		device := strings.HasPrefix(name, "DCGM_") || name == "flopwatch_energy_joules_total" || name == "flopwatch_ecc_uncorrected_total"
+		for _, m := range family.GetMetric() {
+			held := strings.Contains(m.String(), `"tenant"`)
+			if counter := family.GetType() == dto.MetricType_COUNTER; device && held == counter {
+				t.Errorf("%s: tenant label %v, counter %v", name, held, counter)
 			}
 		}
-	})
-	for range 100 {
-		e.Read(r)
-		e.Windows(w)
-	}
-	close(stop)
-	wait.Wait()
-	if n := testing.AllocsPerRun(100, func() { e.Read(r); e.Windows(w) }); n > 0 {
-		t.Errorf("%v allocations", n)
 	}
 }
 
-func BenchmarkScrape(b *testing.B) {
-	e := filled()
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := e.WriteTo(io.Discard); err != nil {
-			b.Fatal(err)
+// Both names of a reading show the same quantity.
+func TestUnits(t *testing.T) {
+	families := parse(t, text(t, filled()))
+	for _, c := range []struct {
+		dcgm, own string
+		factor    float64
+	}{
+		{"DCGM_FI_DEV_SM_CLOCK", "flopwatch_sm_clock_hertz", 1e6},
+		{"DCGM_FI_DEV_POWER_USAGE", "flopwatch_power_watts", 1},
+		{"DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "flopwatch_energy_joules_total", 1e-3},
+		{"DCGM_FI_DEV_FB_USED", "flopwatch_memory_used_bytes", 1 << 20},
+		{"DCGM_FI_DEV_FB_FREE", "flopwatch_memory_free_bytes", 1 << 20},
+	} {
+		if got, want := value(families[c.own]), value(families[c.dcgm])*c.factor; got == 0 || math.Abs(got/want-1) > 1e-12 {
+			t.Errorf("%s is %v, %s is %v", c.own, got, c.dcgm, want/c.factor)
 		}
 	}
+}
+
+// Free memory below zero is not known, rather than false.
+func TestMoreMemoryUsedThanThere(t *testing.T) {
+	e, d := filled(), devices()
+	d[0].MemoryMiB = 1_000
+	e.Devices(d)
+	families := parse(t, text(t, e))
+	if families["DCGM_FI_DEV_FB_USED"] == nil || families["DCGM_FI_DEV_FB_FREE"] != nil || families["flopwatch_memory_free_bytes"] != nil {
+		t.Errorf("used %v, free %v", families["DCGM_FI_DEV_FB_USED"], families["DCGM_FI_DEV_FB_FREE"])
+	}
+}
+
+// value returns the value of a family's first series, 0 if there is none.
+func value(f *dto.MetricFamily) float64 {
+	if len(f.GetMetric()) == 0 {
+		return 0
+	}
+	return f.Metric[0].GetGauge().GetValue() + f.Metric[0].GetCounter().GetValue()
 }

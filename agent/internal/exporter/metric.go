@@ -1,101 +1,87 @@
 package exporter
 
-import (
-	"strconv"
-	"strings"
-	"unicode/utf8"
+import "github.com/flopwatch/flopwatch/pkg/measure"
 
-	"github.com/flopwatch/flopwatch/agent/internal/nvml"
-	"github.com/flopwatch/flopwatch/pkg/measure"
+// metric shows one reading of each device under two names: that of NVIDIA's
+// exporter, in its unit, and ours, in the unit that the name says.
+type metric struct {
+	dcgm, own           string // dcgm is "" where NVIDIA's exporter has no such metric
+	help                string
+	dcgmUnit, ownUnit   string  // end of the help
+	dcgmScale, ownScale float64 // from the unit of value
+	counter             bool
+	value               func(*device) (float64, bool)
+}
+
+// metrics are the device metrics, in the order in which they are written.
+var metrics = []metric{
+	{"DCGM_FI_DEV_SM_CLOCK", "flopwatch_sm_clock_hertz", "SM clock, mean since the reading before where the driver keeps a history", ", in MHz", ", in Hz", 1, 1e6, false, smClock},
+	{"DCGM_FI_DEV_POWER_USAGE", "flopwatch_power_watts", "Power", ", in W", ", in W", 1e-3, 1e-3, false, gauge(measure.PowerMW)},
+	{"DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "flopwatch_energy_joules_total", "Energy since the driver was loaded", ", in mJ", ", in J", 1, 1e-3, true, energy},
+	{"DCGM_FI_DEV_GPU_UTIL", "flopwatch_gpu_utilization_ratio", "Share of time in which a kernel ran", ", in percent", unitRatio, 1, 1e-2, false, gauge(measure.GPUUtilPct)},
+	{"DCGM_FI_DEV_FB_USED", "flopwatch_memory_used_bytes", "Device memory in use", ", in MiB", ", in bytes", perMiB, 1, false, gauge(measure.MemUsedBytes)},
+	{"DCGM_FI_DEV_FB_FREE", "flopwatch_memory_free_bytes", "Device memory that is not in use", ", in MiB", ", in bytes", perMiB, 1, false, memoryFree},
+	{"DCGM_FI_DEV_XID_ERRORS", "flopwatch_xid_last", "Number of the newest error that the driver reported", "", "", 1, 1, false, xid},
+	{"DCGM_FI_DEV_ECC_DBE_VOL_TOTAL", "flopwatch_ecc_uncorrected_total", "Uncorrected memory errors since the driver was loaded", "", "", 1, 1, true, ecc},
+	{"DCGM_FI_DEV_CLOCKS_EVENT_REASONS", "flopwatch_clocks_event_reasons", "Why clocks are lowered", ", in the driver's bits", ", in the driver's bits", 1, 1, false, reasons},
+	ratio("DCGM_FI_PROF_SM_ACTIVE", "flopwatch_sm_active_ratio", "Share of time in which an SM had work, mean over SMs", measure.SMActive),
+	ratio("DCGM_FI_PROF_SM_OCCUPANCY", "flopwatch_sm_occupancy_ratio", "Resident warps over the most there can be", measure.SMOccupancy),
+	ratio("DCGM_FI_PROF_PIPE_TENSOR_ACTIVE", "flopwatch_pipe_tensor_active_ratio", "Share of cycles in which a tensor pipe worked", measure.AnyTensor),
+	ratio("DCGM_FI_PROF_PIPE_TENSOR_HMMA_ACTIVE", "flopwatch_pipe_tensor_hmma_active_ratio", "Share of cycles in which the floating tensor pipe worked", measure.HMMA),
+	ratio("DCGM_FI_PROF_PIPE_TENSOR_IMMA_ACTIVE", "flopwatch_pipe_tensor_imma_active_ratio", "Share of cycles in which the integer tensor pipe worked", measure.IMMA),
+	ratio("DCGM_FI_PROF_PIPE_TENSOR_DFMA_ACTIVE", "flopwatch_pipe_tensor_dfma_active_ratio", "Share of cycles in which the FP64 tensor pipe worked", measure.DFMA),
+	ratio("DCGM_FI_PROF_PIPE_FP64_ACTIVE", "flopwatch_pipe_fp64_active_ratio", "Share of cycles in which the FP64 pipe worked", measure.FP64),
+	ratio("DCGM_FI_PROF_PIPE_FP32_ACTIVE", "flopwatch_pipe_fp32_active_ratio", "Share of cycles in which the FP32 pipe worked", measure.FP32),
+	ratio("DCGM_FI_PROF_PIPE_FP16_ACTIVE", "flopwatch_pipe_fp16_active_ratio", "Share of cycles in which the FP16 pipe worked", measure.FP16),
+	ratio("DCGM_FI_PROF_PIPE_INT_ACTIVE", "flopwatch_pipe_integer_active_ratio", "Share of cycles in which the integer pipe worked", measure.Integer),
+	ratio("DCGM_FI_PROF_DRAM_ACTIVE", "flopwatch_dram_active_ratio", "Share of cycles in which device memory moved data", measure.DRAMActive),
+	traffic("DCGM_FI_PROF_PCIE_TX_BYTES", "flopwatch_pcie_sent_bytes_per_second", "Sent over PCIe", measure.PCIeTxBytesS),
+	traffic("DCGM_FI_PROF_PCIE_RX_BYTES", "flopwatch_pcie_received_bytes_per_second", "Received over PCIe", measure.PCIeRxBytesS),
+	traffic("DCGM_FI_PROF_NVLINK_TX_BYTES", "flopwatch_nvlink_sent_bytes_per_second", "Sent over NVLink", measure.NVLinkTxBytesS),
+	traffic("DCGM_FI_PROF_NVLINK_RX_BYTES", "flopwatch_nvlink_received_bytes_per_second", "Received over NVLink", measure.NVLinkRxBytesS),
+}
+
+const (
+	perMiB    = 1.0 / (1 << 20)
+	unitRatio = ", 0 to 1"
 )
 
-// gauge is a metric that shows one reading of each device.
-type gauge struct {
-	name, help string
-	counter    bool
-	value      func(*device) (float64, bool)
+func ratio(dcgm, own, help string, g measure.Gauge) metric {
+	return metric{dcgm, own, help, unitRatio, unitRatio, 1, 1, false, gauge(g)}
 }
 
-func reading(g measure.Gauge, scale float64) func(*device) (float64, bool) {
-	return func(d *device) (float64, bool) {
-		v, ok := d.sample.Gauge(g)
-		return v * scale, ok
-	}
+func traffic(dcgm, own, help string, g measure.Gauge) metric {
+	return metric{dcgm, own, help, ", in bytes per second", ", in bytes per second", 1, 1, false, gauge(g)}
 }
 
-const perMiB = 1.0 / (1 << 20)
-
-// gauges are the device metrics. The names that begin with DCGM_FI are those of
-// NVIDIA's exporter, with its units; docs/metrics.md says where they differ.
-var gauges = []gauge{
-	{"DCGM_FI_DEV_SM_CLOCK", "SM clock in MHz, mean since the reading before where the driver keeps a history", false, func(d *device) (float64, bool) {
-		if v, ok := d.sample.Gauge(measure.SMClockMeanMHz); ok {
-			return v, true
-		}
-		return d.sample.Gauge(measure.SMClockMHz)
-	}},
-	{"DCGM_FI_DEV_POWER_USAGE", "Power in W", false, reading(measure.PowerMW, 1e-3)},
-	{"DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "Energy in mJ since the driver was loaded", true, func(d *device) (float64, bool) {
-		v, ok := d.sample.Counter(measure.EnergyMJ)
-		return float64(v), ok
-	}},
-	{"DCGM_FI_DEV_GPU_UTIL", "Share of time in which a kernel ran, in percent", false, reading(measure.GPUUtilPct, 1)},
-	{"DCGM_FI_DEV_FB_USED", "Device memory in use, in MiB", false, reading(measure.MemUsedBytes, perMiB)},
-	{"DCGM_FI_DEV_FB_FREE", "Device memory that is free, in MiB", false, func(d *device) (float64, bool) {
-		v, ok := d.sample.Gauge(measure.MemUsedBytes)
-		return float64(d.memory) - v*perMiB, ok && d.memory > 0
-	}},
-	{"DCGM_FI_DEV_XID_ERRORS", "Number of the newest error that the driver reported", false, func(d *device) (float64, bool) { return float64(d.xid), d.xid >= 0 }},
-	{"DCGM_FI_DEV_ECC_DBE_VOL_TOTAL", "Uncorrected memory errors since the driver was loaded", true, func(d *device) (float64, bool) {
-		return float64(d.condition.ECC), d.condition.ECCKnown
-	}},
-	{"DCGM_FI_DEV_CLOCKS_EVENT_REASONS", "Why clocks are lowered, as the driver's bits", false, func(d *device) (float64, bool) {
-		return float64(d.condition.Reasons), d.condition.ReasonsKnown
-	}},
-	{"DCGM_FI_PROF_SM_ACTIVE", "Share of time in which an SM had work, mean over SMs, 0 to 1", false, reading(measure.SMActive, 1)},
-	{"DCGM_FI_PROF_SM_OCCUPANCY", "Resident warps over the most there can be, 0 to 1", false, reading(measure.SMOccupancy, 1)},
-	{"DCGM_FI_PROF_PIPE_TENSOR_ACTIVE", "Share of cycles in which a tensor pipe worked, 0 to 1", false, reading(measure.AnyTensor, 1)},
-	{"DCGM_FI_PROF_PIPE_TENSOR_HMMA_ACTIVE", "Share of cycles in which the floating tensor pipe worked, 0 to 1", false, reading(measure.HMMA, 1)},
-	{"DCGM_FI_PROF_PIPE_TENSOR_IMMA_ACTIVE", "Share of cycles in which the integer tensor pipe worked, 0 to 1", false, reading(measure.IMMA, 1)},
-	{"DCGM_FI_PROF_PIPE_FP64_ACTIVE", "Share of cycles in which the FP64 pipe worked, 0 to 1", false, reading(measure.FP64, 1)},
-	{"DCGM_FI_PROF_PIPE_FP32_ACTIVE", "Share of cycles in which the FP32 pipe worked, 0 to 1", false, reading(measure.FP32, 1)},
-	{"DCGM_FI_PROF_PIPE_FP16_ACTIVE", "Share of cycles in which the FP16 pipe worked, 0 to 1", false, reading(measure.FP16, 1)},
-	{"DCGM_FI_PROF_DRAM_ACTIVE", "Share of cycles in which device memory moved data, 0 to 1", false, reading(measure.DRAMActive, 1)},
-	{"DCGM_FI_PROF_PCIE_TX_BYTES", "PCIe bytes sent per second", false, reading(measure.PCIeTxBytesS, 1)},
-	{"DCGM_FI_PROF_PCIE_RX_BYTES", "PCIe bytes received per second", false, reading(measure.PCIeRxBytesS, 1)},
-	{"DCGM_FI_PROF_NVLINK_TX_BYTES", "NVLink bytes sent per second", false, reading(measure.NVLinkTxBytesS, 1)},
-	{"DCGM_FI_PROF_NVLINK_RX_BYTES", "NVLink bytes received per second", false, reading(measure.NVLinkRxBytesS, 1)},
+func gauge(g measure.Gauge) func(*device) (float64, bool) {
+	return func(d *device) (float64, bool) { return d.sample.Gauge(g) }
 }
 
-// deviceLabels renders the labels that every metric of a device has.
-func deviceLabels(d *nvml.Device, hostname string) string {
-	var b strings.Builder
-	b.WriteString(`gpu="` + strconv.Itoa(d.Index) + `",UUID="` + label(string(d.ID)) + `"`)
-	if d.Minor >= 0 {
-		b.WriteString(`,device="nvidia` + strconv.Itoa(d.Minor) + `"`)
+func smClock(d *device) (float64, bool) {
+	if v, ok := d.sample.Gauge(measure.SMClockMeanMHz); ok {
+		return v, true
 	}
-	if d.Parent != "" {
-		b.WriteString(`,parent="` + label(string(d.Parent)) + `"`)
-	}
-	b.WriteString(`,modelName="` + label(d.Name) + `",Hostname="` + label(hostname) + `"`)
-	return b.String()
+	return d.sample.Gauge(measure.SMClockMHz)
 }
 
-// maxLabel bounds a label value, in bytes.
-const maxLabel = 256
-
-// label escapes a label value.
-func label(s string) string {
-	if len(s) > maxLabel {
-		s = s[:maxLabel]
-		for len(s) > 0 && !utf8.ValidString(s) {
-			s = s[:len(s)-1]
-		}
-	}
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
-	}
-	return escaper.Replace(s)
+func energy(d *device) (float64, bool) {
+	v, ok := d.sample.Counter(measure.EnergyMJ)
+	return float64(v), ok
 }
 
-var escaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+// memoryFree is not known where more is used than there is: then one of the two
+// is that of something else.
+func memoryFree(d *device) (float64, bool) {
+	used, ok := d.sample.Gauge(measure.MemUsedBytes)
+	free := float64(d.memory)/perMiB - used
+	return free, ok && d.memory > 0 && free >= 0
+}
+
+func xid(d *device) (float64, bool) { return float64(d.xid), d.xid >= 0 }
+
+func ecc(d *device) (float64, bool) { return float64(d.condition.ECC), d.condition.ECCKnown }
+
+func reasons(d *device) (float64, bool) {
+	return float64(d.condition.Reasons), d.condition.ReasonsKnown
+}

@@ -4,14 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"strconv"
+	"strings"
 	"time"
-
-	"github.com/flopwatch/flopwatch/pkg/compute"
-	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
 // contentType is Prometheus' text format.
@@ -36,7 +32,11 @@ func (e *Exporter) Serve(ctx context.Context, address string, listening func(net
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", e)
-	server := &http.Server{Handler: loopbackOnly(mux), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
+	server := &http.Server{
+		Handler: loopbackOnly(mux), MaxHeaderBytes: 16 << 10,
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: 2 * time.Minute, // longer than scrapers wait between two scrapes
+	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	select {
@@ -59,11 +59,7 @@ func (e *Exporter) Serve(ctx context.Context, address string, listening func(net
 // this host could make.
 func loopbackOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil {
-			host = r.Host
-		}
-		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		if !isLoopback(r.Host) {
 			http.Error(w, "only loopback names are served", http.StatusMisdirectedRequest)
 			return
 		}
@@ -71,108 +67,19 @@ func loopbackOnly(next http.Handler) http.Handler {
 	})
 }
 
+// isLoopback reports whether a Host header names this host: with or without a
+// port, and IPv6 addresses in brackets.
+func isLoopback(name string) bool {
+	host, _, err := net.SplitHostPort(name)
+	if err != nil {
+		host = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
+	}
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
+
 // ServeHTTP writes all metrics.
 func (e *Exporter) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", contentType)
-	_, _ = w.Write(e.render(nil)) // a scraper that went away is no fault of ours
-}
-
-// WriteTo writes all metrics.
-func (e *Exporter) WriteTo(w io.Writer) (int64, error) {
-	n, err := w.Write(e.render(nil))
-	if err != nil {
-		return int64(n), fmt.Errorf("write metrics: %w", err)
-	}
-	return int64(n), nil
-}
-
-func (e *Exporter) render(b []byte) []byte {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for i := range gauges {
-		g := &gauges[i]
-		kind := "gauge"
-		if g.counter {
-			kind = "counter"
-		}
-		headed := false
-		for _, d := range e.devices {
-			if !d.seen || !d.up {
-				continue
-			}
-			if v, ok := g.value(d); ok {
-				if !headed {
-					b, headed = head(b, g.name, kind, g.help), true
-				}
-				b = append(b, g.name+"{"+d.labels+`,tenant="`+label(string(d.tenant))+`"} `...)
-				b = strconv.AppendFloat(b, v, 'g', -1, 64)
-				b = append(b, '\n')
-			}
-		}
-	}
-	b = head(b, "flopwatch_device_up", "gauge", "1 while the device answers")
-	for _, d := range e.devices {
-		b = append(b, "flopwatch_device_up{"+d.labels+"} "...)
-		b = append(b, "01"[bit(d.up)], '\n')
-	}
-	b = e.renderSums(b)
-	b = head(b, "flopwatch_agent_info", "gauge", "1, with the agent's version")
-	b = append(b, `flopwatch_agent_info{version="`+label(e.version)+`"} 1`+"\n"...)
-	if e.waiting >= 0 {
-		b = head(b, "flopwatch_spool_batches", "gauge", "Batches on this host without a receipt")
-		b = append(b, "flopwatch_spool_batches "+strconv.Itoa(e.waiting)+"\n"...)
-	}
-	b = head(b, "flopwatch_series_overflow_total", "counter", "Sums that went to a series without a tenant because there were too many")
-	return append(b, "flopwatch_series_overflow_total "+strconv.FormatInt(e.overflow, 10)+"\n"...)
-}
-
-func bit(v bool) int {
-	if v {
-		return 1
-	}
-	return 0
-}
-
-func (e *Exporter) renderSums(b []byte) []byte {
-	b = head(b, "flopwatch_operations_total", "counter", "Integer and floating-point operations since the agent started, with bounds")
-	for _, key := range e.order {
-		s := e.sums[key]
-		if key.method == measure.NoMethod && s.ops == (compute.Bounds{}) {
-			continue
-		}
-		for _, bound := range [...]struct {
-			name string
-			ops  compute.Operations
-		}{{"low", s.ops.Low}, {"best", s.ops.Best}, {"high", s.ops.High}} {
-			b = append(b, "flopwatch_operations_total{"...)
-			b = e.sumLabels(b, key)
-			b = append(b, `,bound="`+bound.name+`"} `...)
-			b = append(b, bound.ops.Decimal()...)
-			b = append(b, '\n')
-		}
-	}
-	b = head(b, "flopwatch_device_seconds_total", "counter", "Device time since the agent started, by what it was")
-	for _, key := range e.order {
-		b = append(b, "flopwatch_device_seconds_total{"...)
-		b = e.sumLabels(b, key)
-		b = append(b, "} "...)
-		b = strconv.AppendFloat(b, e.sums[key].time.Seconds(), 'f', -1, 64)
-		b = append(b, '\n')
-	}
-	return b
-}
-
-// sumLabels renders the labels of a sum. A device that is gone keeps its id.
-func (e *Exporter) sumLabels(b []byte, key sumKey) []byte {
-	if d := e.byID[key.device]; d != nil {
-		b = append(b, d.labels...)
-	} else {
-		b = append(b, `UUID="`+label(string(key.device))+`",Hostname="`+label(e.hostname)+`"`...)
-	}
-	return append(b, `,tenant="`+label(string(key.tenant))+`",state="`+key.state.String()+`",method="`+string(key.method)+
-		`",precision_class="`+label(key.precision)+`",grade="`+label(key.grade)+`"`...)
-}
-
-func head(b []byte, name, kind, help string) []byte {
-	return append(b, "# HELP "+name+" "+help+"\n# TYPE "+name+" "+kind+"\n"...)
+	_, _ = e.WriteTo(w) // a scraper that went away is no fault of ours
 }
