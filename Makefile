@@ -12,7 +12,7 @@ export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost bench fuzz clean
+.PHONY: kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost bench fuzz clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,13 +43,16 @@ lint: ## staticcheck, unchecked errors, log style (pinned in go.mod)
 	$(GO) tool errcheck -exclude .errcheck ./...
 	$(GO) tool sloglint -ctx-only=scope -attr-only -no-global=all -static-msg ./...
 
-generate: ## rebuild generated code (needs protoc)
+generate: ## rebuild generated code (needs protoc, clang 14 and llvm-strip)
 	$(GO) generate ./...
 
-generate-check: ## fail when generated code is not what the sources give; skipped with a message without protoc
+generate-check: ## fail when generated code is not what the sources give; what has no compiler here is skipped with a message
 	@if command -v protoc >/dev/null; then \
-	  $(GO) generate ./... && git diff --exit-code -- '*.pb.go' || { echo "generated code is stale: make generate"; exit 1; }; \
+	  $(GO) generate $$($(GO) list ./... | grep -v '/bpf$$') && git diff --exit-code -- '*.pb.go' || { echo "generated code is stale: make generate"; exit 1; }; \
 	else echo "generate-check: protoc is not installed, skipped"; fi
+	@if clang --version 2>/dev/null | grep -q 'version 14\.' && command -v llvm-strip >/dev/null; then \
+	  $(GO) generate ./bpf && git diff --exit-code -- bpf || { echo "BPF objects are stale: make generate"; exit 1; }; \
+	else echo "generate-check: clang 14 with llvm-strip is not installed, BPF objects skipped"; fi
 
 standin: ## build the scripted NVML stand-in into bin/
 	@mkdir -p $(BIN)
@@ -67,6 +70,9 @@ gpu-truth: build ## record workloads of counted operations on this host's GPU an
 
 cost: build standin ## measure the agent with 8 stand-in GPUs and 1,000 processes
 	testdata/cost/cost.sh $(BIN) 60
+
+kernels: ## run the BPF tests on Debian kernels 5.10, 6.1 and 6.12 in QEMU (SERIES="6.18" for others)
+	bpf/kernels/run $(SERIES)
 
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/flopwatch/flopwatch/agent/internal/control"
@@ -15,38 +16,43 @@ import (
 	"github.com/flopwatch/flopwatch/agent/internal/reader"
 	"github.com/flopwatch/flopwatch/agent/internal/sampler"
 	"github.com/flopwatch/flopwatch/agent/internal/tenancy"
+	"github.com/flopwatch/flopwatch/agent/internal/witness"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
 // live is the sample loop's state.
 type live struct {
-	host    *sampler.Host
-	lane    *outbox.Lane
-	outbox  *outbox.Outbox
-	source  *reader.Reader
-	prober  *probe.Prober
-	leases  *tenancy.Watcher // nil without a file
-	metrics *exporter.Exporter
-	waiting func() int // batches without a receipt
-	name    string
-	log     *slog.Logger
-	failing map[measure.DeviceID]string
-	ecc     map[measure.DeviceID]uint64 // uncorrected errors at the newest reading
-	resume  time.Time                   // when released devices are read again by themselves, zero for never
+	host      *sampler.Host
+	lane      *outbox.Lane
+	outbox    *outbox.Outbox
+	source    *reader.Reader
+	prober    *probe.Prober
+	leases    *tenancy.Watcher // nil without a file
+	metrics   *exporter.Exporter
+	waiting   func() int // batches without a receipt
+	witness   *witness.Witness
+	name      string
+	log       *slog.Logger
+	failing   map[measure.DeviceID]string
+	ecc       map[measure.DeviceID]uint64 // uncorrected errors at the newest reading
+	refreshed time.Time                   // when holders were last taken from the kernel
+	caughtUp  bool                        // events of processes were taken in this step
+	resume    time.Time                   // when released devices are read again by themselves, zero for never
 
 	readings  []sampler.Reading
 	processes []tenancy.Process
 }
 
 // start prepares the loop: who the host is, what its devices are.
-func (c runCommand) start(ctx context.Context, source *reader.Reader, way *courier, metrics *exporter.Exporter, log *slog.Logger) (*live, error) {
+func (c runCommand) start(ctx context.Context, source *reader.Reader, way *courier, metrics *exporter.Exporter, seen *witness.Witness, log *slog.Logger) (*live, error) {
 	facts, boot, err := hostfacts.Read(ctx, "/proc")
 	if err != nil {
 		return nil, err
 	}
+	facts.Attribution = seen.By()
 	l := &live{
 		host:   sampler.New(devicesOf(source.Host()), measure.FoldConfig{Window: c.Window, Period: c.Period}),
-		outbox: way.Outbox, source: source, metrics: metrics, waiting: way.Waiting, prober: probe.New("/proc"), name: facts.Name, log: log, failing: map[measure.DeviceID]string{}, ecc: map[measure.DeviceID]uint64{},
+		outbox: way.Outbox, source: source, metrics: metrics, waiting: way.Waiting, witness: seen, prober: probe.New("/proc"), name: facts.Name, log: log, failing: map[measure.DeviceID]string{}, ecc: map[measure.DeviceID]uint64{},
 	}
 	if err := l.prober.Watch(); err != nil {
 		log.WarnContext(ctx, "processes are read anew every period", slog.Any("error", err))
@@ -105,7 +111,9 @@ func (l *live) loop(ctx context.Context, period time.Duration, desk *control.Ser
 }
 
 func (l *live) step(ctx context.Context, now time.Time) error {
+	l.caughtUp = false
 	l.prober.Tick()
+	l.refresh(ctx, now)
 	table := l.table(now)
 	result := l.source.Readings(ctx, now.UnixNano())
 	if err := l.heed(ctx, result); err != nil {
@@ -122,7 +130,7 @@ func (l *live) step(ctx context.Context, now time.Time) error {
 		}
 		l.tell(r.Device, nil)
 		l.memory(r, now)
-		shares := l.shares(r, devices[i].Device, table)
+		shares := l.shares(ctx, r, devices[i].Device, devices[i].Minor, table)
 		l.metrics.Holder(r.Device, sole(shares))
 		l.readings = append(l.readings, sampler.Reading{Sample: r.Sample, Shares: shares})
 	}
@@ -152,6 +160,21 @@ func sole(shares []measure.Share) measure.TenantID {
 		return shares[0].Tenant
 	}
 	return ""
+}
+
+// refreshEvery is how often holders are taken anew from the kernel, which sees
+// what events do not tell.
+const refreshEvery = 30 * time.Second
+
+// refresh takes the holders anew and tells of events that were lost.
+func (l *live) refresh(ctx context.Context, now time.Time) {
+	if now.Sub(l.refreshed) < refreshEvery {
+		return
+	}
+	l.refreshed = now
+	if lost := l.witness.Refresh(ctx); lost > 0 {
+		l.lane.Tell([]measure.Event{{TimeNS: now.UnixNano(), Kind: measure.EventMissed, Code: int64(lost)}})
+	}
 }
 
 // put spools windows and makes them durable.
@@ -243,20 +266,55 @@ func (l *live) table(now time.Time) *tenancy.Table {
 }
 
 // shares says who held a device since the sample before.
-func (l *live) shares(r *nvml.DeviceReading, device measure.Device, table *tenancy.Table) []measure.Share {
+func (l *live) shares(ctx context.Context, r *nvml.DeviceReading, device measure.Device, minor int, table *tenancy.Table) []measure.Share {
 	subject := tenancy.SubjectOf(l.name, device)
-	if !r.HoldersKnown {
-		return tenancy.UnknownHolders(subject, table, r.Sample.TimeNS)
-	}
 	l.processes = l.processes[:0]
-	for _, use := range r.Processes {
-		p, err := l.prober.Lookup(use.PID)
-		if err != nil {
-			p = probe.Process{} // who it was is not known any more; that it was there is
+	if !r.HoldersKnown {
+		// The kernel knows who has the device file open, of a whole device.
+		if device.Parent != "" || minor < 0 || !l.witness.KnowsHolders() {
+			return tenancy.UnknownHolders(subject, table, r.Sample.TimeNS)
 		}
-		l.processes = append(l.processes, tenancy.Held(subject, p, use.SMUtil))
+		l.catchUp(ctx)
+		for _, pid := range l.witness.Holders(nvidiaMajor, uint32(minor)) {
+			l.processes = append(l.processes, tenancy.Held(subject, l.process(ctx, pid), math.NaN()))
+		}
+		return tenancy.Shares(l.processes, table, r.Sample.TimeNS)
 	}
-	return tenancy.Shares(l.processes, table, r.Sample.TimeNS)
+	for _, use := range r.Processes {
+		l.processes = append(l.processes, tenancy.Held(subject, l.process(ctx, use.PID), use.SMUtil))
+	}
+	shares := tenancy.Shares(l.processes, table, r.Sample.TimeNS)
+	if r.Condition.MPSProcesses > 0 && len(shares) > 1 {
+		// Under the multi-process service kernels of several processes run at once.
+		for i := range shares {
+			shares[i].Guessed = true
+		}
+	}
+	return shares
+}
+
+// nvidiaMajor is the major number of the device files of NVIDIA's devices.
+const nvidiaMajor = 195
+
+// catchUp takes the events of processes that wait, once a step.
+func (l *live) catchUp(ctx context.Context) {
+	if !l.caughtUp {
+		l.caughtUp = true
+		l.witness.CatchUp(ctx)
+	}
+}
+
+// process returns who a process is, or was if it ended since the sample before.
+func (l *live) process(ctx context.Context, pid int) probe.Process {
+	p, err := l.prober.Lookup(pid)
+	if err == nil {
+		return p
+	}
+	l.catchUp(ctx)
+	if ended, ok := l.witness.Ended(pid); ok {
+		return ended
+	}
+	return probe.Process{} // who it was is not known any more; that it was there is
 }
 
 // tell logs a change of a device's fault once.

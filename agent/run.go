@@ -16,6 +16,8 @@ import (
 	"github.com/flopwatch/flopwatch/agent/internal/hostfacts"
 	"github.com/flopwatch/flopwatch/agent/internal/nvml"
 	"github.com/flopwatch/flopwatch/agent/internal/reader"
+	"github.com/flopwatch/flopwatch/agent/internal/witness"
+	"github.com/flopwatch/flopwatch/bpf"
 	"github.com/flopwatch/flopwatch/pkg/cli"
 	"github.com/flopwatch/flopwatch/pkg/endpoint"
 	"github.com/flopwatch/flopwatch/pkg/version"
@@ -30,6 +32,7 @@ type runCommand struct {
 	Period     time.Duration `help:"Time between samples." default:"1s"`
 	Window     time.Duration `help:"Window length." default:"10s"`
 	Metrics    string        `help:"Loopback address for Prometheus metrics, such as 127.0.0.1:9400; none by default." placeholder:"ADDRESS"`
+	Watch      string        `help:"How processes are watched between samples: bpf, connector, or empty for the best that the kernel allows." enum:",bpf,connector" default:""`
 	WithoutGPU []string      `name:"without-gpu" help:"Trace to replay when this host has no driver, for a trial." placeholder:"PATH"`
 }
 
@@ -66,7 +69,9 @@ func (c runCommand) Run(ctx context.Context, s cli.Streams) error {
 	if err != nil {
 		return errors.Join(err, way.Outbox.Close(), source.Close())
 	}
+	seen := witness.Open(ctx, witness.Config{Method: bpf.Method(c.Watch), Log: log})
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return seen.Run(ctx) })
 	metrics := exporter.New(hostfacts.Name(), version.Version)
 	if c.Metrics != "" {
 		group.Go(func() error {
@@ -75,14 +80,14 @@ func (c runCommand) Run(ctx context.Context, s cli.Streams) error {
 	}
 	group.Go(func() error {
 		return way.Run(ctx, stopDrain, func(ctx context.Context) error {
-			live, err := c.start(ctx, source, way, metrics, log)
+			live, err := c.start(ctx, source, way, metrics, seen, log)
 			if err != nil {
 				return err
 			}
 			return live.loop(ctx, c.Period, desk)
 		})
 	})
-	return errors.Join(group.Wait(), desk.Close(), source.Close())
+	return errors.Join(group.Wait(), seen.Close(), desk.Close(), source.Close())
 }
 
 // openReader starts the process that reads the devices, which is this program

@@ -21,7 +21,8 @@ type programs struct {
 	links   []io.Closer
 	events  *ringbuf.Reader
 	running sync.Mutex
-	devices *deviceTable // nil unless devices are watched, as holders
+	caught  chan struct{} // run has handed over what waited, see catchUp
+	devices *deviceTable  // nil unless devices are watched, as holders
 	holders *link.Iter
 	flows   *flowTables // nil unless flows are counted
 	joins   *joins      // nil unless communicators may be watched
@@ -37,7 +38,7 @@ func openPrograms(config *Config) (*programs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read BPF programs: %w", err)
 	}
-	p := &programs{}
+	p := &programs{caught: make(chan struct{}, 1)}
 	if p.hooks, err = chooseHooks(spec); err != nil {
 		return nil, err
 	}

@@ -32,6 +32,7 @@ const (
 	whyNoUtil      = "no utilization"
 	whyNoShape     = "SM count or rates of the device are not known"
 	whyNoClock     = "no SM clock"
+	whyGuessed     = "several held the device: the split is a guess"
 )
 
 // estimate is what is known of the operations of an interval.

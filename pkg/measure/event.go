@@ -22,7 +22,8 @@ const (
 	EventReader       EventKind = "reader_restarted" // the process that reads the devices was replaced
 	EventReleased     EventKind = "released"         // an operator asked the agent to let go of the device
 	EventResumed      EventKind = "resumed"
-	EventConfidential EventKind = "confidential_mode" // Code 1: the device computes in confidential mode
+	EventMissed       EventKind = "process_events_missed" // Code is how many; who held a device may be unattributed
+	EventConfidential EventKind = "confidential_mode"     // Code 1: the device computes in confidential mode
 )
 
 // Event is something that bears on how figures are to be read.

@@ -166,15 +166,15 @@ func (f *Folder) spread(iv *interval, piece time.Duration, shares []Share) {
 	for i := range shares {
 		ppm += max(shares[i].PPM, 0)
 		upTo := time.Duration(scale(int64(piece), int64(min(ppm, wholePPM)), wholePPM))
-		f.account(iv, upTo-given, &shares[i])
+		f.account(iv, upTo-given, piece, &shares[i])
 		given = upTo
 	}
 	if given < piece {
-		f.account(iv, piece-given, &Share{State: Unattributed})
+		f.account(iv, piece-given, piece, &Share{State: Unattributed})
 	}
 }
 
-func (f *Folder) account(iv *interval, d time.Duration, share *Share) {
+func (f *Folder) account(iv *interval, d, piece time.Duration, share *Share) {
 	if d <= 0 {
 		return
 	}
@@ -193,6 +193,16 @@ func (f *Folder) account(iv *interval, d time.Duration, share *Share) {
 		State: share.State, Workload: share.Workload, Tenant: share.Tenant, Method: iv.method, Duration: d,
 		Operations: compute.Bounds{Low: low, Best: best, High: high}, Ceiling: f.est.ceiling.Over(d, compute.Up), EnergyMJ: energy,
 		FloatTensor: min(float, best),
+	}
+	if share.Guessed && !iv.unobserved {
+		// It may have been any of them: none of it for certain, at most all of it.
+		entry.Operations.Low = 0
+		entry.Operations.High = max(high, compute.Operations(scale(int64(iv.ops.High), int64(piece), int64(iv.d))))
+		if entry.Method.Reason == "" {
+			entry.Method.Reason = whyGuessed
+		} else {
+			entry.Method.Reason = f.est.reasons.join(entry.Method.Reason, whyGuessed)
+		}
 	}
 	switch {
 	case iv.unobserved:

@@ -114,6 +114,9 @@ type Share struct {
 	Workload Workload
 	Tenant   TenantID
 	PPM      int
+	// Guessed says that several held the device and how much each used it was not
+	// measured. Its low is then nothing and its high all that the device did.
+	Guessed bool
 }
 
 // Entry is one line of a window's account.

@@ -196,6 +196,9 @@ func TestRestate(t *testing.T) {
 		b := reading{counters: counters{measure.CycSMElapsed: 1_980_000_000, measure.CycHMMA: hmma, measure.CycFP32: fp32}, gauges: gauges{measure.SMClockMHz: 1980}}
 		e := oneEntry(t, a, b, time.Second, held())
 		truth := compute.Operations(math.Round((float64(hmma)*132*float64(m.OpsPerClock[format]) + float64(fp32)*132*256) / 1e9))
+		if truth > 2_141_061 {
+			rt.Skip("more than the device can do")
+		}
 		got := measure.Restate(e, m, format)
 		if !got.Valid() || got.Low > truth+1 || got.High < truth-1 || got.Low < e.Operations.Low || got.High > e.Operations.High {
 			rt.Fatalf("%s in %s: truth %s, restated %s, before %s", format, e.Method.Name, truth, got, e.Operations)

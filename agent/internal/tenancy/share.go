@@ -29,7 +29,7 @@ func Held(device Subject, p probe.Process, smUtil float64) Process {
 // Shares splits an interval that ends at atNS over the workloads that held the
 // device. One workload holds all of it. Several are split by their use where the
 // driver reported any (a process without a figure then had none), and equally
-// between workloads where it reported none. Nobody means idle. A workload whose
+// between workloads where it reported none, which is a guess and says so. Nobody means idle. A workload whose
 // tenant is not known is unattributed under its own name. The parts add up to
 // Whole; the order is fixed by content.
 func Shares(procs []Process, table *Table, atNS int64) []measure.Share {
@@ -53,7 +53,7 @@ func Shares(procs []Process, table *Table, atNS int64) []measure.Share {
 	}
 	if total == 0 {
 		for i := range parts {
-			parts[i].weight = 1
+			parts[i].weight, parts[i].share.Guessed = 1, len(parts) > 1
 		}
 		total = float64(len(parts))
 	}

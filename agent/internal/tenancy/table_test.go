@@ -229,6 +229,12 @@ func TestShares(t *testing.T) {
 	held := func(id string, tenant measure.TenantID, ppm int) measure.Share {
 		return measure.Share{State: measure.Attributed, Workload: job(id, 0).Workload, Tenant: tenant, PPM: ppm}
 	}
+	guessed := func(shares ...measure.Share) []measure.Share {
+		for i := range shares {
+			shares[i].Guessed = true
+		}
+		return shares
+	}
 	none := math.NaN()
 	tests := []struct {
 		name  string
@@ -241,8 +247,8 @@ func TestShares(t *testing.T) {
 		{"many processes of one job", []Process{job("1", 3), job("1", none), job("1", 9)}, []measure.Share{held("1", "t", Whole)}},
 		{"by use", []Process{job("1", 30), job("2", 10)}, []measure.Share{held("1", "t", 750000), held("2", "u", 250000)}},
 		{"by use, one at rest", []Process{job("1", 30), job("2", none)}, []measure.Share{held("1", "t", Whole)}},
-		{"equal between workloads", []Process{job("1", none), job("1", none), job("2", none)}, []measure.Share{held("1", "t", 500000), held("2", "u", 500000)}},
-		{"impossible use is no use", []Process{job("1", 1e9), job("2", math.Inf(1))}, []measure.Share{held("1", "t", 500000), held("2", "u", 500000)}},
+		{"equal between workloads", []Process{job("1", none), job("1", none), job("2", none)}, guessed(held("1", "t", 500000), held("2", "u", 500000))},
+		{"impossible use is no use", []Process{job("1", 1e9), job("2", math.Inf(1))}, guessed(held("1", "t", 500000), held("2", "u", 500000))},
 		{"tenant unknown", []Process{job("3", none)}, []measure.Share{{State: measure.Unattributed, Workload: job("3", 0).Workload, PPM: Whole}}},
 		{"workload unknown", []Process{{SMUtil: none}}, []measure.Share{{State: measure.Unattributed, PPM: Whole}}},
 		{"thirds", []Process{job("1", 1), job("2", 1), job("3", 1)}, []measure.Share{
