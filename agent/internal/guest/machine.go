@@ -99,6 +99,12 @@ func parseMachine(machine, text string) (VM, bool) {
 	return VM{UUID: uuid, Name: name}, true
 }
 
+// MayBeVM tells the processes that are worth a look: those in a machine's cgroup,
+// and those of libvirt itself, where it makes none.
+func MayBeVM(p probe.Process) bool {
+	return p.Names.Machine != "" || p.Names.Unit == "libvirtd.service" || p.Names.Unit == "virtqemud.service"
+}
+
 // VM returns the machine that a process belongs to. Libvirt's word counts more
 // than machined's. It goes by the cgroup that libvirt made, and by process id only
 // where libvirt was told to make none.
@@ -135,8 +141,7 @@ func (m *Machines) holdersOf(pci string, prober *probe.Prober) []int {
 // is reports whether a process belongs to a domain.
 func (d *domain) is(p probe.Process) bool {
 	if p.Names.Machine == "" {
-		unit := p.Names.Unit
-		return p.PID == d.pid && (unit == "libvirtd.service" || unit == "virtqemud.service")
+		return p.PID == d.pid && MayBeVM(p)
 	}
 	id, name, ok := cutMachine(p.Names.Machine)
 	return ok && id == d.id && keptName(d.name, name)
