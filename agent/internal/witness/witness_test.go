@@ -3,7 +3,6 @@ package witness_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -24,7 +23,7 @@ func watch(t testing.TB, method bpf.Method) *witness.Witness {
 	if os.Getuid() != 0 {
 		t.Skip("watching processes needs root")
 	}
-	w := witness.Open(t.Context(), witness.Config{Method: method, Keep: 2 * time.Second, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	w := witness.Open(t.Context(), witness.Config{Method: method, Keep: 2 * time.Second, Log: slog.New(slog.DiscardHandler)})
 	ctx, cancel := context.WithCancel(context.Background())
 	var wait sync.WaitGroup
 	wait.Go(func() {
