@@ -7,6 +7,7 @@ import (
 	"github.com/flopwatch/flopwatch/agent/internal/doctor"
 	"github.com/flopwatch/flopwatch/agent/internal/nvml"
 	"github.com/flopwatch/flopwatch/agent/internal/reader"
+	"github.com/flopwatch/flopwatch/bpf"
 	"github.com/flopwatch/flopwatch/pkg/cli"
 )
 
@@ -30,7 +31,7 @@ func (c doctorCommand) Run(ctx context.Context, s cli.Streams) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	report := doctor.Examine(ctx, doctor.Options{
-		LibraryPath: c.Library, Proc: "/proc", Dev: "/dev", Leases: c.Leases, Now: time.Now(),
+		LibraryPath: c.Library, Kernel: bpf.Support, Proc: "/proc", Dev: "/dev", Leases: c.Leases, Now: time.Now(),
 		Open: func(ctx context.Context, library string) (doctor.Devices, error) {
 			r, err := openReader(ctx, library, time.Second)
 			if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/flopwatch/flopwatch/agent/internal/nvml"
 	"github.com/flopwatch/flopwatch/agent/internal/probe"
 	"github.com/flopwatch/flopwatch/agent/internal/tenancy"
+	"github.com/flopwatch/flopwatch/bpf"
 	"github.com/flopwatch/flopwatch/pkg/accel"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
@@ -23,6 +24,8 @@ type Options struct {
 	Dev         string // the host's /dev
 	Leases      string // lease file, "" if none is configured
 	Now         time.Time
+	// Kernel says what of the kernel's events this host allows; nil leaves it out.
+	Kernel func() []bpf.Feature
 	// Open opens the devices.
 	Open func(ctx context.Context, library string) (Devices, error)
 }
@@ -44,6 +47,10 @@ func Examine(ctx context.Context, o Options) Report {
 	var r Report
 	r.Checks = append(r.Checks, examineDevices(ctx, o)...)
 	r.Checks = append(r.Checks, examineProc(o)...)
+	r.Checks = append(r.Checks, examineCgroups(o)...)
+	if o.Kernel != nil {
+		r.Checks = append(r.Checks, examineKernel(o.Kernel())...)
+	}
 	r.Checks = append(r.Checks, examineLeases(o))
 	return r
 }
