@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -141,9 +140,9 @@ func TestScanHolders(t *testing.T) {
 	if err != nil || !got.Complete || len(got.All) != 0 {
 		t.Errorf("only the name: %+v, %v", got, err)
 	}
-	var info syscall.Stat_t
-	if err := syscall.Fstat(int(null.Fd()), &info); err != nil {
-		t.Fatal(err)
+	h.write("sys/class/vfio/17/dev", "0:0\n") // what files that are no devices have
+	if got, err := ScanHolders(h.root); err != nil || len(got.All) != 0 {
+		t.Errorf("no device: %+v, %v", got, err)
 	}
 	h.write("sys/class/vfio/17/dev", "1:3\n") // what /dev/null is
 	got, err = ScanHolders(h.root)

@@ -74,6 +74,8 @@ func TestTenant(t *testing.T) {
 		{"job whose account is not known", []Lease{{host, "t", 0, 0, 1}, {Selector{SlurmAccount, "acc"}, "u", 0, 0, 2}}, Subject{Host: "h", SlurmJob: "7"}, 5, "", Undecided},
 		{"no pod, no job", []Lease{{host, "t", 0, 0, 1}, {Selector{Namespace, "ns"}, "u", 0, 0, 2}, {Selector{SlurmAccount, "acc"}, "u", 0, 0, 3}}, Subject{Host: "h", Container: "c"}, 5, "t", Leased},
 		{"VM whose UUID is not known", []Lease{{host, "t", 0, 0, 1}, {Selector{VM, vmUUID}, "u", 0, 0, 2}}, Subject{Host: "h", VM: "box"}, 5, "", Undecided},
+		{"the same, leased by name", []Lease{{Selector{VM, "box"}, "t", 0, 0, 1}, {Selector{VM, vmUUID}, "u", 0, 0, 2}}, Subject{Host: "h", VM: "box"}, 5, "t", Leased},
+		{"conflict beside a name that is not known", []Lease{{Selector{Namespace, "ns"}, "t", 0, 0, 1}, {Selector{Namespace, "ns"}, "u", 0, 0, 2}, {Selector{SlurmAccount, "acc"}, "t", 0, 0, 3}}, Subject{Host: "h", Namespace: "ns", SlurmJob: "7"}, 5, "", Conflict},
 		{"VM by a UUID without dashes", []Lease{{Selector{VM, strings.ReplaceAll(vmUUID, "-", "")}, "u", 0, 0, 2}}, full, 5, "u", Leased},
 		{"VM that is called like another's UUID", []Lease{{Selector{VM, vmUUID}, "u", 0, 0, 2}}, Subject{Host: "h", VM: vmUUID, VMUUID: "00000000-0000-0000-0000-000000000001"}, 5, "", Unleased},
 		{"prefix of everything", []Lease{{Selector{CgroupPrefix, "/"}, "t", 0, 0, 1}}, Subject{Cgroup: "/x/y"}, 5, "t", Leased},
