@@ -61,6 +61,18 @@ func (c *Client) Container(id string) (Pod, Answer) {
 	return Pod{}, c.missed(t.asked)
 }
 
+// Named returns the pod that has a name now; another may have had it before.
+func (c *Client) Named(namespace, name string) (Pod, Answer) {
+	t := c.pods.Load()
+	if p, ok := t.pods[t.uids[podName{namespace, name}]]; ok {
+		if c.stale(t.asked) {
+			return Pod{}, Unasked
+		}
+		return p.pod, Known
+	}
+	return Pod{}, c.missed(t.asked)
+}
+
 // Devices returns to whom each device was given, by the id that its plugin gave
 // it; for NVIDIA that is the UUID of the GPU or MIG instance, for a device that is
 // claimed by dynamic allocation "driver/pool/device". A device in time slices has

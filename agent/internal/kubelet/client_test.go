@@ -66,6 +66,8 @@ func TestAnswers(t *testing.T) {
 		{"container", func() (Pod, Answer) { return c.Container("c2") }, podB, Known},
 		{"sandbox", func() (Pod, Answer) { return c.Container("s1") }, podA, Known},
 		{"sandbox that was replaced", func() (Pod, Answer) { return c.Container("s0") }, podA, Known},
+		{"by name", func() (Pod, Answer) { return c.Named("serving", "web-0") }, podB, Known},
+		{"no such name", func() (Pod, Answer) { return c.Named("research", "web-0") }, Pod{}, NotKnown},
 		{"no such pod", func() (Pod, Answer) { return c.Pod("x") }, Pod{}, NotKnown},
 		{"no such container", func() (Pod, Answer) { return c.Container("x") }, Pod{}, NotKnown},
 	}
@@ -200,9 +202,15 @@ func TestStaleness(t *testing.T) {
 	expect("asked", Known, NotKnown, Known)
 	now = now.Add(staleAfter*usualRefresh + 1)
 	expect("stale", Known, Unasked, Unasked)
+	if _, answer := c.Named("ns", "p"); answer != Unasked {
+		t.Errorf("who has the name is %s", answer)
+	}
 	h.set(func() { h.sandboxes, h.containers, h.pods = nil, nil, nil })
 	refresh(t, c)
 	expect("ended", Known, NotKnown, NotKnown)
+	if _, answer := c.Named("ns", "p"); answer != NotKnown {
+		t.Errorf("its name is %s", answer)
+	}
 	if _, answer := c.Container("c1"); answer != Known {
 		t.Errorf("its container is %s", answer)
 	}

@@ -2,6 +2,7 @@ package kubelet
 
 import (
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -29,7 +30,7 @@ func FuzzAnswers(f *testing.F) {
 		if proto.Unmarshal(sandboxes, &s) != nil || proto.Unmarshal(containers, &c) != nil || proto.Unmarshal(given, &g) != nil {
 			return
 		}
-		pods := &podTable{pods: map[string]seenPod{}, containers: map[string]seenContainer{}}
+		pods := newPodTable(time.Time{})
 		pods.addSandboxes(s.GetItems(), []string{"app"})
 		pods.addContainers(c.GetContainers())
 		for uid, p := range pods.pods {

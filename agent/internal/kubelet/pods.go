@@ -25,8 +25,11 @@ type podTable struct {
 	asked      time.Time
 	pods       map[string]seenPod       // by uid
 	containers map[string]seenContainer // by id, sandboxes too
+	uids       map[podName]string       // of pods that were listed last
 	leftOut    int
 }
+
+type podName struct{ namespace, name string }
 
 type seenPod struct {
 	pod  Pod
@@ -54,10 +57,14 @@ func (c *Client) askPods(ctx context.Context) (*podTable, error) {
 	if len(sandboxes) > maxPods || len(containers) > maxContainers {
 		return nil, fmt.Errorf("list pods at %s: %d pods with %d containers, at most %d and %d are taken", path, len(sandboxes), len(containers), maxPods, maxContainers)
 	}
-	t := &podTable{asked: asked, pods: make(map[string]seenPod, len(sandboxes)), containers: make(map[string]seenContainer, len(sandboxes)+len(containers))}
+	t := newPodTable(asked)
 	t.addSandboxes(sandboxes, c.config.Labels)
 	t.addContainers(containers)
 	return t, nil
+}
+
+func newPodTable(asked time.Time) *podTable {
+	return &podTable{asked: asked, pods: map[string]seenPod{}, containers: map[string]seenContainer{}, uids: map[podName]string{}}
 }
 
 func (c *Client) list(ctx context.Context, client runtime.RuntimeServiceClient) ([]*runtime.PodSandbox, []*runtime.Container, error) {
@@ -95,6 +102,7 @@ func (t *podTable) addSandboxes(sandboxes []*runtime.PodSandbox, labels []string
 		pod.Labels = t.allowed(s.GetLabels(), labels)
 		t.pods[pod.UID] = seenPod{pod, t.asked}
 		t.containers[s.GetId()] = seenContainer{pod.UID, t.asked}
+		t.uids[podName{pod.Namespace, pod.Name}] = pod.UID // of several, the newest
 	}
 	for uid := range disputed {
 		delete(t.pods, uid) // two pods with one uid: neither is believed

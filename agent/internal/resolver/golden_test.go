@@ -72,8 +72,7 @@ func accountOf(t *testing.T, h *host) account {
 		subject := tenancy.SubjectOf(h.Name, measure.Device{ID: d.ID, Parent: d.Parent})
 		entry := deviceAccount{Device: d.ID}
 		if d.Unknown {
-			entry.Shares = inWords(t, tenancy.UnknownHolders(subject, h.table, at))
-			entry.Verdict = append(entry.Verdict, verdict(h.table, subject, at))
+			entry.Shares = inWords(t, r.UnknownShares(subject, h.table, at))
 			a.Devices = append(a.Devices, entry)
 			continue
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"google.golang.org/grpc"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
+	podresources "k8s.io/kubelet/pkg/apis/podresources/v1"
 
 	"github.com/flopwatch/flopwatch/agent/internal/guest"
 	"github.com/flopwatch/flopwatch/agent/internal/kubelet"
@@ -108,18 +109,24 @@ func unpack(t *testing.T, path, root string) {
 	}
 }
 
-// criServer answers what kubelet.json says.
-type criServer struct {
+// kubeServer is a kubelet and a runtime that answer what kubelet.json says.
+type kubeServer struct {
 	runtime.UnimplementedRuntimeServiceServer
+	podresources.UnimplementedPodResourcesListerServer
 	sandboxes  []*runtime.PodSandbox
 	containers []*runtime.Container
+	given      []*podresources.PodResources
 }
 
-func (s *criServer) ListPodSandbox(context.Context, *runtime.ListPodSandboxRequest) (*runtime.ListPodSandboxResponse, error) {
+func (s *kubeServer) List(context.Context, *podresources.ListPodResourcesRequest) (*podresources.ListPodResourcesResponse, error) {
+	return &podresources.ListPodResourcesResponse{PodResources: s.given}, nil
+}
+
+func (s *kubeServer) ListPodSandbox(context.Context, *runtime.ListPodSandboxRequest) (*runtime.ListPodSandboxResponse, error) {
 	return &runtime.ListPodSandboxResponse{Items: s.sandboxes}, nil
 }
 
-func (s *criServer) ListContainers(context.Context, *runtime.ListContainersRequest) (*runtime.ListContainersResponse, error) {
+func (s *kubeServer) ListContainers(context.Context, *runtime.ListContainersRequest) (*runtime.ListContainersResponse, error) {
 	return &runtime.ListContainersResponse{Containers: s.containers}, nil
 }
 
@@ -135,9 +142,10 @@ func servePods(t *testing.T, path string) *kubelet.Client {
 			Labels                   map[string]string
 		}
 		Containers []struct{ ID, Sandbox string }
+		Devices    []struct{ ID, Namespace, Pod string }
 	}
 	decode(t, path, &said)
-	var answers criServer
+	var answers kubeServer
 	for _, s := range said.Sandboxes {
 		answers.sandboxes = append(answers.sandboxes, &runtime.PodSandbox{
 			Id: s.ID, Labels: s.Labels, Metadata: &runtime.PodSandboxMetadata{Uid: s.UID, Namespace: s.Namespace, Name: s.Name},
@@ -145,6 +153,11 @@ func servePods(t *testing.T, path string) *kubelet.Client {
 	}
 	for _, c := range said.Containers {
 		answers.containers = append(answers.containers, &runtime.Container{Id: c.ID, PodSandboxId: c.Sandbox})
+	}
+	for _, d := range said.Devices {
+		answers.given = append(answers.given, &podresources.PodResources{Namespace: d.Namespace, Name: d.Pod, Containers: []*podresources.ContainerResources{
+			{Name: "main", Devices: []*podresources.ContainerDevices{{ResourceName: "nvidia.com/gpu", DeviceIds: []string{d.ID}}}},
+		}})
 	}
 	dir, err := os.MkdirTemp("", "fw") // the path of a socket is short
 	if err != nil {
@@ -157,8 +170,9 @@ func servePods(t *testing.T, path string) *kubelet.Client {
 	}
 	server, done := grpc.NewServer(), make(chan error, 1)
 	runtime.RegisterRuntimeServiceServer(server, &answers)
+	podresources.RegisterPodResourcesListerServer(server, &answers)
 	go func() { done <- server.Serve(listener) }()
-	client := kubelet.New(kubelet.Config{CRISocket: socket, Labels: []string{runLabel}})
+	client := kubelet.New(kubelet.Config{CRISocket: socket, PodResourcesSocket: socket, Labels: []string{runLabel}})
 	err = client.Refresh(t.Context())
 	server.Stop()
 	if err := errors.Join(err, <-done, os.RemoveAll(dir)); err != nil {

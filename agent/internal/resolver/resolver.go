@@ -9,7 +9,6 @@ package resolver
 import (
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/flopwatch/flopwatch/agent/internal/guest"
@@ -109,6 +108,10 @@ func (r *Resolver) completePod(p probe.Process) probe.Process {
 	if answer != kubelet.Known {
 		return p
 	}
+	return r.inPod(p, pod)
+}
+
+func (r *Resolver) inPod(p probe.Process, pod kubelet.Pod) probe.Process {
 	p.Names.PodUID, p.Names.Namespace = pod.UID, pod.Namespace
 	p.Workload = probe.NewWorkload(measure.KindPod, pod.UID)
 	if r.config.HintLabel != "" {
@@ -145,17 +148,4 @@ func (r *Resolver) completeVM(p probe.Process) probe.Process {
 		r.machines, r.machinesAt, r.machinesErr = machines, r.now, err
 	}
 	return r.machines.Complete(p)
-}
-
-// GuestShares says whose a passed-through device was in an interval that ended at
-// atNS: the holder's, nobody's, or not known. The caller counts it by allocation.
-func (r *Resolver) GuestShares(device tenancy.Subject, g guest.Guest, table *tenancy.Table, atNS int64) []measure.Share {
-	if g.State == guest.Unseen {
-		return tenancy.UnknownHolders(device, table, atNS)
-	}
-	held := make([]tenancy.Process, len(g.PIDs))
-	for i, pid := range g.PIDs {
-		held[i] = tenancy.Held(device, r.Process(Holder{PID: pid}, atNS), math.NaN())
-	}
-	return tenancy.Shares(held, table, atNS)
 }

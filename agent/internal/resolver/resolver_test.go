@@ -103,6 +103,14 @@ func TestGuestThatCannotBeSeen(t *testing.T) {
 	}
 }
 
+func TestUnknownHoldersWithoutAKubelet(t *testing.T) {
+	table := tenancy.NewTable([]tenancy.Lease{{Selector: tenancy.Selector{Kind: tenancy.Host, Value: "h"}, Tenant: "t"}})
+	shares := New(Config{}).UnknownShares(tenancy.Subject{Host: "h", Device: "GPU-1"}, table, 5)
+	if len(shares) != 1 || shares[0].Tenant != "t" || shares[0].Workload.Kind != measure.KindHost {
+		t.Errorf("%+v", shares)
+	}
+}
+
 func TestCompleteDoesNotAllocate(t *testing.T) {
 	r := New(Config{Pods: kubelet.New(kubelet.Config{}), Jobs: tenancy.NewJobWatcher("")})
 	for _, p := range []probe.Process{{Names: probe.Names{PodUID: "p", Container: "c"}}, {Names: probe.Names{SlurmJob: "7"}}, {Names: probe.Names{Unit: "u"}}} {
