@@ -66,7 +66,7 @@ func (w *worker) clockMean(s *measure.Sample) {
 	if w.disabled[callSamples] {
 		return
 	}
-	kind, rows, ret := w.unit.whole.GetSamples(nv.PROCESSOR_CLK_SAMPLES, w.clocks.seenUS)
+	kind, rows, ret := w.hot.clocks(w.clocks.seenUS)
 	if ok, _ := w.try(callSamples, ret); !ok {
 		return // NOT_FOUND: nothing newer yet
 	}

@@ -87,7 +87,7 @@ func (w *worker) linkRates(s *measure.Sample, now time.Time) {
 	for i, f := range l.wanted {
 		l.fields[i] = nv.FieldValue{FieldId: f.id, ScopeId: f.scope}
 	}
-	ret := w.unit.whole.GetFieldValues(l.fields[:])
+	ret := w.hot.fields(&l.fields)
 	if ok, _ := w.try(callFields, ret); !ok {
 		clear(l.known[:])
 		return

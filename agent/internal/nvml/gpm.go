@@ -69,14 +69,14 @@ type gpm struct {
 	hasBase     bool
 	hasFresh    bool
 	wanted      []metric // what the driver offers for this unit
-	request     nv.GpmMetricsGetType
+	hot         *hot
 	reason      string // why there is no GPM, "" if there is
 }
 
 // newGPM allocates the two samples. reason is set instead when the unit has no
 // GPM.
-func newGPM(l *library, u *unit) *gpm {
-	g := &gpm{unit: u, wanted: metrics}
+func newGPM(l *library, u *unit, h *hot) *gpm {
+	g := &gpm{unit: u, wanted: metrics, hot: h}
 	sampler := callGPMSample
 	if u.isPartition() {
 		sampler = callGPMMIGSample
@@ -131,12 +131,7 @@ func (g *gpm) free() {
 // take fills the fresh sample.
 func (g *gpm) take() nv.Return {
 	g.hasFresh = false
-	var ret nv.Return
-	if g.unit.isPartition() {
-		ret = g.fresh.MigGet(g.unit.whole, g.unit.gpu)
-	} else {
-		ret = g.fresh.Get(g.unit.handle)
-	}
+	ret := g.hot.sampleInto(g.fresh, g.unit.gpu)
 	g.hasFresh = ret == nv.SUCCESS
 	return ret
 }
@@ -152,22 +147,14 @@ func (g *gpm) settle() {
 }
 
 // compute asks for the metrics between base and fresh.
-func (g *gpm) compute(l *library) nv.Return {
-	g.request.NumMetrics = uint32(len(g.wanted))
-	g.request.Sample1, g.request.Sample2 = g.base, g.fresh
-	for i := range g.wanted {
-		g.request.Metrics[i] = nv.GpmMetric{MetricId: g.wanted[i].id}
-	}
-	return l.GpmMetricsGet(&g.request)
-}
+func (g *gpm) compute() nv.Return { return g.hot.metrics(g.base, g.fresh, g.wanted) }
 
 // fill puts the computed metrics into a sample. A metric that failed or is not
 // a number stays absent, and so does every average if only counters are wanted.
 func (g *gpm) fill(s *measure.Sample, countersOnly bool) {
 	for i := range g.wanted {
-		answer := &g.request.Metrics[i]
-		v := answer.Value
-		if nv.Return(answer.NvmlReturn) != nv.SUCCESS || !(v >= 0) {
+		v, ret := g.hot.metric(i)
+		if ret != nv.SUCCESS || !(v >= 0) {
 			continue
 		}
 		switch m := &g.wanted[i]; {
@@ -188,8 +175,7 @@ func (g *gpm) fill(s *measure.Sample, countersOnly bool) {
 func (g *gpm) probe() {
 	var offered []metric
 	for i, m := range g.wanted {
-		answer := &g.request.Metrics[i]
-		if ret := nv.Return(answer.NvmlReturn); isUnsupported(ret) || ret == nv.ERROR_INVALID_ARGUMENT {
+		if _, ret := g.hot.metric(i); isUnsupported(ret) || ret == nv.ERROR_INVALID_ARGUMENT {
 			continue
 		}
 		offered = append(offered, m)

@@ -10,6 +10,9 @@
 // does not offer stays absent from its samples for good, one that fails once is
 // absent from one sample, and a device that does not answer at all is a gap.
 //
+// go-nvml loads the library and finds the devices. The calls of every reading are
+// made without it, see hot: its wrappers allocate and copy for each.
+//
 // C symbols are resolved for the whole process, so that it has one library at a
 // time.
 package nvml
@@ -166,6 +169,7 @@ type library struct {
 	nv.Interface
 	path     string
 	exported [calls]bool
+	hot      *hotSymbols
 }
 
 func (l *library) has(all ...call) bool {
@@ -207,6 +211,10 @@ func load(path string) (*library, error) {
 				break
 			}
 		}
+	}
+	l.hot = findSymbols()
+	if l.hot[callProcesses] == nil {
+		l.exported[callProcesses] = false // only in the form of drivers before 2020
 	}
 	for c := callInit; c <= lastRequired; c++ {
 		if !l.has(c) {

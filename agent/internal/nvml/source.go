@@ -133,15 +133,15 @@ func (s *Source) probe() {
 			}
 		}
 		if !w.disabled[callUtilization] {
-			_, ret := w.unit.handle.GetUtilizationRates()
+			_, ret := w.hot.utilization()
 			w.try(callUtilization, ret)
 		}
 		if !w.disabled[callProcessUse] {
 			// What the driver still remembers from before is not ours.
-			rows, ret := w.unit.handle.GetProcessUtilization(0)
+			rows, ret := w.hot.uses(0)
 			w.try(callProcessUse, ret)
-			for _, row := range rows {
-				w.newSeen = max(w.newSeen, row.TimeStamp)
+			for i := range rows {
+				w.newSeen = max(w.newSeen, uint64(rows[i].time))
 			}
 		}
 	}
@@ -153,7 +153,7 @@ func (s *Source) probe() {
 		if w.gpm.reason != "" || !w.gpm.hasBase || w.gpm.take() != nv.SUCCESS {
 			continue
 		}
-		if w.gpm.compute(s.lib) == nv.SUCCESS {
+		if w.gpm.compute() == nv.SUCCESS {
 			w.gpm.probe()
 		}
 	}
@@ -340,6 +340,7 @@ func (s *Source) Close() error {
 	case <-gone:
 		for _, w := range s.workers {
 			w.gpm.free()
+			w.hot.free()
 		}
 	case <-timer.C:
 		for _, w := range s.workers {

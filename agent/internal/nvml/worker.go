@@ -57,6 +57,7 @@ type worker struct {
 	lib     *library
 	unit    unit
 	gpm     *gpm
+	hot     *hot
 	state   atomic.Int32
 	request request
 
@@ -74,7 +75,8 @@ type worker struct {
 func newWorker(l *library, u unit) *worker {
 	w := &worker{lib: l, unit: u}
 	w.reading.Device = u.device.ID
-	w.gpm = newGPM(l, &w.unit)
+	w.hot = newHot(l, &w.unit)
+	w.gpm = newGPM(l, &w.unit, w.hot)
 	w.links = newLinks()
 	if s, known := shapeOf(l, u.whole); known {
 		w.shape = s
@@ -132,8 +134,8 @@ func (r *runner) abandon() {
 	close(r.rounds)
 }
 
-// read makes one reading. go-nvml slices by a count that a newer call may have
-// raised, which panics; that costs a reading and not the program.
+// read makes one reading. Some wrappers of go-nvml slice by a count that a newer
+// call may have raised, which panics; that costs a reading and not the program.
 func (w *worker) read(r request) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -178,7 +180,7 @@ func (w *worker) try(c call, ret nv.Return) (ok, lost bool) {
 
 // sample fills the gauges and counters. An error makes the reading a gap.
 func (w *worker) sample(r request) error {
-	s, h := &w.reading.Sample, w.unit.handle
+	s, h := &w.reading.Sample, w.hot
 	var first nv.Return // first answer that was not a value
 	got := 0
 	note := func(c call, ret nv.Return) (bool, error) {
@@ -194,7 +196,7 @@ func (w *worker) sample(r request) error {
 		return ok, nil
 	}
 	if !w.disabled[callPower] {
-		v, ret := h.GetPowerUsage()
+		v, ret := h.power()
 		if ok, err := note(callPower, ret); err != nil {
 			return err
 		} else if ok && v != math.MaxUint32 {
@@ -202,7 +204,7 @@ func (w *worker) sample(r request) error {
 		}
 	}
 	if !w.disabled[callEnergy] {
-		v, ret := h.GetTotalEnergyConsumption()
+		v, ret := h.energy()
 		if ok, err := note(callEnergy, ret); err != nil {
 			return err
 		} else if ok && v != unlimited {
@@ -210,23 +212,23 @@ func (w *worker) sample(r request) error {
 		}
 	}
 	if !w.disabled[callUtilization] {
-		v, ret := h.GetUtilizationRates()
+		v, ret := h.utilization()
 		if ok, err := note(callUtilization, ret); err != nil {
 			return err
 		} else if ok {
-			s.SetGauge(measure.GPUUtilPct, float64(v.Gpu))
+			s.SetGauge(measure.GPUUtilPct, float64(v))
 		}
 	}
 	if !w.disabled[callMemory] {
-		v, ret := h.GetMemoryInfo()
+		used, total, ret := h.memory()
 		if ok, err := note(callMemory, ret); err != nil {
 			return err
-		} else if ok && v.Used <= v.Total {
-			s.SetGauge(measure.MemUsedBytes, float64(v.Used))
+		} else if ok && used <= total {
+			s.SetGauge(measure.MemUsedBytes, float64(used))
 		}
 	}
 	if !w.disabled[callClock] {
-		v, ret := w.unit.whole.GetClockInfo(nv.CLOCK_SM)
+		v, ret := h.clock()
 		if ok, err := note(callClock, ret); err != nil {
 			return err
 		} else if ok {
@@ -268,7 +270,7 @@ func (w *worker) pipes(r request) (ok bool, err error) {
 	if !w.gpm.hasBase {
 		return true, nil
 	}
-	if ret := w.gpm.compute(w.lib); ret != nv.SUCCESS {
+	if ret := w.gpm.compute(); ret != nv.SUCCESS {
 		if isLost(ret) {
 			return false, failure(ret)
 		}
@@ -284,13 +286,13 @@ func (w *worker) pipes(r request) (ok bool, err error) {
 func (w *worker) processes() {
 	w.newSeen = w.lastSeen
 	if !w.disabled[callProcesses] {
-		list, ret := w.unit.handle.GetComputeRunningProcesses()
+		list, ret := w.hot.processes()
 		if ok, _ := w.try(callProcesses, ret); ok {
 			w.reading.HoldersKnown = true
-			for _, p := range list {
-				use := ProcessUse{PID: int(p.Pid), MemoryBytes: -1, SMUtil: math.NaN()}
-				if p.UsedGpuMemory < math.MaxInt64 {
-					use.MemoryBytes = int64(p.UsedGpuMemory)
+			for i := range list {
+				use := ProcessUse{PID: int(list[i].pid), MemoryBytes: -1, SMUtil: math.NaN()}
+				if list[i].memory < math.MaxInt64 {
+					use.MemoryBytes = int64(list[i].memory)
 				}
 				w.reading.Processes = append(w.reading.Processes, use)
 			}
@@ -299,17 +301,17 @@ func (w *worker) processes() {
 	if w.disabled[callProcessUse] {
 		return
 	}
-	rows, ret := w.unit.handle.GetProcessUtilization(w.lastSeen)
+	rows, ret := w.hot.uses(w.lastSeen)
 	if ok, _ := w.try(callProcessUse, ret); !ok {
 		return // NOT_FOUND: nobody used the device since lastSeen
 	}
 	for i := range rows {
-		w.newSeen = max(w.newSeen, rows[i].TimeStamp)
+		w.newSeen = max(w.newSeen, uint64(rows[i].time))
 		// Some drivers repeat old rows or return figures of thousands of percent.
-		if rows[i].TimeStamp <= w.lastSeen || rows[i].SmUtil > 100 {
+		if uint64(rows[i].time) <= w.lastSeen || rows[i].sm > 100 {
 			continue
 		}
-		w.use(int(rows[i].Pid), float64(rows[i].SmUtil))
+		w.use(int(rows[i].pid), float64(rows[i].sm))
 	}
 }
 

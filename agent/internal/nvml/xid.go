@@ -16,7 +16,7 @@ type Xid struct {
 }
 
 // xidWait bounds one wait of the library, and so how long Close takes.
-const xidWait = 250 * time.Millisecond
+const xidWait = 500 * time.Millisecond
 
 // maxXids bounds what waits to be taken; the driver reports each error once.
 const maxXids = 256
