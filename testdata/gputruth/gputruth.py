@@ -67,9 +67,12 @@ def drive(torch: Any, workload: Workload, seconds: float) -> dict[str, int]:
 class Recorder:
     """The agent, recording into a folder until it is stopped."""
 
-    def __init__(self, agent: Path, out: Path, period: str) -> None:
+    def __init__(self, args: argparse.Namespace, out: Path, period: str) -> None:
         self.out = out
-        self.process = subprocess.Popen([str(agent), "record", "--out", str(out), "--period", period], stderr=subprocess.PIPE, text=True)
+        command = [args.agent, "record", "--out", str(out), "--period", period]
+        if args.library:
+            command += ["--library", args.library]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         line = self.process.stderr.readline()
         if not line.startswith("recording"):
@@ -88,7 +91,7 @@ def record(torch: Any, workload: Workload, args: argparse.Namespace) -> None:
     print(f"{workload.name} …", flush=True)
     # The calls that warm up are recorded too; they lie before the idle lead-in and
     # so outside of the time between start and end that is compared.
-    recorder = Recorder(Path(args.agent), out, args.period)
+    recorder = Recorder(args, out, args.period)
     if workload.processes == 1:
         ran = [drive(torch, workload, args.seconds)]
     else:
@@ -139,7 +142,7 @@ def run(args: argparse.Namespace) -> None:
 def cost(args: argparse.Namespace) -> None:
     for period in ("1s", "100ms"):
         out = Path(args.out) / f"cost-{period}"
-        recorder = Recorder(Path(args.agent), out, period)
+        recorder = Recorder(args, out, period)
         time.sleep(args.seconds)
         memory = {}
         for pid in [recorder.process.pid, *children(recorder.process.pid)]:
@@ -150,8 +153,15 @@ def cost(args: argparse.Namespace) -> None:
 
 
 def children(pid: int) -> list[int]:
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(p) for p in path.read_text().split()] if path.exists() else []
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(stat.parent.name))
+    return found
 
 
 def rollup(pid: int) -> dict[str, int]:
@@ -225,6 +235,7 @@ def main() -> None:
         sub.add_argument("--seconds", type=float, default=20.0)
         sub.add_argument("--period", default="1s")
         sub.add_argument("--only")
+        sub.add_argument("--library", help="libnvidia-ml, where it is in no usual place")
     args = parser.parse_args()
     args.function(args)
 
