@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math"
 	"time"
 
 	"github.com/flopwatch/flopwatch/agent/internal/control"
@@ -12,62 +11,79 @@ import (
 	"github.com/flopwatch/flopwatch/agent/internal/hostfacts"
 	"github.com/flopwatch/flopwatch/agent/internal/nvml"
 	"github.com/flopwatch/flopwatch/agent/internal/outbox"
-	"github.com/flopwatch/flopwatch/agent/internal/probe"
 	"github.com/flopwatch/flopwatch/agent/internal/reader"
 	"github.com/flopwatch/flopwatch/agent/internal/sampler"
-	"github.com/flopwatch/flopwatch/agent/internal/tenancy"
-	"github.com/flopwatch/flopwatch/agent/internal/witness"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
 // live is the sample loop's state.
 type live struct {
-	host      *sampler.Host
-	lane      *outbox.Lane
-	outbox    *outbox.Outbox
-	source    *reader.Reader
-	prober    *probe.Prober
-	leases    *tenancy.Watcher // nil without a file
-	metrics   *exporter.Exporter
-	waiting   func() int // batches without a receipt
-	witness   *witness.Witness
-	name      string
-	log       *slog.Logger
-	failing   map[measure.DeviceID]string
-	ecc       map[measure.DeviceID]uint64 // uncorrected errors at the newest reading
-	refreshed time.Time                   // when holders were last taken from the kernel
-	caughtUp  bool                        // events of processes were taken in this step
-	resume    time.Time                   // when released devices are read again by themselves, zero for never
+	host    *sampler.Host
+	lane    *outbox.Lane
+	outbox  *outbox.Outbox
+	source  source
+	owners  *owners
+	metrics *exporter.Exporter
+	waiting func() int // batches without a receipt
+	log     *slog.Logger
+	failing map[measure.DeviceID]string
+	ecc     map[measure.DeviceID]uint64 // uncorrected errors at the newest reading
+	resume  time.Time                   // when released devices are read again by themselves, zero for never
 
-	readings  []sampler.Reading
-	processes []tenancy.Process
+	readings []sampler.Reading
+}
+
+// source reads the devices that have a driver on this host.
+type source interface {
+	Host() *reader.Host
+	Readings(ctx context.Context, nowNS int64) *reader.Result
+	Release(nowNS int64, ids ...measure.DeviceID) error
+	Resume(nowNS int64)
+	Released() []measure.DeviceID
+	Close() error
+}
+
+// noDriver is the source of a host whose devices are all passed through to
+// virtual machines.
+type noDriver struct{}
+
+func (noDriver) Host() *reader.Host                             { return &reader.Host{} }
+func (noDriver) Readings(context.Context, int64) *reader.Result { return &reader.Result{} }
+func (noDriver) Resume(int64)                                   {}
+func (noDriver) Released() []measure.DeviceID                   { return nil }
+func (noDriver) Close() error                                   { return nil }
+
+func (noDriver) Release(int64, ...measure.DeviceID) error {
+	return errors.New("this host has no driver for its devices: there is nothing to let go of")
 }
 
 // start prepares the loop: who the host is, what its devices are.
-func (c runCommand) start(ctx context.Context, source *reader.Reader, way *courier, metrics *exporter.Exporter, seen *witness.Witness, log *slog.Logger) (*live, error) {
+func (c runCommand) start(ctx context.Context, from source, way *courier, metrics *exporter.Exporter, who *owners, log *slog.Logger) (*live, error) {
 	facts, boot, err := hostfacts.Read(ctx, "/proc")
 	if err != nil {
 		return nil, err
 	}
-	facts.Attribution = seen.By()
+	facts.Attribution = who.witness.By()
+	who.name = facts.Name
 	l := &live{
-		host:   sampler.New(devicesOf(source.Host()), measure.FoldConfig{Window: c.Window, Period: c.Period}),
-		outbox: way.Outbox, source: source, metrics: metrics, waiting: way.Waiting, witness: seen, prober: probe.New("/proc"), name: facts.Name, log: log, failing: map[measure.DeviceID]string{}, ecc: map[measure.DeviceID]uint64{},
+		outbox: way.Outbox, source: from, owners: who, metrics: metrics, waiting: way.Waiting,
+		log: log, failing: map[measure.DeviceID]string{}, ecc: map[measure.DeviceID]uint64{},
 	}
-	if err := l.prober.Watch(); err != nil {
-		log.WarnContext(ctx, "processes are read anew every period", slog.Any("error", err))
-	}
+	who.refresh(ctx, time.Now())
+	l.host = sampler.New(l.devices(), measure.FoldConfig{Window: c.Window, Period: c.Period})
 	if l.lane, err = way.Outbox.Open(facts.Name, facts, boot.ID, l.host.Rows()); err != nil {
 		return nil, err
 	}
 	l.offer(ctx)
-	if source.Host().Confidential == nvml.Yes {
+	if from.Host().Confidential == nvml.Yes {
 		l.lane.Tell([]measure.Event{{TimeNS: time.Now().UnixNano(), Kind: measure.EventConfidential, Code: 1}})
 	}
-	if c.Leases != "" {
-		l.leases = tenancy.NewWatcher(c.Leases)
-	}
 	return l, nil
+}
+
+// devices are those with a driver, and those passed through to virtual machines.
+func (l *live) devices() []measure.Device {
+	return append(devicesOf(l.source.Host()), l.owners.guestDevices...)
 }
 
 func devicesOf(h *reader.Host) []measure.Device {
@@ -111,12 +127,12 @@ func (l *live) loop(ctx context.Context, period time.Duration, desk *control.Ser
 }
 
 func (l *live) step(ctx context.Context, now time.Time) error {
-	l.caughtUp = false
-	l.prober.Tick()
-	l.refresh(ctx, now)
-	table := l.table(now)
+	missed, guestsChanged := l.owners.begin(ctx, now)
+	if missed > 0 {
+		l.lane.Tell([]measure.Event{{TimeNS: now.UnixNano(), Kind: measure.EventMissed, Code: int64(missed)}})
+	}
 	result := l.source.Readings(ctx, now.UnixNano())
-	if err := l.heed(ctx, result); err != nil {
+	if err := l.heed(ctx, result, guestsChanged); err != nil {
 		return err
 	}
 	l.readings = l.readings[:0]
@@ -130,10 +146,11 @@ func (l *live) step(ctx context.Context, now time.Time) error {
 		}
 		l.tell(r.Device, nil)
 		l.memory(r, now)
-		shares := l.shares(ctx, r, devices[i].Device, devices[i].Minor, table)
+		shares := l.owners.of(ctx, r, &devices[i])
 		l.metrics.Holder(r.Device, sole(shares))
 		l.readings = append(l.readings, sampler.Reading{Sample: r.Sample, Shares: shares})
 	}
+	l.readings = l.owners.guestReadings(now, l.readings)
 	l.metrics.Read(result.Readings)
 	l.metrics.Waiting(l.waiting())
 	closed := l.host.Step(l.readings)
@@ -162,21 +179,6 @@ func sole(shares []measure.Share) measure.TenantID {
 	return ""
 }
 
-// refreshEvery is how often holders are taken anew from the kernel, which sees
-// what events do not tell.
-const refreshEvery = 30 * time.Second
-
-// refresh takes the holders anew and tells of events that were lost.
-func (l *live) refresh(ctx context.Context, now time.Time) {
-	if now.Sub(l.refreshed) < refreshEvery {
-		return
-	}
-	l.refreshed = now
-	if lost := l.witness.Refresh(ctx); lost > 0 {
-		l.lane.Tell([]measure.Event{{TimeNS: now.UnixNano(), Kind: measure.EventMissed, Code: int64(lost)}})
-	}
-}
-
 // put spools windows and makes them durable.
 func (l *live) put(ctx context.Context, closed []measure.Window) error {
 	if len(closed) == 0 {
@@ -190,7 +192,7 @@ func (l *live) put(ctx context.Context, closed []measure.Window) error {
 
 // heed takes over events, and devices that are not those of before. What was
 // known of the old ones is sealed first, because a batch lists its devices.
-func (l *live) heed(ctx context.Context, result *reader.Result) error {
+func (l *live) heed(ctx context.Context, result *reader.Result, guestsChanged bool) error {
 	for _, e := range result.Events {
 		l.metrics.Event(e)
 		l.log.WarnContext(ctx, "event", slog.String("kind", string(e.Kind)), slog.String("uuid", string(e.Device)), slog.Int64("code", e.Code), slog.String("detail", e.Detail))
@@ -201,8 +203,8 @@ func (l *live) heed(ctx context.Context, result *reader.Result) error {
 		urgent = urgent || result.Events[i].Kind == measure.EventReleased
 	}
 	switch {
-	case result.HostChanged:
-		if err := l.lane.Put(l.host.Replace(devicesOf(l.source.Host()))); err != nil {
+	case result.HostChanged || guestsChanged:
+		if err := l.lane.Put(l.host.Replace(l.devices())); err != nil {
 			return err
 		}
 		l.offer(ctx)
@@ -249,72 +251,6 @@ func (l *live) command(r control.Request, now time.Time) control.Reply {
 		reply.Until = l.resume.UTC().Format(time.RFC3339)
 	}
 	return reply
-}
-
-// table returns the leases in force; a bad change of the file is told and the
-// last good one kept.
-func (l *live) table(now time.Time) *tenancy.Table {
-	if l.leases == nil {
-		return tenancy.NewTable(nil)
-	}
-	if l.leases.Poll(now) {
-		if err := l.leases.Err(); err != nil {
-			l.log.Error("tenancy leases not taken over", slog.Any("error", err))
-		}
-	}
-	return l.leases.Table()
-}
-
-// shares says who held a device since the sample before.
-func (l *live) shares(ctx context.Context, r *nvml.DeviceReading, device measure.Device, minor int, table *tenancy.Table) []measure.Share {
-	subject := tenancy.SubjectOf(l.name, device)
-	l.processes = l.processes[:0]
-	if !r.HoldersKnown {
-		// The kernel knows who has the device file open, of a whole device.
-		if device.Parent != "" || minor < 0 || !l.witness.KnowsHolders() {
-			return tenancy.UnknownHolders(subject, table, r.Sample.TimeNS)
-		}
-		l.catchUp(ctx)
-		for _, pid := range l.witness.Holders(nvidiaMajor, uint32(minor)) {
-			l.processes = append(l.processes, tenancy.Held(subject, l.process(ctx, pid), math.NaN()))
-		}
-		return tenancy.Shares(l.processes, table, r.Sample.TimeNS)
-	}
-	for _, use := range r.Processes {
-		l.processes = append(l.processes, tenancy.Held(subject, l.process(ctx, use.PID), use.SMUtil))
-	}
-	shares := tenancy.Shares(l.processes, table, r.Sample.TimeNS)
-	if r.Condition.MPSProcesses > 0 && len(shares) > 1 {
-		// Under the multi-process service kernels of several processes run at once.
-		for i := range shares {
-			shares[i].Guessed = true
-		}
-	}
-	return shares
-}
-
-// nvidiaMajor is the major number of the device files of NVIDIA's devices.
-const nvidiaMajor = 195
-
-// catchUp takes the events of processes that wait, once a step.
-func (l *live) catchUp(ctx context.Context) {
-	if !l.caughtUp {
-		l.caughtUp = true
-		l.witness.CatchUp(ctx)
-	}
-}
-
-// process returns who a process is, or was if it ended since the sample before.
-func (l *live) process(ctx context.Context, pid int) probe.Process {
-	p, err := l.prober.Lookup(pid)
-	if err == nil {
-		return p
-	}
-	l.catchUp(ctx)
-	if ended, ok := l.witness.Ended(pid); ok {
-		return ended
-	}
-	return probe.Process{} // who it was is not known any more; that it was there is
 }
 
 // tell logs a change of a device's fault once.

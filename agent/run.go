@@ -13,11 +13,10 @@ import (
 
 	"github.com/flopwatch/flopwatch/agent/internal/control"
 	"github.com/flopwatch/flopwatch/agent/internal/exporter"
+	"github.com/flopwatch/flopwatch/agent/internal/guest"
 	"github.com/flopwatch/flopwatch/agent/internal/hostfacts"
 	"github.com/flopwatch/flopwatch/agent/internal/nvml"
 	"github.com/flopwatch/flopwatch/agent/internal/reader"
-	"github.com/flopwatch/flopwatch/agent/internal/witness"
-	"github.com/flopwatch/flopwatch/bpf"
 	"github.com/flopwatch/flopwatch/pkg/cli"
 	"github.com/flopwatch/flopwatch/pkg/endpoint"
 	"github.com/flopwatch/flopwatch/pkg/version"
@@ -27,13 +26,13 @@ import (
 type runCommand struct {
 	Endpoint   string        `help:"File that says where the collector is." default:"data/agent.json" type:"path"`
 	Data       string        `help:"Folder for the spool and the host's key." default:"data/agent" type:"path"`
-	Leases     string        `help:"Tenancy leases (NDJSON), watched." placeholder:"FILE" type:"path"`
 	Library    string        `help:"Path of libnvidia-ml; by default the usual places." placeholder:"PATH"`
 	Period     time.Duration `help:"Time between samples." default:"1s"`
 	Window     time.Duration `help:"Window length." default:"10s"`
 	Metrics    string        `help:"Loopback address for Prometheus metrics, such as 127.0.0.1:9400; none by default." placeholder:"ADDRESS"`
-	Watch      string        `help:"How processes are watched between samples: bpf, connector, or empty for the best that the kernel allows." enum:",bpf,connector" default:""`
 	WithoutGPU []string      `name:"without-gpu" help:"Trace to replay when this host has no driver, for a trial." placeholder:"PATH"`
+
+	ownerFlags
 }
 
 // openTimeout bounds how long the driver's library may take to load.
@@ -48,8 +47,13 @@ func (c runCommand) Run(ctx context.Context, s cli.Streams) error {
 	if c.Period < 100*time.Millisecond || c.Window < c.Period {
 		return fmt.Errorf("run: the period (%s) must be at least 100 ms, and the window (%s) no shorter than it", c.Period, c.Window)
 	}
-	source, err := openReader(ctx, c.Library, c.Period)
-	if errors.Is(err, nvml.ErrNoDriver) && len(c.WithoutGPU) > 0 {
+	var from source
+	from, err := openReader(ctx, c.Library, c.Period)
+	switch {
+	case errors.Is(err, nvml.ErrNoDriver) && passedThrough():
+		fmt.Fprintf(s.Err, "%v\nthis host's devices are passed through to virtual machines: their time is counted by allocation\n", err)
+		from, err = noDriver{}, nil
+	case errors.Is(err, nvml.ErrNoDriver) && len(c.WithoutGPU) > 0:
 		fmt.Fprintf(s.Err, "%v\nno GPU to read: replaying what published runs and recordings say instead\n", err)
 		return replayCommand{Endpoint: c.Endpoint, Data: c.Data + "-replay", Traces: c.WithoutGPU, Leases: c.Leases, Speed: "max"}.Run(ctx, s)
 	}
@@ -58,20 +62,20 @@ func (c runCommand) Run(ctx context.Context, s cli.Streams) error {
 	}
 	target, err := endpoint.Read(c.Endpoint)
 	if err != nil {
-		return errors.Join(err, source.Close())
+		return errors.Join(err, from.Close())
 	}
 	log := s.Logger()
 	way, err := openCourier(courierConfig{Data: c.Data, Endpoint: target, BatchSpan: c.Window, Log: log})
 	if err != nil {
-		return errors.Join(err, source.Close())
+		return errors.Join(err, from.Close())
 	}
 	desk, err := control.Listen(c.Data)
 	if err != nil {
-		return errors.Join(err, way.Outbox.Close(), source.Close())
+		return errors.Join(err, way.Outbox.Close(), from.Close())
 	}
-	seen := witness.Open(ctx, witness.Config{Method: bpf.Method(c.Watch), Log: log})
+	who := openOwners(ctx, c.ownerFlags, log)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return seen.Run(ctx) })
+	group.Go(func() error { return who.Run(ctx) })
 	metrics := exporter.New(hostfacts.Name(), version.Version)
 	if c.Metrics != "" {
 		group.Go(func() error {
@@ -80,14 +84,20 @@ func (c runCommand) Run(ctx context.Context, s cli.Streams) error {
 	}
 	group.Go(func() error {
 		return way.Run(ctx, stopDrain, func(ctx context.Context) error {
-			live, err := c.start(ctx, source, way, metrics, seen, log)
+			live, err := c.start(ctx, from, way, metrics, who, log)
 			if err != nil {
 				return err
 			}
 			return live.loop(ctx, c.Period, desk)
 		})
 	})
-	return errors.Join(group.Wait(), seen.Close(), desk.Close(), source.Close())
+	return errors.Join(group.Wait(), who.Close(), desk.Close(), from.Close())
+}
+
+// passedThrough says whether this host gives devices to virtual machines.
+func passedThrough() bool {
+	found, _ := guest.Read("/", guest.Holders{}) // what could not be read hides none of the rest
+	return len(found.Guests) > 0
 }
 
 // openReader starts the process that reads the devices, which is this program

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flopwatch/flopwatch/agent/internal/guest"
 	"github.com/flopwatch/flopwatch/agent/internal/probe"
 	"github.com/flopwatch/flopwatch/bpf"
 )
@@ -242,6 +243,24 @@ func (w *Witness) Holders(major, minor uint32) []int {
 		}
 	}
 	return pids
+}
+
+// ErrUnknown says that the kernel does not tell who holds device files here.
+var ErrUnknown = errors.New("the kernel does not tell who holds device files here")
+
+// Holdings lists the open files of accelerators of all processes. The error is
+// ErrUnknown where the kernel does not tell.
+func (w *Witness) Holdings() (guest.Holders, error) {
+	if w.monitor == nil || w.monitor.Method() != bpf.Programs {
+		return guest.Holders{}, ErrUnknown
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	held := guest.Holders{Complete: true}
+	for _, h := range w.holders.Holders() {
+		held.All = append(held.All, guest.Holding{PID: h.PID, Major: h.Major, Minor: h.Minor})
+	}
+	return held, nil
 }
 
 // KnowsHolders says whether Holders can be asked.
