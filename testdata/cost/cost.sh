@@ -52,7 +52,7 @@ ran() { cat /proc/"$1"/task/*/schedstat | awk '{s += $1} END {print s}'; }
 a0=$(ran "$agent") c0=$(ran "$child")
 sleep "$seconds"
 a1=$(ran "$agent") c1=$(ran "$child")
-for p in "$agent" "$child"; do
+for p in "$agent" "$child"; do [ -z "${VERBOSE:-}" ] || grep -E "RssAnon|RssFile|RssShmem" /proc/$p/status
 	echo "$p $(awk '/^(Rss|Pss):/ {printf "%s %d kB ", $1, $2}' /proc/"$p"/smaps_rollup)"
 done
 echo "$a0 $a1 $c0 $c1 $seconds $holders" | awk '{printf "%d holders: sampler %.3f %%, device reader %.3f %%, together %.3f %% of a core\n", $6, ($2-$1)/1e7/$5, ($4-$3)/1e7/$5, ($2-$1+$4-$3)/1e7/$5}'
