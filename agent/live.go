@@ -146,7 +146,7 @@ func (l *live) step(ctx context.Context, now time.Time) error {
 		}
 		l.tell(r.Device, nil)
 		l.memory(r, now)
-		shares := l.owners.of(ctx, r, &devices[i])
+		shares := l.owners.of(r, &devices[i])
 		l.metrics.Holder(r.Device, sole(shares))
 		l.readings = append(l.readings, sampler.Reading{Sample: r.Sample, Shares: shares})
 	}

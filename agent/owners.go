@@ -44,7 +44,6 @@ type owners struct {
 	log      *slog.Logger
 
 	refreshed time.Time // when holders and guests were last looked at
-	caughtUp  bool      // events of processes were taken in this step
 
 	guests       []guest.Guest
 	guestDevices []measure.Device // of guests, in their order
@@ -116,7 +115,6 @@ func (o *owners) Close() error { return errors.Join(o.prober.Close(), o.witness.
 // begin begins a step. It returns how many events of processes were missed since
 // the last time they were counted, and whether guests came or went.
 func (o *owners) begin(ctx context.Context, now time.Time) (missed uint64, guestsChanged bool) {
-	o.caughtUp = false
 	o.prober.Tick()
 	if o.resolver.Poll(now) {
 		if err := o.resolver.Err(); err != nil {
@@ -189,7 +187,7 @@ func (o *owners) guestReadings(now time.Time, to []sampler.Reading) []sampler.Re
 const nvidiaMajor = 195
 
 // of says who held a device since the sample before.
-func (o *owners) of(ctx context.Context, r *nvml.DeviceReading, device *nvml.Device) []measure.Share {
+func (o *owners) of(r *nvml.DeviceReading, device *nvml.Device) []measure.Share {
 	subject, at := tenancy.SubjectOf(o.name, device.Device), r.Sample.TimeNS
 	o.processes = o.processes[:0]
 	if !r.HoldersKnown {
@@ -197,14 +195,13 @@ func (o *owners) of(ctx context.Context, r *nvml.DeviceReading, device *nvml.Dev
 		if device.Parent != "" || device.Minor < 0 || !o.witness.KnowsHolders() {
 			return o.resolver.UnknownShares(subject, o.table, at)
 		}
-		o.catchUp(ctx)
 		for _, pid := range o.witness.Holders(nvidiaMajor, uint32(device.Minor)) {
-			o.processes = append(o.processes, tenancy.Held(subject, o.process(ctx, pid, at), math.NaN()))
+			o.processes = append(o.processes, tenancy.Held(subject, o.process(pid, at), math.NaN()))
 		}
 		return tenancy.Shares(o.processes, o.table, at)
 	}
 	for _, use := range r.Processes {
-		o.processes = append(o.processes, tenancy.Held(subject, o.process(ctx, use.PID, at), use.SMUtil))
+		o.processes = append(o.processes, tenancy.Held(subject, o.process(use.PID, at), use.SMUtil))
 	}
 	shares := tenancy.Shares(o.processes, o.table, at)
 	if r.Condition.MPSProcesses > 0 && len(shares) > 1 {
@@ -217,21 +214,12 @@ func (o *owners) of(ctx context.Context, r *nvml.DeviceReading, device *nvml.Dev
 }
 
 // process returns who a process is, or was if it ended since the sample before.
-func (o *owners) process(ctx context.Context, pid int, atNS int64) probe.Process {
+func (o *owners) process(pid int, atNS int64) probe.Process {
 	if p, err := o.prober.Lookup(pid); err == nil {
 		return o.resolver.Complete(p, atNS)
 	}
-	o.catchUp(ctx)
 	if ended, ok := o.witness.Ended(pid); ok {
 		return o.resolver.Complete(ended, atNS)
 	}
 	return probe.Process{} // who it was is not known any more; that it was there is
-}
-
-// catchUp takes the events of processes that wait, once a step.
-func (o *owners) catchUp(ctx context.Context) {
-	if !o.caughtUp {
-		o.caughtUp = true
-		o.witness.CatchUp(ctx)
-	}
 }

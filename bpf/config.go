@@ -29,6 +29,9 @@ const (
 	minKeyBytes      = 16
 	maxMajors        = 64
 	maxFlows         = 1 << 20
+	maxRecall        = 1 << 20
+	// recalledPaths is how many paths of cgroups are kept beside them.
+	recalledPaths = 2048
 )
 
 // Config says what to watch. The zero value watches processes only.
@@ -43,6 +46,10 @@ type Config struct {
 	// Flows is how many pairs of cgroup and peer are counted between two calls of
 	// [Monitor.Traffic]; 0 counts no traffic. More pairs are counted as drops.
 	Flows int
+	// Recall is how many processes the kernel keeps for [Monitor.Recall] instead of
+	// telling of them in events; the ones not touched for longest are forgotten
+	// first. 0 tells of each. With Programs only.
+	Recall int
 	// CommunicatorKey is the key of the hashes of communicators, at least 16
 	// bytes and the same on all hosts that are to be compared. Without it
 	// [Monitor.WatchCommunicators] refuses.
@@ -74,6 +81,9 @@ func (c *Config) validate() error {
 	}
 	if n := c.RingBytes; n != 0 && (n < minRingBytes || n > maxRingBytes || n&(n-1) != 0) {
 		errs = append(errs, fmt.Errorf("ring of %d bytes, want a power of two from %d to %d", n, minRingBytes, maxRingBytes))
+	}
+	if c.Recall < 0 || c.Recall > maxRecall {
+		errs = append(errs, fmt.Errorf("%d processes to recall, want 0 to %d", c.Recall, maxRecall))
 	}
 	if c.Interval < 0 {
 		errs = append(errs, fmt.Errorf("interval %v is negative", c.Interval))

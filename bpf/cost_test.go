@@ -81,6 +81,13 @@ func BenchmarkProcesses(b *testing.B) {
 	})
 }
 
+// BenchmarkRecall is the same load, kept by the kernel instead of told.
+func BenchmarkRecall(b *testing.B) {
+	measure(b, Config{Recall: 1 << 15}, func() {
+		start(b, nil, syscall.SysProcAttr{}, self("forks", strconv.Itoa(b.N), "2500")...).wait()
+	})
+}
+
 // BenchmarkDeviceOpen opens a watched device that has no driver.
 func BenchmarkDeviceOpen(b *testing.B) {
 	path := node(b, nvidia, 0)

@@ -24,4 +24,4 @@
 // that a machine without clang builds this package.
 package bpf
 
-//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -target amd64,arm64 -type event -type communicator_event -type holder -type drop -type event_kind -cflags "-O2 -g -Wall -Wextra -Werror -Wno-unused-parameter" monitor programs/monitor.c
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -target amd64,arm64 -type event -type communicator_event -type holder -type recalled -type drop -type event_kind -cflags "-O2 -g -Wall -Wextra -Werror -Wno-unused-parameter" monitor programs/monitor.c

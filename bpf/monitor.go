@@ -75,17 +75,6 @@ func (m *Monitor) Run(ctx context.Context, handle func(Event)) error {
 	return m.connector.run(ctx, m.config.Interval, handle)
 }
 
-// CatchUp returns once Run has handed over all events that the kernel told before
-// the call, whatever the interval. It must not be called by handle, and ends with
-// an error when ctx does: so it does without a Run. With Connector it returns at
-// once.
-func (m *Monitor) CatchUp(ctx context.Context) error {
-	if m.programs == nil {
-		return nil
-	}
-	return m.programs.catchUp(ctx)
-}
-
 // Drops counts what could not be told since Open.
 func (m *Monitor) Drops() (Drops, error) {
 	if m.programs != nil {

@@ -13,6 +13,11 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type monitorCgroupPath struct {
+	_    structs.HostLayout
+	Path [256]int8
+}
+
 type monitorCommunicatorEvent struct {
 	_     structs.HostLayout
 	Head  monitorEvent
@@ -89,10 +94,19 @@ type monitorProcessKey struct {
 	Pad   uint32
 }
 
+type monitorRecalled struct {
+	_      structs.HostLayout
+	Start  uint64
+	Ended  uint64
+	Reused uint64
+	Cgroup uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	monitorMapCgroupPaths        = "cgroup_paths"
 	monitorMapDrops              = "drops"
 	monitorMapEnded              = "ended"
 	monitorMapEvents             = "events"
@@ -102,6 +116,9 @@ const (
 	monitorMapFlowsA             = "flows_a"
 	monitorMapFlowsB             = "flows_b"
 	monitorMapMajors             = "majors"
+	monitorMapPathRoom           = "path_room"
+	monitorMapProcesses          = "processes"
+	monitorProgCgroupMade        = "cgroup_made"
 	monitorProgDeviceAsked       = "device_asked"
 	monitorProgDeviceHolders     = "device_holders"
 	monitorProgDeviceOpen        = "device_open"
@@ -119,10 +136,12 @@ const (
 	monitorProgSocketReceived    = "socket_received"
 	monitorProgSocketSent        = "socket_sent"
 	monitorVarNumberFiles        = "number_files"
+	monitorVarRecall             = "recall"
 	monitorVarUnusedCommunicator = "unused_communicator"
 	monitorVarUnusedDrop         = "unused_drop"
 	monitorVarUnusedEvent        = "unused_event"
 	monitorVarUnusedKind         = "unused_kind"
+	monitorVarUnusedRecalled     = "unused_recalled"
 	monitorVarWakeBytes          = "wake_bytes"
 )
 
@@ -168,6 +187,7 @@ type monitorSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type monitorProgramSpecs struct {
+	CgroupMade     *ebpf.ProgramSpec `ebpf:"cgroup_made"`
 	DeviceAsked    *ebpf.ProgramSpec `ebpf:"device_asked"`
 	DeviceHolders  *ebpf.ProgramSpec `ebpf:"device_holders"`
 	DeviceOpen     *ebpf.ProgramSpec `ebpf:"device_open"`
@@ -190,6 +210,7 @@ type monitorProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type monitorMapSpecs struct {
+	CgroupPaths *ebpf.MapSpec `ebpf:"cgroup_paths"`
 	Drops       *ebpf.MapSpec `ebpf:"drops"`
 	Ended       *ebpf.MapSpec `ebpf:"ended"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
@@ -199,6 +220,8 @@ type monitorMapSpecs struct {
 	FlowsA      *ebpf.MapSpec `ebpf:"flows_a"`
 	FlowsB      *ebpf.MapSpec `ebpf:"flows_b"`
 	Majors      *ebpf.MapSpec `ebpf:"majors"`
+	PathRoom    *ebpf.MapSpec `ebpf:"path_room"`
+	Processes   *ebpf.MapSpec `ebpf:"processes"`
 }
 
 // monitorVariableSpecs contains global variables before they are loaded into the kernel.
@@ -206,10 +229,12 @@ type monitorMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type monitorVariableSpecs struct {
 	NumberFiles        *ebpf.VariableSpec `ebpf:"number_files"`
+	Recall             *ebpf.VariableSpec `ebpf:"recall"`
 	UnusedCommunicator *ebpf.VariableSpec `ebpf:"unused_communicator"`
 	UnusedDrop         *ebpf.VariableSpec `ebpf:"unused_drop"`
 	UnusedEvent        *ebpf.VariableSpec `ebpf:"unused_event"`
 	UnusedKind         *ebpf.VariableSpec `ebpf:"unused_kind"`
+	UnusedRecalled     *ebpf.VariableSpec `ebpf:"unused_recalled"`
 	WakeBytes          *ebpf.VariableSpec `ebpf:"wake_bytes"`
 }
 
@@ -233,6 +258,7 @@ func (o *monitorObjects) Close() error {
 //
 // It can be passed to loadMonitorObjects or ebpf.CollectionSpec.LoadAndAssign.
 type monitorMaps struct {
+	CgroupPaths *ebpf.Map `ebpf:"cgroup_paths"`
 	Drops       *ebpf.Map `ebpf:"drops"`
 	Ended       *ebpf.Map `ebpf:"ended"`
 	Events      *ebpf.Map `ebpf:"events"`
@@ -242,10 +268,13 @@ type monitorMaps struct {
 	FlowsA      *ebpf.Map `ebpf:"flows_a"`
 	FlowsB      *ebpf.Map `ebpf:"flows_b"`
 	Majors      *ebpf.Map `ebpf:"majors"`
+	PathRoom    *ebpf.Map `ebpf:"path_room"`
+	Processes   *ebpf.Map `ebpf:"processes"`
 }
 
 func (m *monitorMaps) Close() error {
 	return _MonitorClose(
+		m.CgroupPaths,
 		m.Drops,
 		m.Ended,
 		m.Events,
@@ -255,6 +284,8 @@ func (m *monitorMaps) Close() error {
 		m.FlowsA,
 		m.FlowsB,
 		m.Majors,
+		m.PathRoom,
+		m.Processes,
 	)
 }
 
@@ -263,10 +294,12 @@ func (m *monitorMaps) Close() error {
 // It can be passed to loadMonitorObjects or ebpf.CollectionSpec.LoadAndAssign.
 type monitorVariables struct {
 	NumberFiles        *ebpf.Variable `ebpf:"number_files"`
+	Recall             *ebpf.Variable `ebpf:"recall"`
 	UnusedCommunicator *ebpf.Variable `ebpf:"unused_communicator"`
 	UnusedDrop         *ebpf.Variable `ebpf:"unused_drop"`
 	UnusedEvent        *ebpf.Variable `ebpf:"unused_event"`
 	UnusedKind         *ebpf.Variable `ebpf:"unused_kind"`
+	UnusedRecalled     *ebpf.Variable `ebpf:"unused_recalled"`
 	WakeBytes          *ebpf.Variable `ebpf:"wake_bytes"`
 }
 
@@ -274,6 +307,7 @@ type monitorVariables struct {
 //
 // It can be passed to loadMonitorObjects or ebpf.CollectionSpec.LoadAndAssign.
 type monitorPrograms struct {
+	CgroupMade     *ebpf.Program `ebpf:"cgroup_made"`
 	DeviceAsked    *ebpf.Program `ebpf:"device_asked"`
 	DeviceHolders  *ebpf.Program `ebpf:"device_holders"`
 	DeviceOpen     *ebpf.Program `ebpf:"device_open"`
@@ -294,6 +328,7 @@ type monitorPrograms struct {
 
 func (p *monitorPrograms) Close() error {
 	return _MonitorClose(
+		p.CgroupMade,
 		p.DeviceAsked,
 		p.DeviceHolders,
 		p.DeviceOpen,

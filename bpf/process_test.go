@@ -115,11 +115,11 @@ func TestBurst(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Logf("%d forks, %d told, %d wrong owners, %d process events dropped", 2*each, len(told), wrong, drops.Processes)
+			t.Logf("%d forks with ids of their own, %d told, %d wrong owners, %d process events dropped", len(owner), len(told), wrong, drops.Processes)
 			if wrong != 0 {
 				t.Errorf("%d wrong owners", wrong)
 			}
-			missing := uint64(2*each - len(told))
+			missing := uint64(len(owner) - len(told))
 			if missing > drops.Processes {
 				t.Errorf("%d forks were not told, and only %d events are counted as dropped", missing, drops.Processes)
 			}
@@ -135,7 +135,8 @@ func TestBurst(t *testing.T) {
 	}
 }
 
-// burst makes processes in two cgroups at once, and says whose each was.
+// burst makes processes in two cgroups at once, and says whose each was; those
+// whose id came twice are left out.
 func burst(t testing.TB, each int) map[int]*cgroup {
 	t.Helper()
 	groups := []*cgroup{newCgroup(t), newCgroup(t)}
@@ -143,17 +144,24 @@ func burst(t testing.TB, each int) map[int]*cgroup {
 	for _, group := range groups {
 		makers = append(makers, start(t, group, syscall.SysProcAttr{}, self("forks", strconv.Itoa(each), "0")...))
 	}
-	owner := map[int]*cgroup{}
+	owner, twice := map[int]*cgroup{}, map[int]bool{}
 	for i, maker := range makers {
 		for lines := bufio.NewScanner(strings.NewReader(maker.wait())); lines.Scan(); {
 			pid, err := strconv.Atoi(lines.Text())
 			if err != nil {
 				t.Fatal(err)
 			}
+			twice[pid] = twice[pid] || owner[pid] != nil
 			owner[pid] = groups[i]
 		}
 	}
-	if len(owner) != 2*each {
+	// Where others start many processes besides, ids come round during the burst.
+	for pid := range twice {
+		if twice[pid] {
+			delete(owner, pid)
+		}
+	}
+	if len(owner) < each {
 		t.Fatalf("%d processes were made with ids of their own, want %d", len(owner), 2*each)
 	}
 	return owner

@@ -21,8 +21,7 @@ type programs struct {
 	links   []io.Closer
 	events  *ringbuf.Reader
 	running sync.Mutex
-	caught  chan struct{} // run has handed over what waited, see catchUp
-	devices *deviceTable  // nil unless devices are watched, as holders
+	devices *deviceTable // nil unless devices are watched, as holders
 	holders *link.Iter
 	flows   *flowTables // nil unless flows are counted
 	joins   *joins      // nil unless communicators may be watched
@@ -38,7 +37,7 @@ func openPrograms(config *Config) (*programs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read BPF programs: %w", err)
 	}
-	p := &programs{caught: make(chan struct{}, 1)}
+	p := &programs{}
 	if p.hooks, err = chooseHooks(spec); err != nil {
 		return nil, err
 	}
@@ -85,6 +84,13 @@ func (h *hooks) narrow(spec *ebpf.CollectionSpec, config *Config) error {
 			spec.Programs[monitorProgJoinScalable].AttachType = ebpf.AttachTraceUprobeMulti
 		}
 	}
+	recall := uint8(0)
+	if config.Recall > 0 {
+		recall = 1
+		keep = append(keep, monitorProgCgroupMade)
+		spec.Maps[monitorMapProcesses].MaxEntries = uint32(config.Recall)
+		spec.Maps[monitorMapCgroupPaths].MaxEntries = recalledPaths
+	}
 	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return !slices.Contains(keep, name) })
 	spec.Maps[monitorMapEvents].MaxEntries = uint32(config.RingBytes)
 	number := uint8(0)
@@ -94,6 +100,7 @@ func (h *hooks) narrow(spec *ebpf.CollectionSpec, config *Config) error {
 	if err := errors.Join(
 		spec.Variables[monitorVarWakeBytes].Set(uint64(config.RingBytes/8)),
 		spec.Variables[monitorVarNumberFiles].Set(number),
+		spec.Variables[monitorVarRecall].Set(recall),
 	); err != nil {
 		return fmt.Errorf("set constants of the BPF programs: %w", err)
 	}

@@ -13,23 +13,6 @@ import (
 // errRunning is the answer to a second Run beside a first.
 var errRunning = errors.New("the monitor is being run already")
 
-// catchUp lets run hand over what waits now, and returns once it has.
-func (p *programs) catchUp(ctx context.Context) error {
-	select {
-	case <-p.caught: // of a caller that went away
-	default:
-	}
-	if err := p.events.Flush(); err != nil {
-		return fmt.Errorf("take the events that wait: %w", err)
-	}
-	select {
-	case <-p.caught:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("take the events that wait: %w", ctx.Err())
-	}
-}
-
 // run reads records until ctx ends. The programs wake the reader only when much
 // waits, so that it looks by itself once an interval.
 func (p *programs) run(ctx context.Context, interval time.Duration, handle func(Event)) error {
@@ -37,21 +20,16 @@ func (p *programs) run(ctx context.Context, interval time.Duration, handle func(
 		return errRunning
 	}
 	defer p.running.Unlock()
+	stop := context.AfterFunc(ctx, func() { _ = p.events.Flush() }) // ends the wait below
+	defer stop()
 	var record ringbuf.Record
 	var event Event
 	for ctx.Err() == nil {
 		p.events.SetDeadline(time.Now().Add(interval))
 		for {
 			err := p.events.ReadInto(&record)
-			if errors.Is(err, os.ErrDeadlineExceeded) {
+			if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, ringbuf.ErrFlushed) {
 				break
-			}
-			if errors.Is(err, ringbuf.ErrFlushed) {
-				select {
-				case p.caught <- struct{}{}:
-				default: // nobody waits any more
-				}
-				continue
 			}
 			if err != nil {
 				return fmt.Errorf("read the ring of events: %w", err)

@@ -6,6 +6,7 @@
 
 /* Types of records that no map holds, for the generated Go code. */
 const struct event *unused_event __attribute__((unused));
+const struct recalled *unused_recalled __attribute__((unused));
 const struct communicator_event *unused_communicator __attribute__((unused));
 const enum event_kind *unused_kind __attribute__((unused));
 const enum drop *unused_drop __attribute__((unused));

@@ -4,6 +4,7 @@
 #define FLOPWATCH_PROCESS_H
 
 #include "event.h"
+#include "recall.h"
 
 /* Several threads that end together may each see that none is left. Who first
  * enters the process here reports its exit. */
@@ -35,8 +36,11 @@ static __always_inline void fill_process(struct event *e, struct task_struct *ta
 
 static __always_inline int report_process(struct task_struct *task, __u32 kind, __u32 creator)
 {
-	struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	struct event *e;
 
+	if (recall)
+		return recall_process(task, kind);
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
 		count_drop(DROP_PROCESS);
 		return 0;

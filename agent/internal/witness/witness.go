@@ -41,32 +41,16 @@ type Witness struct {
 	monitor *bpf.Monitor // nil: knows nothing
 	keep    time.Duration
 	log     *slog.Logger
-	names   *cgroupNames
 
-	mu        sync.Mutex
-	processes map[int]*process // newest of each id
-	ended     []ending         // in the order of their ends
-	holders   bpf.HolderTable
-	drops     bpf.Drops
+	mu      sync.Mutex
+	brief   *briefTable // by the process connector; nil with BPF
+	holders bpf.HolderTable
+	drops   bpf.Drops
 }
 
-// process is one process as events told it.
-type process struct {
-	start  time.Duration // since boot
-	cgroup uint64
-	ended  bool
-}
-
-// ending is the end of a process, after which it is forgotten.
-type ending struct {
-	pid   int
-	start time.Duration
-	at    time.Duration
-}
-
-// maxProcesses bounds what is remembered; beyond it processes are forgotten at
-// their end.
-const maxProcesses = 1 << 17
+// recalled is how many processes the kernel keeps: those of the last seconds on
+// a host that starts thousands a second.
+const recalled = 1 << 15
 
 // Open begins to watch. A host that allows neither way is no error: By then says
 // ByProc, and why is logged.
@@ -74,15 +58,8 @@ func Open(ctx context.Context, c Config) *Witness {
 	if c.Keep <= 0 {
 		c.Keep = 5 * time.Second
 	}
-	w := &Witness{keep: c.Keep, log: c.Log, names: openCgroupNames(), processes: map[int]*process{}}
-	// Events are taken when they are asked for, or twice a second: waking for
-	// each would cost more than all the rest of the agent. A cgroup that comes and
-	// goes in between has no name then.
-	config := bpf.Config{Method: c.Method, Interval: 500 * time.Millisecond, RingBytes: 1 << 20}
-	if c.Method != bpf.Connector {
-		config.Devices, config.Majors = true, majors(ctx, c.Log)
-	}
-	monitor, err := bpf.Open(config)
+	w := &Witness{keep: c.Keep, log: c.Log}
+	monitor, err := open(ctx, c)
 	debug.FreeOSMemory() // what the kernel's types took to read is not needed again
 	if err != nil {
 		c.Log.WarnContext(ctx, "processes between samples are not seen", slog.Any("error", err))
@@ -90,10 +67,40 @@ func Open(ctx context.Context, c Config) *Witness {
 	}
 	w.monitor = monitor
 	if err := monitor.Refused(); err != nil {
-		c.Log.WarnContext(ctx, "BPF is not allowed here", slog.Any("error", err))
+		c.Log.WarnContext(ctx, "not all that the kernel could tell is told here", slog.Any("error", err))
+	}
+	if monitor.Method() == bpf.Connector {
+		w.brief = newBriefTable("/proc", c.Keep)
 	}
 	w.snapshot(ctx)
 	return w
+}
+
+// open takes BPF, with which the kernel itself keeps what is asked for here, so
+// that nothing wakes the agent; or else the process connector, whose events must
+// be taken while the processes live.
+func open(ctx context.Context, c Config) (*bpf.Monitor, error) {
+	if c.Method != bpf.Connector {
+		config := bpf.Config{
+			Method: bpf.Programs, Recall: recalled, Devices: true, Majors: majors(ctx, c.Log), Interval: 5 * time.Second, RingBytes: 1 << 18,
+		}
+		monitor, err := bpf.Open(config)
+		if err != nil { // perhaps opens of devices alone are refused
+			config.Devices, config.Majors = false, nil
+			var again error
+			if monitor, again = bpf.Open(config); again != nil {
+				err = errors.Join(err, again)
+			} else {
+				c.Log.WarnContext(ctx, "opens of devices are not told", slog.Any("error", err))
+				err = nil
+			}
+		}
+		if err == nil || c.Method == bpf.Programs {
+			return monitor, err
+		}
+		c.Log.WarnContext(ctx, "BPF is not allowed here", slog.Any("error", err))
+	}
+	return bpf.Open(bpf.Config{Method: bpf.Connector})
 }
 
 // majors are the device majors of accelerators that the kernel knows now.
@@ -136,11 +143,13 @@ func (w *Witness) Run(ctx context.Context) error {
 
 // Close ends watching; Run must have returned.
 func (w *Witness) Close() error {
-	err := w.names.close()
-	if w.monitor != nil {
-		err = errors.Join(err, w.monitor.Close())
+	if w.monitor == nil {
+		return nil
 	}
-	return err
+	if err := w.monitor.Close(); err != nil {
+		return fmt.Errorf("end watching processes: %w", err)
+	}
+	return nil
 }
 
 // take brings what is known up to date with an event.
@@ -148,90 +157,62 @@ func (w *Witness) take(e bpf.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.holders.Apply(e)
-	switch e.Kind {
-	case bpf.Forked, bpf.Executed, bpf.Moved:
-		p := w.processes[e.PID]
-		if p == nil || p.start != e.Start {
-			if len(w.processes) >= maxProcesses {
-				return
-			}
-			p = &process{start: e.Start}
-			w.processes[e.PID] = p
-		}
-		if e.Cgroup != 0 {
-			p.cgroup = e.Cgroup
-			w.names.learn(e.Cgroup)
-		}
-	case bpf.Exited:
-		p := w.processes[e.PID]
-		if p == nil || (e.Start != 0 && p.start != e.Start) {
-			// It began before the watch: its last cgroup comes with its end.
-			if len(w.processes) >= maxProcesses {
-				return
-			}
-			p = &process{start: e.Start}
-			w.processes[e.PID] = p
-		}
-		if e.Cgroup != 0 {
-			p.cgroup = e.Cgroup
-			w.names.learn(e.Cgroup)
-		}
-		p.ended = true
-		w.ended = append(w.ended, ending{e.PID, p.start, e.Time})
-	}
-	w.forget(e.Time)
-}
-
-// forget drops the processes that ended long enough ago.
-func (w *Witness) forget(now time.Duration) {
-	n := 0
-	for ; n < len(w.ended) && now-w.ended[n].at > w.keep; n++ {
-		gone := w.ended[n]
-		if p := w.processes[gone.pid]; p != nil && p.ended && p.start == gone.start {
-			delete(w.processes, gone.pid)
-		}
-	}
-	if n > 0 {
-		w.ended = append(w.ended[:0], w.ended[n:]...)
+	if w.brief != nil {
+		w.brief.take(e)
 	}
 }
 
-// catchUpWait bounds how long CatchUp takes.
-const catchUpWait = 200 * time.Millisecond
-
-// CatchUp takes the events that wait in the kernel, so that what happened before
-// the call is known after it.
-func (w *Witness) CatchUp(ctx context.Context) {
-	if w.monitor == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, catchUpWait)
-	defer cancel()
-	if err := w.monitor.CatchUp(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		w.log.WarnContext(ctx, "events of processes are late", slog.Any("error", err))
-	}
-}
-
-// Ended returns a process that is gone, if it ended within the time that ended
-// processes are kept and its cgroup is known.
+// Ended returns a process that is gone, if it ended not long ago and its cgroup
+// is known. An id that passed to another process meanwhile is nobody's: which of
+// the two the driver speaks of cannot be told.
 func (w *Witness) Ended(pid int) (probe.Process, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	p := w.processes[pid]
-	if p == nil || p.cgroup == 0 {
-		return probe.Process{}, false
-	}
-	path, ok := w.names.path(p.cgroup)
+	paths, ok := w.paths(pid)
 	if !ok {
 		return probe.Process{}, false
 	}
-	names, workload := probe.Resolve([]string{path})
-	return probe.Process{PID: pid, UID: -1, Names: names, Workload: workload, Ended: p.ended}, true
+	names, workload := probe.Resolve(paths)
+	return probe.Process{PID: pid, UID: -1, Names: names, Workload: workload, Ended: true}, true
+}
+
+// paths returns the cgroups that a process was in last.
+func (w *Witness) paths(pid int) ([]string, bool) {
+	if w.monitor == nil {
+		return nil, false
+	}
+	if w.brief != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.brief.paths(pid)
+	}
+	r, ok, err := w.monitor.Recall(pid)
+	now, clockErr := bpf.SinceBoot()
+	if err := errors.Join(err, clockErr); err != nil {
+		w.log.Error("a process is not known", slog.Any("error", err))
+		return nil, false
+	}
+	if !ok || r.Reused > now-w.keep || r.Ended != 0 && r.Ended < now-w.keep {
+		return nil, false
+	}
+	path, ok := w.cgroup(r.Cgroup)
+	return []string{path}, ok
+}
+
+// cgroup names a cgroup: as the kernel kept it when it was made, or as it is now.
+func (w *Witness) cgroup(id uint64) (string, bool) {
+	path, ok, err := w.monitor.CgroupPath(id)
+	if err == nil && ok {
+		return path, true
+	}
+	path, err = cgroupPath(id)
+	return path, err == nil
 }
 
 // Holders returns the ids of the processes that may hold a device file, without
-// the caller's own children. It is an upper bound: to hold is not to use.
+// the caller's own children: those that hold it now, and those that opened it
+// since they were last looked at and are not known to have closed it. It is an
+// upper bound: to hold is not to use.
 func (w *Witness) Holders(major, minor uint32) []int {
+	w.snapshot(context.Background())
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var pids []int

@@ -2,6 +2,7 @@ package witness_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -83,35 +84,35 @@ func TestBriefProcess(t *testing.T) {
 	if w.By() != witness.ByBPF {
 		t.Fatalf("by %s", w.By())
 	}
-	slice := cgroup(t, "system.slice.flopwatch-test-"+strconv.Itoa(os.Getpid()))
+	slice := cgroup(t, "flopwatch-brief-"+strconv.Itoa(os.Getpid()))
 	pid := brief(t, slice)
-	w.CatchUp(t.Context())
 	if err := os.Remove(slice); err != nil {
 		t.Logf("the cgroup stays: %v", err)
 	}
-	var got string
-	for range 3 {
-		if p, ok := w.Ended(pid); ok && p.Ended {
-			if got = p.Names.Cgroup; p.Workload.Kind != measure.KindCgroup || p.PID != pid || p.UID != -1 {
-				t.Errorf("process %+v", p)
-			}
-			break
-		}
+	p, ok := w.Ended(pid)
+	if !ok || !p.Ended || p.Names.Cgroup != "/"+filepath.Base(slice) || p.Workload.Kind != measure.KindCgroup || p.PID != pid || p.UID != -1 {
+		t.Errorf("process %+v, %t", p, ok)
 	}
-	if got != "/"+filepath.Base(slice) {
-		t.Errorf("cgroup %q, want /%s", got, filepath.Base(slice))
+	time.Sleep(2500 * time.Millisecond)
+	if p, ok := w.Ended(pid); ok {
+		t.Errorf("it is never forgotten: %+v", p)
 	}
-	for range 60 {
-		time.Sleep(50 * time.Millisecond)
-		_ = exec.Command("true").Run() // time passes with events
-		if _, ok := w.Ended(pid); !ok {
-			return
-		}
+	if p, ok := w.Ended(1 << 22); ok {
+		t.Errorf("nobody is %+v", p)
 	}
-	t.Error("it is never forgotten")
 }
 
-func TestConnectorKnowsNoCgroup(t *testing.T) {
+// A cgroup from before the watch is named by its handle.
+func TestOlderCgroup(t *testing.T) {
+	slice := cgroup(t, "flopwatch-older-"+strconv.Itoa(os.Getpid()))
+	w := watch(t, bpf.Programs)
+	if p, ok := w.Ended(brief(t, slice)); !ok || p.Names.Cgroup != "/"+filepath.Base(slice) {
+		t.Errorf("process %+v, %t", p, ok)
+	}
+}
+
+// Without BPF the cgroup is read while the process lives.
+func TestConnector(t *testing.T) {
 	w := watch(t, bpf.Connector)
 	if w.By() != witness.ByConnector {
 		t.Skipf("the process connector is not there: by %s", w.By())
@@ -119,11 +120,15 @@ func TestConnectorKnowsNoCgroup(t *testing.T) {
 	slice := cgroup(t, "flopwatch-connector-"+strconv.Itoa(os.Getpid()))
 	pid := brief(t, slice)
 	time.Sleep(100 * time.Millisecond)
-	if p, ok := w.Ended(pid); ok {
-		t.Errorf("a connector that tells no cgroup knows %+v", p)
+	p, ok := w.Ended(pid)
+	if !ok || p.Names.Cgroup == "" {
+		t.Errorf("process %+v, %t", p, ok)
 	}
 	if w.KnowsHolders() {
 		t.Error("a connector that tells no opens knows holders")
+	}
+	if _, err := w.Holdings(); !errors.Is(err, witness.ErrUnknown) {
+		t.Errorf("holdings: %v", err)
 	}
 }
 
@@ -144,7 +149,6 @@ func TestBurst(t *testing.T) {
 				for range 10 {
 					pids = append(pids, brief(t, dir))
 				}
-				w.CatchUp(t.Context())
 				for _, pid := range pids {
 					p, ok := w.Ended(pid)
 					switch {
