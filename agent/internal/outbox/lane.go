@@ -4,6 +4,8 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -73,10 +75,18 @@ func (l *Lane) Put(windows []measure.Window) error {
 }
 
 // Tell takes events, which travel with the next batch. Of more than a batch may
-// carry the newest are left out.
+// carry the newest are left out. An event of a device that the batch does not
+// list, as of one that is partitioned, becomes one of the host that names it.
 func (l *Lane) Tell(events []measure.Event) {
 	room := max(0, wire.MaxEvents-len(l.events))
-	l.events = append(l.events, events[:min(len(events), room)]...)
+	for _, e := range events[:min(len(events), room)] {
+		if e.Device != "" && !slices.ContainsFunc(l.rows, func(r wire.DeviceRow) bool { return r.ID == e.Device }) {
+			e.Detail = strings.TrimSpace(string(e.Device) + " " + e.Detail)
+			e.Device = ""
+		}
+		e.Detail = strings.ToValidUTF8(e.Detail[:min(len(e.Detail), wire.MaxString)], "")
+		l.events = append(l.events, e)
+	}
 }
 
 // Describe seals what waits and lets the next batch carry other devices. Events
