@@ -156,6 +156,7 @@ func (l *live) step(ctx context.Context, now time.Time) error {
 	closed := l.host.Step(l.readings)
 	l.metrics.Windows(closed)
 	l.lane.Tell(l.host.Events())
+	l.lane.Tell(l.owners.communicators(ctx, now))
 	return l.put(ctx, closed)
 }
 

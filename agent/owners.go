@@ -29,6 +29,7 @@ type ownerFlags struct {
 	PodResources string `help:"The kubelet's pod-resources socket; by default its usual place, where there is one." placeholder:"SOCKET" type:"path"`
 	CRI          string `name:"cri" help:"The container runtime's socket; by default containerd's usual place, on a host with a kubelet." placeholder:"SOCKET" type:"path"`
 	RunLabel     string `help:"Label of pods that names the training run they belong to." placeholder:"KEY"`
+	NCCLKey      string `name:"nccl-key" help:"Key file; with it, the set-up of NCCL communicators is seen, as hashes by this key. Off by default." placeholder:"FILE" type:"path"`
 	Watch        string `help:"How processes are watched between samples: bpf, connector, or empty for the best that the kernel allows." enum:",bpf,connector" default:""`
 }
 
@@ -50,13 +51,21 @@ type owners struct {
 	guestFault   string
 
 	processes []tenancy.Process
+	pids      []int // that held a device in this step
 }
 
 // openOwners opens everything that tells who runs what.
-func openOwners(ctx context.Context, f ownerFlags, log *slog.Logger) *owners {
+func openOwners(ctx context.Context, f ownerFlags, log *slog.Logger) (*owners, error) {
+	var key []byte
+	if f.NCCLKey != "" {
+		var err error
+		if key, err = witness.ReadKey(f.NCCLKey); err != nil {
+			return nil, err
+		}
+	}
 	o := &owners{
 		prober: probe.New("/proc"), table: tenancy.NewTable(nil), log: log,
-		witness: witness.Open(ctx, witness.Config{Method: bpf.Method(f.Watch), Log: log}),
+		witness: witness.Open(ctx, witness.Config{Method: bpf.Method(f.Watch), CommunicatorKey: key, Log: log}),
 	}
 	if err := o.prober.Watch(); err != nil {
 		log.WarnContext(ctx, "processes are read anew every period", slog.Any("error", err))
@@ -78,7 +87,7 @@ func openOwners(ctx context.Context, f ownerFlags, log *slog.Logger) *owners {
 		o.leases = tenancy.NewWatcher(f.Leases)
 	}
 	o.resolver = resolver.New(config)
-	return o
+	return o, nil
 }
 
 // or returns the path, or the usual one where there is a file.
@@ -115,6 +124,7 @@ func (o *owners) Close() error { return errors.Join(o.prober.Close(), o.witness.
 // begin begins a step. It returns how many events of processes were missed since
 // the last time they were counted, and whether guests came or went.
 func (o *owners) begin(ctx context.Context, now time.Time) (missed uint64, guestsChanged bool) {
+	o.pids = o.pids[:0]
 	o.prober.Tick()
 	if o.resolver.Poll(now) {
 		if err := o.resolver.Err(); err != nil {
@@ -201,6 +211,7 @@ func (o *owners) of(r *nvml.DeviceReading, device *nvml.Device) []measure.Share 
 		return tenancy.Shares(o.processes, o.table, at)
 	}
 	for _, use := range r.Processes {
+		o.pids = append(o.pids, use.PID)
 		o.processes = append(o.processes, tenancy.Held(subject, o.process(use.PID, at), use.SMUtil))
 	}
 	shares := tenancy.Shares(o.processes, o.table, at)
@@ -211,6 +222,21 @@ func (o *owners) of(r *nvml.DeviceReading, device *nvml.Device) []measure.Share 
 		}
 	}
 	return shares
+}
+
+// communicators looks for libraries of NCCL in the processes of this step, and
+// returns who joined a communicator.
+func (o *owners) communicators(ctx context.Context, now time.Time) []measure.Event {
+	o.witness.WatchLibraries(ctx, o.pids)
+	var events []measure.Event
+	for _, j := range o.witness.TakeJoined() {
+		w := o.process(j.PID, now.UnixNano()).Workload
+		events = append(events, measure.Event{
+			TimeNS: now.UnixNano(), Kind: measure.EventCommunicator, Code: int64(j.Communicator.Ranks),
+			Detail: fmt.Sprintf("%x rank %d %s %s", j.Communicator.Hash[:16], j.Communicator.Rank, w.Kind, w.ID),
+		})
+	}
+	return events
 }
 
 // process returns who a process is, or was if it ended since the sample before.

@@ -73,7 +73,10 @@ func (c runCommand) Run(ctx context.Context, s cli.Streams) error {
 	if err != nil {
 		return errors.Join(err, way.Outbox.Close(), from.Close())
 	}
-	who := openOwners(ctx, c.ownerFlags, log)
+	who, err := openOwners(ctx, c.ownerFlags, log)
+	if err != nil {
+		return errors.Join(err, desk.Close(), way.Outbox.Close(), from.Close())
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return who.Run(ctx) })
 	metrics := exporter.New(hostfacts.Name(), version.Version)

@@ -23,6 +23,7 @@ const (
 	EventReleased     EventKind = "released"         // an operator asked the agent to let go of the device
 	EventResumed      EventKind = "resumed"
 	EventMissed       EventKind = "process_events_missed" // Code is how many; who held a device may be unattributed
+	EventCommunicator EventKind = "communicator_joined"   // Code is how many ranks; Detail names hash, rank and workload
 	EventConfidential EventKind = "confidential_mode"     // Code 1: the device computes in confidential mode
 )
 

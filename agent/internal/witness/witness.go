@@ -33,7 +33,10 @@ const (
 type Config struct {
 	Method bpf.Method    // bpf.AnyMethod takes the best that there is
 	Keep   time.Duration // how long an ended process is remembered, default 5 s
-	Log    *slog.Logger
+	// CommunicatorKey lets the set-up of NCCL communicators be seen, as hashes by
+	// this key; nil does not probe anything.
+	CommunicatorKey []byte
+	Log             *slog.Logger
 }
 
 // Witness remembers processes. Its methods may be called from any goroutine.
@@ -46,6 +49,9 @@ type Witness struct {
 	brief   *briefTable // by the process connector; nil with BPF
 	holders bpf.HolderTable
 	drops   bpf.Drops
+	joined  []Joined
+
+	libraries *libraries // nil unless communicators are watched; of one goroutine
 }
 
 // recalled is how many processes the kernel keeps: those of the last seconds on
@@ -72,6 +78,9 @@ func Open(ctx context.Context, c Config) *Witness {
 	if monitor.Method() == bpf.Connector {
 		w.brief = newBriefTable("/proc", c.Keep)
 	}
+	if len(c.CommunicatorKey) > 0 && monitor.Method() == bpf.Programs {
+		w.libraries = &libraries{watched: map[library]bool{}, looked: map[int]bool{}}
+	}
 	w.snapshot(ctx)
 	return w
 }
@@ -83,6 +92,7 @@ func open(ctx context.Context, c Config) (*bpf.Monitor, error) {
 	if c.Method != bpf.Connector {
 		config := bpf.Config{
 			Method: bpf.Programs, Recall: recalled, Devices: true, Majors: majors(ctx, c.Log), Interval: 5 * time.Second, RingBytes: 1 << 18,
+			CommunicatorKey: c.CommunicatorKey,
 		}
 		monitor, err := bpf.Open(config)
 		if err != nil { // perhaps opens of devices alone are refused
@@ -157,6 +167,9 @@ func (w *Witness) take(e bpf.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.holders.Apply(e)
+	if e.Kind == bpf.Joined && len(w.joined) < maxJoined {
+		w.joined = append(w.joined, Joined{PID: e.PID, Communicator: e.Communicator})
+	}
 	if w.brief != nil {
 		w.brief.take(e)
 	}
