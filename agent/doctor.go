@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/flopwatch/flopwatch/agent/internal/doctor"
+	"github.com/flopwatch/flopwatch/agent/internal/kubelet"
 	"github.com/flopwatch/flopwatch/agent/internal/nvml"
 	"github.com/flopwatch/flopwatch/agent/internal/reader"
 	"github.com/flopwatch/flopwatch/bpf"
@@ -30,7 +31,12 @@ func (e examined) Confidential() nvml.Answer      { return e.Host().Confidential
 func (c doctorCommand) Run(ctx context.Context, s cli.Streams) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
+	var pods func(context.Context) error
+	if socket := or("", kubelet.DefaultPodResourcesSocket); socket != "" {
+		pods = kubelet.New(kubelet.Config{PodResourcesSocket: socket, CRISocket: or("", kubelet.DefaultCRISocket)}).Refresh
+	}
 	report := doctor.Examine(ctx, doctor.Options{
+		Pods:        pods,
 		LibraryPath: c.Library, Kernel: bpf.Support, Proc: "/proc", Dev: "/dev", Leases: c.Leases, Now: time.Now(),
 		Open: func(ctx context.Context, library string) (doctor.Devices, error) {
 			r, err := openReader(ctx, library, time.Second)

@@ -26,6 +26,8 @@ type Options struct {
 	Now         time.Time
 	// Kernel says what of the kernel's events this host allows; nil leaves it out.
 	Kernel func() []bpf.Feature
+	// Pods asks the kubelet and the container runtime once; nil on a host without.
+	Pods func(context.Context) error
 	// Open opens the devices.
 	Open func(ctx context.Context, library string) (Devices, error)
 }
@@ -50,6 +52,9 @@ func Examine(ctx context.Context, o Options) Report {
 	r.Checks = append(r.Checks, examineCgroups(o)...)
 	if o.Kernel != nil {
 		r.Checks = append(r.Checks, examineKernel(o.Kernel())...)
+	}
+	if o.Pods != nil {
+		r.Checks = append(r.Checks, examinePods(ctx, o))
 	}
 	r.Checks = append(r.Checks, examineLeases(o))
 	return r
@@ -201,6 +206,15 @@ func examineProc(o Options) []Check {
 		c.Advice = "run it in the host's (hostPID: true): the driver names processes by their ids there"
 	}
 	return []Check{c}
+}
+
+func examinePods(ctx context.Context, o Options) Check {
+	c := Check{Name: "pods", Found: "the kubelet and the container runtime answer"}
+	if err := o.Pods(ctx); err != nil {
+		c.Status, c.Found = Degraded, err.Error()
+		c.Advice = "both sockets belong to root: run the agent as root or give its group access; until then namespaces of pods are not known, and where leases name them the time is unattributed"
+	}
+	return c
 }
 
 func examineLeases(o Options) Check {

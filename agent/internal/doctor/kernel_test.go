@@ -1,6 +1,8 @@
 package doctor
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,5 +52,15 @@ func TestCgroups(t *testing.T) {
 		if len(got) != 1 || got[0].Status != tt.status || !strings.Contains(got[0].Found, tt.found) || (tt.status != OK) != (got[0].Advice != "") {
 			t.Errorf("%q: %+v", tt.mounts, got)
 		}
+	}
+}
+
+func TestPods(t *testing.T) {
+	refused := examinePods(t.Context(), Options{Pods: func(context.Context) error { return errors.New("dial unix: permission denied") }})
+	if refused.Status != Degraded || refused.Found != "dial unix: permission denied" || !strings.Contains(refused.Advice, "unattributed") {
+		t.Errorf("refused: %+v", refused)
+	}
+	if works := examinePods(t.Context(), Options{Pods: func(context.Context) error { return nil }}); works.Status != OK || works.Advice != "" {
+		t.Errorf("works: %+v", works)
 	}
 }
