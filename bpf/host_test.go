@@ -142,6 +142,7 @@ type cgroup struct {
 
 func newCgroup(t testing.TB) *cgroup {
 	t.Helper()
+	needHost(t)
 	root, err := cgroupRoot()
 	if err != nil {
 		t.Fatal(err)
@@ -171,6 +172,7 @@ func newCgroup(t testing.TB) *cgroup {
 // node makes a character device in a folder that allows devices.
 func node(t testing.TB, major, minor uint32) string {
 	t.Helper()
+	needHost(t)
 	path := filepath.Join(t.TempDir(), fmt.Sprintf("device-%d-%d", major, minor))
 	if err := unix.Mknod(path, unix.S_IFCHR|0o600, int(unix.Mkdev(major, minor))); err != nil {
 		t.Fatal(err)

