@@ -21,9 +21,11 @@ const recentHorizon = int64(10 * time.Minute)
 // them cannot be known: all of them (a copy that repeats what was counted), or
 // none (a clock set back, where the work was real). So low takes none, high
 // takes all, and best the share of the time that is kept.
-func (l *Ledger) window(acc *account, w *measure.Window) {
+//
+// With allocated, allocations concern the host and may decide whose time it is.
+func (l *Ledger) window(h *host, acc *account, w *measure.Window, allocated bool) {
 	if w.StartNS > acc.LastNS {
-		l.hole(acc, w.StartNS)
+		l.hole(h, acc, w.StartNS, allocated)
 	}
 	start, end := max(w.StartNS, acc.LastNS), max(w.EndNS, acc.LastNS)
 	kept, elapsed := end-start, w.EndNS-w.StartNS
@@ -33,58 +35,77 @@ func (l *Ledger) window(acc *account, w *measure.Window) {
 
 	var passed, given int64 // of the entries so far: whole and kept time
 	for i := range w.Entries {
-		e := part{Entry: &w.Entries[i]}
-		e.ns, e.ops, e.float, e.ceiling, e.energy = int64(e.Duration), e.Operations, e.FloatTensor, e.Ceiling, max(e.EnergyMJ, -1)
+		e := claimed(&w.Entries[i])
 		if kept < elapsed {
 			// Rounding the running sum keeps the total exact.
-			passed += e.ns
+			whole := e.DurationNS
+			passed += whole
 			upTo := mulDiv(passed, kept, elapsed)
-			e.ns = upTo - given
+			e.DurationNS = upTo - given
 			given = upTo
-			e.ops.Low, e.ops.Best = 0, compute.Operations(share(int64(e.ops.Best), e.ns, int64(e.Duration)))
-			e.float = min(e.ops.Best, compute.Operations(share(int64(e.float), e.ns, int64(e.Duration))))
-			e.ceiling = compute.Operations(share(int64(e.ceiling), e.ns, int64(e.Duration)))
-			if e.energy > 0 {
-				e.energy = share(e.energy, e.ns, int64(e.Duration))
+			e.Operations.Low, e.Operations.Best = 0, compute.Operations(share(int64(e.Operations.Best), e.DurationNS, whole))
+			e.FloatTensor = min(e.Operations.Best, compute.Operations(share(int64(e.FloatTensor), e.DurationNS, whole)))
+			e.Ceiling = compute.Operations(share(int64(e.Ceiling), e.DurationNS, whole))
+			if e.EnergyMJ > 0 {
+				e.EnergyMJ = share(e.EnergyMJ, e.DurationNS, whole)
 			}
 		}
-		if e.ns == 0 && e.ops == (compute.Bounds{}) {
-			continue
-		}
-		l.add(acc, &e, start, end)
 		if e.State != measure.Unobserved {
-			acc.observe(e.ops.Best, e.ns)
+			acc.observe(e.Operations.Best, e.DurationNS)
 		}
+		if allocated {
+			l.parts = append(l.parts, e)
+		} else if !e.empty() {
+			l.add(acc, &e, start, end)
+		}
+	}
+	if allocated {
+		l.assign(h, acc, l.parts, start, end)
+		clear(l.parts) // they point into the batch
+		l.parts = l.parts[:0]
 	}
 	acc.prune()
 	l.touch(acc)
 }
 
-// part is the share of an entry that the account takes.
+// part is the share of an entry that the account takes, and whose it is.
 type part struct {
-	*measure.Entry
-	ns      int64
-	ops     compute.Bounds
-	float   compute.Operations
-	ceiling compute.Operations
-	energy  int64
+	State    measure.State
+	Tenant   measure.TenantID
+	Claim    Claim
+	Workload *measure.Workload
+	Method   *measure.Method
+	Amounts
 }
+
+// claimed is an entry as its host claims it.
+func claimed(e *measure.Entry) part {
+	return part{
+		State: e.State, Tenant: e.Tenant, Workload: &e.Workload, Method: &e.Method,
+		Amounts: Amounts{int64(e.Duration), e.Operations, e.FloatTensor, e.Ceiling, max(e.EnergyMJ, -1)},
+	}
+}
+
+var (
+	noWorkload = measure.Workload{}
+	noMethod   = measure.Method{Name: measure.NoMethod}
+)
 
 // hole charges the time from the account's end to endNS, which no window
 // covers: nothing in low, the device's recent rate but no more than its
 // training peak in best, and its fastest rate in high.
-func (l *Ledger) hole(acc *account, endNS int64) {
+func (l *Ledger) hole(h *host, acc *account, endNS int64, allocated bool) {
 	gap := time.Duration(endNS - acc.LastNS)
 	high := max(acc.Ceiling, acc.Peak).Over(gap, compute.Up)
 	best := min(acc.recent(int64(gap)), acc.Peak.Over(gap, compute.Down), high)
-	e := part{
-		Entry:   &measure.Entry{State: measure.Unobserved, Method: measure.Method{Name: measure.NoMethod}},
-		ns:      int64(gap),
-		ops:     compute.Bounds{Best: best, High: high},
-		ceiling: acc.Peak.Over(gap, compute.Nearest),
-		energy:  -1,
+	e := part{State: measure.Unobserved, Workload: &noWorkload, Method: &noMethod, Amounts: Amounts{
+		DurationNS: int64(gap), Operations: compute.Bounds{Best: best, High: high}, Ceiling: acc.Peak.Over(gap, compute.Nearest), EnergyMJ: -1,
+	}}
+	if allocated {
+		l.assign(h, acc, []part{e}, acc.LastNS, endNS)
+	} else {
+		l.add(acc, &e, acc.LastNS, endNS)
 	}
-	l.add(acc, &e, acc.LastNS, endNS)
 	acc.LastNS = endNS
 	acc.prune()
 }
@@ -96,8 +117,8 @@ func (l *Ledger) hole(acc *account, endNS int64) {
 func (l *Ledger) add(acc *account, e *part, start, end int64) {
 	var s *segment
 	for _, o := range acc.open {
-		if o.Key.State == e.State && (o.EndNS == start || o.EndNS == end) && (o.EnergyMJ < 0) == (e.energy < 0) &&
-			o.Key.Tenant == e.Tenant && o.Key.Workload == e.Workload && o.Key.Method == e.Method {
+		if o.Key.State == e.State && (o.EndNS == start || o.EndNS == end) && (o.EnergyMJ < 0) == (e.EnergyMJ < 0) &&
+			o.Key.Tenant == e.Tenant && o.Key.Claim == e.Claim && o.Key.Workload == *e.Workload && o.Key.Method == *e.Method {
 			s = o
 			break
 		}
@@ -108,6 +129,7 @@ func (l *Ledger) add(acc *account, e *part, start, end int64) {
 			ID: l.nextSegment, DeviceNo: acc.No, StartNS: start,
 			Key: Key{
 				Host: acc.Host, Device: acc.ID, State: e.State, Tenant: measure.TenantID(intern(string(e.Tenant))),
+				Claim: Claim{e.Claim.State, measure.TenantID(intern(string(e.Claim.Tenant)))},
 				Workload: measure.Workload{
 					Kind: measure.WorkloadKind(intern(string(e.Workload.Kind))), ID: intern(e.Workload.ID), Hint: intern(e.Workload.Hint),
 				},
@@ -117,18 +139,18 @@ func (l *Ledger) add(acc *account, e *part, start, end int64) {
 				},
 			},
 		}}
-		if e.energy < 0 {
+		if e.EnergyMJ < 0 {
 			s.EnergyMJ = -1
 		}
 		acc.open = append(acc.open, s)
 	}
 	s.EndNS = end
-	s.DurationNS += e.ns
-	s.Operations = s.Operations.Add(e.ops)
-	s.Ceiling = s.Ceiling.Add(e.ceiling)
-	s.FloatTensor = s.FloatTensor.Add(e.float)
-	if e.energy > 0 {
-		s.EnergyMJ += e.energy
+	s.DurationNS += e.DurationNS
+	s.Operations = s.Operations.Add(e.Operations)
+	s.Ceiling = s.Ceiling.Add(e.Ceiling)
+	s.FloatTensor = s.FloatTensor.Add(e.FloatTensor)
+	if e.EnergyMJ > 0 {
+		s.EnergyMJ += e.EnergyMJ
 	}
 	if !s.dirty {
 		s.dirty = true

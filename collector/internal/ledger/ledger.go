@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unique"
 
+	"github.com/flopwatch/flopwatch/collector/internal/allocation"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
@@ -38,14 +39,19 @@ type Ledger struct {
 	dirtyAccounts []*account
 	dirtySegments []*segment
 	events        []HostEvent
+	differences   []Difference
 	batches       int64
 	windows       int64
+
+	table *allocation.Table
+	parts []part // of the window that is being counted
 }
 
 type host struct {
 	Host
 	accounts map[measure.DeviceID]*account
 	dirty    bool
+	told     map[string]bool // differences that were given out
 }
 
 type account struct {
@@ -132,6 +138,7 @@ func (l *Ledger) Apply(b *Batch) error {
 			l.touch(acc)
 		}
 	}
+	allocated := l.table.Concerns(string(h.ID), h.Name)
 	var acc *account
 	for i := range b.Windows {
 		w := &b.Windows[i]
@@ -140,7 +147,7 @@ func (l *Ledger) Apply(b *Batch) error {
 				acc = l.openAccount(h, b, w)
 			}
 		}
-		l.window(acc, w)
+		l.window(h, acc, w, allocated)
 		if h.FirstNS == 0 || w.StartNS < h.FirstNS {
 			h.FirstNS = w.StartNS
 		}
@@ -202,20 +209,22 @@ type Changes struct {
 	Opened   []Segment // new since the last Take
 	Extended []Segment // known before; their figures grew
 	Events   []HostEvent
-	Batches  int64 // counted since the last Take
-	Windows  int64
+	// Differences between claims and allocations, each once since the ledger began.
+	Differences []Difference
+	Batches     int64 // counted since the last Take
+	Windows     int64
 }
 
 // Empty reports whether nothing changed.
 func (c *Changes) Empty() bool {
-	return len(c.Hosts) == 0 && len(c.Accounts) == 0 && len(c.Opened) == 0 && len(c.Extended) == 0 && len(c.Events) == 0
+	return len(c.Hosts) == 0 && len(c.Accounts) == 0 && len(c.Opened) == 0 && len(c.Extended) == 0 && len(c.Events) == 0 && len(c.Differences) == 0
 }
 
 // Take returns the changes since the last Take. A caller that cannot store them
 // must drop the ledger and restore one from what is stored.
 func (l *Ledger) Take() Changes {
-	c := Changes{Events: l.events, Batches: l.batches, Windows: l.windows}
-	l.events = nil
+	c := Changes{Events: l.events, Differences: l.differences, Batches: l.batches, Windows: l.windows}
+	l.events, l.differences = nil, nil
 	for _, h := range l.dirtyHosts {
 		h.dirty = false
 		row := h.Host
@@ -244,7 +253,7 @@ func (l *Ledger) Take() Changes {
 
 // Pending returns the number of rows that Take would return.
 func (l *Ledger) Pending() int {
-	return len(l.dirtyHosts) + len(l.dirtyAccounts) + len(l.dirtySegments) + len(l.events)
+	return len(l.dirtyHosts) + len(l.dirtyAccounts) + len(l.dirtySegments) + len(l.events) + len(l.differences)
 }
 
 func deviceRow(rows []Device, id measure.DeviceID) (Device, bool) {

@@ -22,6 +22,14 @@ type Key struct {
 	Workload measure.Workload
 	Tenant   measure.TenantID
 	Method   measure.Method
+	Claim    Claim
+}
+
+// Claim is what a host says of time that an allocation decided otherwise. The
+// zero value means that what is counted is what the host says.
+type Claim struct {
+	State  measure.State
+	Tenant measure.TenantID
 }
 
 // Segment is one continuous stretch. DurationNS may be less than EndNS-StartNS
