@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Callable, NoReturn
 
 import counts
 import workloads
@@ -44,13 +44,17 @@ def load_torch() -> Any:
     return torch
 
 
-def drive(torch: Any, workload: Workload, seconds: float) -> dict[str, int]:
-    """Calls the workload for a time and returns calls, start and end (Unix ns)."""
+def drive(torch: Any, workload: Workload, seconds: float, ready: Callable[[], None]) -> dict[str, int]:
+    """Calls the workload for a time and returns calls, start and end (Unix ns).
+
+    `ready` is called when everything is warm: what ran before is not in the truth.
+    """
     device = torch.device("cuda", 0)
     call = workload.build(torch, device)
     for _ in range(2):  # compile and choose kernels outside of what is counted
         call()
     torch.cuda.synchronize()
+    ready()
     time.sleep(LEAD_S)
     start, calls = time.time_ns(), 0
     deadline = time.monotonic() + seconds
@@ -89,17 +93,23 @@ class Recorder:
 def record(torch: Any, workload: Workload, args: argparse.Namespace) -> None:
     out = Path(args.out) / workload.name
     print(f"{workload.name} …", flush=True)
-    # The calls that warm up are recorded too; they lie before the idle lead-in and
-    # so outside of the time between start and end that is compared.
-    recorder = Recorder(args, out, args.period)
+    recorders: list[Recorder] = []
+
+    def begin() -> None:
+        recorders.append(Recorder(args, out, args.period))
+
     if workload.processes == 1:
-        ran = [drive(torch, workload, args.seconds)]
+        ran = [drive(torch, workload, args.seconds, begin)]
     else:
         command = [sys.executable, __file__, "drive", "--only", workload.name, "--seconds", str(args.seconds)]
-        running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(workload.processes)]
-        ran = [json.loads(p.communicate()[0]) for p in running]
-        if any(p.returncode for p in running):
-            fail(f"{workload.name}: a process failed")
+        running = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(workload.processes)]
+        for process in running:
+            assert process.stdout is not None
+            if process.stdout.readline().strip() != "ready":
+                fail(f"{workload.name}: a process failed before it was warm")
+        begin()
+        ran = [json.loads(out_) for out_ in together(running)]
+    recorder = recorders[0]
     recorder.stop()
     calls = sum(r["calls"] for r in ran)
     count = workload.count.times(calls)
@@ -110,12 +120,27 @@ def record(torch: Any, workload: Workload, args: argparse.Namespace) -> None:
         "source": "measured",
         "start_ns": min(r["start_ns"] for r in ran),
         "end_ns": max(r["end_ns"] for r in ran),
+        "operations": str(count.low),
         "operations_low": str(count.low),
         "operations_high": str(count.high),
+        "executed_max": str(count.high),
+        "calls": calls,
         "torch": torch.__version__,
         "device_name": torch.cuda.get_device_name(0),
     }
     (out / "truth.json").write_text(json.dumps(truth, indent=2) + "\n")
+
+
+def together(running: list[subprocess.Popen[str]]) -> list[str]:
+    """Lets warm processes go at the same time and returns what each says."""
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate()[0] for process in running]
+    if any(process.returncode for process in running):
+        fail("a process failed while it was recorded")
+    return said
 
 
 def chosen(only: str | None) -> list[Workload]:
@@ -221,7 +246,11 @@ def selftest(_: argparse.Namespace) -> None:
 
 
 def drive_one(args: argparse.Namespace) -> None:
-    print(json.dumps(drive(load_torch(), chosen(args.only)[0], args.seconds)))
+    def ready() -> None:
+        print("ready", flush=True)
+        sys.stdin.readline()
+
+    print(json.dumps(drive(load_torch(), chosen(args.only)[0], args.seconds, ready)))
 
 
 def main() -> None:
