@@ -1,7 +1,7 @@
 """Exact operation counts of the workloads. Pure arithmetic.
 
 A multiply-add is two operations. What is counted is what the mathematics needs;
-hardware that pads a matrix to its tiles executes more, which `padded` bounds.
+hardware that pads a matrix to its tiles executes more, which `most` bounds.
 """
 
 from __future__ import annotations
@@ -12,23 +12,41 @@ from dataclasses import dataclass
 # and the depth of one step.
 TILE_M, TILE_N, TILE_K = 256, 256, 128
 
+# The largest block of scores that an attention kernel computes or skips whole.
+BLOCK = 256
+
 
 @dataclass(frozen=True)
 class Count:
-    """Operations of one call: what must be executed, and what at most is."""
+    """Operations of one call.
+
+    `low` is what the mathematics asks for. `high` is more than that where the
+    method itself leaves it open, as with the blocks on the diagonal of causal
+    attention. `most` allows for tile padding too: what is executed is never
+    below `low` nor above `most`.
+    """
 
     low: int
     high: int
+    most: int
 
     @staticmethod
     def exact(operations: int) -> "Count":
-        return Count(operations, operations)
+        return Count(operations, operations, operations)
 
     def __add__(self, other: "Count") -> "Count":
-        return Count(self.low + other.low, self.high + other.high)
+        return Count(self.low + other.low, self.high + other.high, self.most + other.most)
 
-    def times(self, n: int) -> "Count":
-        return Count(self.low * n, self.high * n)
+    def times(self, n: int, by: int = 1) -> "Count":
+        """This count n/by times; it must come out whole."""
+        parts = [v * n for v in (self.low, self.high, self.most)]
+        assert not any(v % by for v in parts), "a count must be whole"
+        return Count(*(v // by for v in parts))
+
+
+def round_up(v: int, tile: int) -> int:
+    """The next multiple of tile."""
+    return (v + tile - 1) // tile * tile
 
 
 def matmul(m: int, n: int, k: int) -> int:
@@ -38,35 +56,48 @@ def matmul(m: int, n: int, k: int) -> int:
 
 def padded(m: int, n: int, k: int) -> int:
     """The same with every dimension rounded up to the largest tile."""
-
-    def up(v: int, tile: int) -> int:
-        return (v + tile - 1) // tile * tile
-
-    return matmul(up(m, TILE_M), up(n, TILE_N), up(k, TILE_K))
+    return matmul(round_up(m, TILE_M), round_up(n, TILE_N), round_up(k, TILE_K))
 
 
 def product(m: int, n: int, k: int) -> Count:
     """An (m, k) by (k, n) product, with the padding that hardware may execute."""
-    return Count(matmul(m, n, k), padded(m, n, k))
+    exact = matmul(m, n, k)
+    return Count(exact, exact, padded(m, n, k))
 
 
-def attention_forward(batch: int, heads: int, length: int, width: int, causal: bool) -> Count:
-    """Scaled dot-product attention, without softmax.
+@dataclass(frozen=True)
+class Attention:
+    """Scaled dot-product attention, without softmax, by a kernel that works in
+    blocks: it skips the blocks that a causal mask hides whole, and computes those
+    on the diagonal in part or whole."""
 
-    A causal kernel may skip the masked half; blocks on the diagonal are computed
-    whole, so the truth lies between the lower triangle and the whole square.
-    """
-    square = 2 * batch * heads * matmul(length, length, width)
-    if not causal:
-        return Count.exact(square)
-    triangle = 2 * batch * heads * 2 * width * (length * (length + 1) // 2)
-    return Count(triangle, square)
+    batch: int
+    heads: int
+    length: int
+    width: int
+    causal: bool
 
+    def scores(self) -> tuple[int, int, int]:
+        """Scores of one head: what the mask leaves, with the diagonal blocks whole,
+        and with the length padded as well."""
+        blocks = round_up(self.length, BLOCK) // BLOCK
+        square = self.length * self.length
+        if not self.causal:
+            return square, square, (blocks * BLOCK) ** 2
+        whole = blocks * (blocks + 1) // 2 * BLOCK * BLOCK
+        return self.length * (self.length + 1) // 2, min(whole, square), whole
 
-def attention_backward(batch: int, heads: int, length: int, width: int, causal: bool) -> Count:
-    """Gradients of attention: scores again, then four products of the same size."""
-    forward = attention_forward(batch, heads, length, width, causal)
-    return Count(forward.low * 5 // 2, forward.high * 5 // 2)
+    def products(self, n: int) -> Count:
+        """n products between scores and vectors of the head's width."""
+        return Count(*(n * self.batch * self.heads * 2 * self.width * s for s in self.scores()))
+
+    def forward(self) -> Count:
+        """Scores from queries and keys, and their sum over values."""
+        return self.products(2)
+
+    def backward(self) -> Count:
+        """Scores again, and the gradients of scores, values, queries and keys."""
+        return self.products(5)
 
 
 @dataclass(frozen=True)
@@ -79,22 +110,28 @@ class Transformer:
     hidden: int
     vocabulary: int
 
+    def attention(self, batch: int, length: int) -> Attention:
+        return Attention(batch, self.heads, length, self.width // self.heads, True)
+
+    def linear(self, tokens: int) -> Count:
+        """The matrices of one layer, forward."""
+        return (
+            product(tokens, 3 * self.width, self.width)
+            + product(tokens, self.width, self.width)
+            + product(tokens, self.hidden, self.width)
+            + product(tokens, self.width, self.hidden)
+        )
+
     def layer_forward(self, batch: int, length: int) -> Count:
-        tokens = batch * length
-        linear = matmul(tokens, 3 * self.width, self.width) + matmul(tokens, self.width, self.width)
-        linear += matmul(tokens, self.hidden, self.width) + matmul(tokens, self.width, self.hidden)
-        return Count.exact(linear) + attention_forward(batch, self.heads, length, self.width // self.heads, True)
+        return self.linear(batch * length) + self.attention(batch, length).forward()
 
     def step(self, batch: int, length: int, recompute: bool) -> Count:
         """Forward and backward of one step: each product costs twice itself in the
-        backward pass, and once more where activations are recomputed."""
+        backward pass, and each layer's forward once more where activations are
+        recomputed."""
         tokens = batch * length
-        head = Count.exact(matmul(tokens, self.vocabulary, self.width))
-        linear = self.layer_forward(batch, length)
-        attention = attention_forward(batch, self.heads, length, self.width // self.heads, True)
-        backward = attention_backward(batch, self.heads, length, self.width // self.heads, True)
-        plain = Count(linear.low - attention.low, linear.high - attention.high)
-        layer = plain.times(3) + attention + backward
+        forward = self.layer_forward(batch, length)
+        layer = forward + self.linear(tokens).times(2) + self.attention(batch, length).backward()
         if recompute:
-            layer = layer + linear
-        return layer.times(self.layers) + head.times(3)
+            layer = layer + forward
+        return layer.times(self.layers) + product(tokens, self.vocabulary, self.width).times(3)

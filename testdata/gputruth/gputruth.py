@@ -2,12 +2,12 @@
 """Runs workloads of exactly counted operations on a GPU while the agent records.
 
   plan      print the workloads and their counts; needs nothing
-  selftest  check the counts against brute force; needs nothing
+  selftest  check counts, recorder and files without a GPU; needs nothing
   run       record each workload with its truth; needs a GPU, torch and the agent
   cost      measure the agent's processor time and memory; needs a GPU and the agent
 
 The recordings become ordinary tests: TestRecordedTruth holds each against the
-counted truth beside it.
+counted truth beside it. See docs/gpu-truth.md.
 """
 
 from __future__ import annotations
@@ -15,105 +15,86 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
+import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, NoReturn
+from typing import Any, Optional
 
-import counts
+sys.dont_write_bytecode = True  # the folder holds sources only
+
+import captured
+import cost
+import drive
 import workloads
+from recorder import Failed, Recorder, check_agent
 from workloads import Workload
 
-LEAD_S = 3.0  # idle before and after, so that the edges of windows cost nothing
+HERE = Path(__file__).resolve().parent
 
 
-def fail(message: str) -> NoReturn:
-    print(f"gputruth: {message}", file=sys.stderr)
-    sys.exit(1)
+class NotHere(Exception):
+    """A workload that this device or this torch cannot run."""
 
 
-def load_torch() -> Any:
-    try:
-        import torch
-    except ImportError:
-        fail("PyTorch is not installed here; `plan` and `selftest` need none")
-    if not torch.cuda.is_available():
-        fail("PyTorch sees no CUDA device")
-    return torch
+class Driver:
+    """A process that runs a workload when it is told to."""
+
+    def __init__(self, name: Optional[str], seconds: float = 0, lead: float = 0) -> None:
+        command = [sys.executable, "-B", str(HERE / "drive.py")]
+        if name:
+            command += [name, "--seconds", str(seconds), "--lead", str(lead)]
+        self._errors = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True)
+
+    def line(self, seconds: float) -> Any:
+        """The next line of JSON that it says, waiting no longer than so."""
+        assert self._process.stdout is not None
+        watch = threading.Timer(seconds, self._process.kill)
+        watch.start()
+        text = self._process.stdout.readline()
+        watch.cancel()
+        if text:
+            return json.loads(text)
+        status = self._process.wait()
+        self._errors.seek(0)
+        said = self._errors.read().strip() or f"it ended with status {status} and without a word"
+        if status == drive.NOT_HERE:
+            raise NotHere(said)
+        raise Failed(said)
+
+    def go(self) -> None:
+        """Tells it to run the workload."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+
+    def __enter__(self) -> "Driver":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        try:
+            self._process.stdin.close()
+            self._process.wait(timeout=30)
+        except (subprocess.TimeoutExpired, BrokenPipeError):
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._errors.close()
 
 
-def drive(torch: Any, workload: Workload, seconds: float, ready: Callable[[], None]) -> dict[str, int]:
-    """Calls the workload for a time and returns calls, start and end (Unix ns).
-
-    `ready` is called when everything is warm: what ran before is not in the truth.
-    """
-    device = torch.device("cuda", 0)
-    call = workload.build(torch, device)
-    for _ in range(2):  # compile and choose kernels outside of what is counted
-        call()
-    torch.cuda.synchronize()
-    ready()
-    time.sleep(LEAD_S)
-    start, calls = time.time_ns(), 0
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        for _ in range(4):
-            call()
-        calls += 4
-        torch.cuda.synchronize()
-    end = time.time_ns()
-    time.sleep(LEAD_S)
-    return {"calls": calls, "start_ns": start, "end_ns": end}
+START_S = 600.0  # torch may compile kernels
 
 
-class Recorder:
-    """The agent, recording into a folder until it is stopped."""
-
-    def __init__(self, args: argparse.Namespace, out: Path, period: str) -> None:
-        self.out = out
-        command = [args.agent, "record", "--out", str(out), "--period", period]
-        if args.library:
-            command += ["--library", args.library]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        assert self.process.stderr is not None
-        line = self.process.stderr.readline()
-        if not line.startswith("recording"):
-            fail(f"the agent does not record: {line.strip() or 'it ended'}")
-
-    def stop(self) -> Any:
-        self.process.send_signal(signal.SIGINT)
-        _, status, usage = os.wait4(self.process.pid, 0)
-        if os.waitstatus_to_exitcode(status) != 0:
-            fail(f"the agent failed while recording into {self.out}")
-        return usage
-
-
-def record(torch: Any, workload: Workload, args: argparse.Namespace) -> None:
-    out = Path(args.out) / workload.name
-    print(f"{workload.name} …", flush=True)
-    recorders: list[Recorder] = []
-
-    def begin() -> None:
-        recorders.append(Recorder(args, out, args.period))
-
-    if workload.processes == 1:
-        ran = [drive(torch, workload, args.seconds, begin)]
-    else:
-        command = [sys.executable, __file__, "drive", "--only", workload.name, "--seconds", str(args.seconds)]
-        running = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(workload.processes)]
-        for process in running:
-            assert process.stdout is not None
-            if process.stdout.readline().strip() != "ready":
-                fail(f"{workload.name}: a process failed before it was warm")
-        begin()
-        ran = [json.loads(out_) for out_ in together(running)]
-    recorder = recorders[0]
-    recorder.stop()
+def truth(workload: Workload, ran: list[dict[str, int]], about: dict[str, str], driver: str) -> dict[str, Any]:
+    """The content of truth.json."""
     calls = sum(r["calls"] for r in ran)
     count = workload.count.times(calls)
-    truth = {
+    content: dict[str, Any] = {
         "workload": workload.name,
         "precision": workload.precision,
         "precision_known": workload.precision_known,
@@ -123,150 +104,168 @@ def record(torch: Any, workload: Workload, args: argparse.Namespace) -> None:
         "operations": str(count.low),
         "operations_low": str(count.low),
         "operations_high": str(count.high),
-        "executed_max": str(count.high),
+        "executed_max": str(count.most),
         "calls": calls,
-        "torch": torch.__version__,
-        "device_name": torch.cuda.get_device_name(0),
+        "note": workload.note,
+        "torch": about["torch"],
+        "driver": driver,
+        "device_name": about["device_name"],
     }
-    (out / "truth.json").write_text(json.dumps(truth, indent=2) + "\n")
+    if len(ran) > 1:
+        content["processes"] = [{**r, "operations": str(workload.count.times(r["calls"]).low)} for r in ran]
+    return content
 
 
-def together(running: list[subprocess.Popen[str]]) -> list[str]:
-    """Lets warm processes go at the same time and returns what each says."""
-    for process in running:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    said = [process.communicate()[0] for process in running]
-    if any(process.returncode for process in running):
-        fail("a process failed while it was recorded")
-    return said
+def record(workload: Workload, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Records a workload into a folder, with its truth beside it.
+
+    The processes have compiled, chosen and warmed up everything before the agent
+    starts, so that the recording holds what is counted and idleness, nothing else.
+    """
+    drivers = [Driver(workload.name, args.seconds, args.lead) for _ in range(workload.processes)]
+    try:
+        about = [d.line(START_S) for d in drivers][0]
+        with Recorder(args.agent, folder, args.period, args.library) as recorder:
+            recorder.wait_started()
+            for d in drivers:
+                d.go()
+            ran = [d.line(args.lead + args.seconds + START_S) for d in drivers]
+            time.sleep(args.lead)
+            recorder.stop()
+    finally:
+        for d in drivers:
+            d.__exit__()
+    content = truth(workload, ran, about, captured.read(folder).driver)
+    (folder / "truth.json").write_text(json.dumps(content, indent=2) + "\n")
+    return content
 
 
-def chosen(only: str | None) -> list[Workload]:
-    all_ = workloads.plan()
+def summary(folder: Path, content: dict[str, Any]) -> str:
+    """One line on what the device did and said."""
+    c = captured.read(folder)
+    seconds = (content["end_ns"] - content["start_ns"]) / 1e9
+    pipes = ", ".join(f"{name} {share:.3f}" for name, share in c.activity(content["start_ns"], content["end_ns"]).items())
+    rate = int(content["operations"]) / seconds
+    return f"{content['calls']} calls in {seconds:.1f} s, {rate:.4g} operations/s; {pipes or 'no pipe activity'}; {c.meaning()}"
+
+
+def others() -> str:
+    """Processes that hold a GPU already, "" if there are none or nobody tells."""
+    try:
+        done = subprocess.run(["nvidia-smi", "--query-compute-apps=pid", "--format=csv,noheader"], capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return ", ".join(line.strip() for line in done.stdout.splitlines() if line.strip().isdigit())
+
+
+def chosen(only: Optional[str]) -> list[Workload]:
+    """All workloads, or the one of a name."""
     if only is None:
-        return all_
-    picked = [w for w in all_ if w.name == only]
-    if not picked:
-        fail(f"no workload is called {only}; `plan` lists them")
-    return picked
+        return workloads.plan()
+    workload = workloads.named(only)
+    if workload is None:
+        raise Failed(f"no workload is called {only}; `plan` lists them")
+    return [workload]
 
 
 def run(args: argparse.Namespace) -> None:
-    if not os.access(args.agent, os.X_OK):
-        fail(f"{args.agent} is not a program; build it first")
-    torch = load_torch()
-    for workload in chosen(args.only):
-        try:
-            record(torch, workload, args)
-        except RuntimeError as error:  # a kernel that this device or torch lacks
-            print(f"  not run: {error}", file=sys.stderr)
-
-
-def cost(args: argparse.Namespace) -> None:
-    for period in ("1s", "100ms"):
-        out = Path(args.out) / f"cost-{period}"
-        recorder = Recorder(args, out, period)
-        time.sleep(args.seconds)
-        memory = {}
-        for pid in [recorder.process.pid, *children(recorder.process.pid)]:
-            memory[pid] = rollup(pid)
-        usage = recorder.stop()
-        spent = usage.ru_utime + usage.ru_stime
-        print(f"period {period}: {100 * spent / args.seconds:.3f} % of a core, memory (kB, RSS and PSS) {memory}")
-
-
-def children(pid: int) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:  # it has ended meanwhile
+    """Records every workload that is not recorded yet."""
+    check_agent(args.agent)
+    picked = chosen(args.only)
+    with Driver(None) as probe:
+        about = probe.line(START_S)
+    print(f"torch {about['torch']}, {about['device_name']}", flush=True)
+    if pids := others():
+        print(f"gputruth: other processes hold a GPU of this host (pid {pids}); what they do is counted as well", file=sys.stderr)
+    root = Path(args.out)
+    root.mkdir(parents=True, exist_ok=True)
+    recorded = skipped = 0
+    for workload in picked:
+        target = root / workload.name
+        if target.exists():
+            print(f"{workload.name}: is recorded already; remove {target} to record it anew", flush=True)
+            recorded += 1
             continue
-        if int(fields[1]) == pid:
-            found.append(int(stat.parent.name))
-    return found
+        # Complete or not there: a run that breaks off leaves no half recording.
+        with tempfile.TemporaryDirectory(prefix=".gputruth-", dir=root) as partial:
+            try:
+                content = record(workload, args, Path(partial) / "recording")
+            except NotHere as error:
+                print(f"{workload.name}: not run here: {error}", flush=True)
+                skipped += 1
+                continue
+            except Failed as error:
+                raise Failed(f"{workload.name}: {error}") from None
+            shutil.move(str(Path(partial) / "recording"), target)
+        recorded += 1
+        print(f"{workload.name}: {summary(target, content)}", flush=True)
+    print(f"{recorded} workloads recorded, {skipped} cannot run here")
+    if recorded == 0:
+        raise Failed("nothing could be recorded")
 
 
-def rollup(pid: int) -> dict[str, int]:
-    fields = {}
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        name, _, rest = line.partition(":")
-        if name in ("Rss", "Pss"):
-            fields[name] = int(rest.split()[0])
-    return fields
+def measure_cost(args: argparse.Namespace) -> None:
+    """Prints what recording costs."""
+    check_agent(args.agent)
+    cost.run(args.agent, args.library, args.seconds, Path(args.out) if args.out else None)
 
 
 def plan(_: argparse.Namespace) -> None:
-    print(f"{'workload':40} {'precision':9} {'operations per call':>24} {'with padding, masked blocks':>28}")
+    """Prints the table of workloads."""
+    print(f"{'workload':34} {'precision':9} {'operations per call':>20} {'high':>20} {'executed at most':>20}")
     for w in workloads.plan():
-        print(f"{w.name:40} {w.precision:9} {w.count.low:24} {w.count.high:28}")
-
-
-def brute_matmul(m: int, n: int, k: int) -> int:
-    done = 0
-    for _ in range(m):
-        for _ in range(n):
-            for _ in range(k):
-                done += 2
-    return done
-
-
-def brute_causal(length: int, width: int) -> int:
-    """Operations of both products of one causal head, the masked ones left out."""
-    done = 0
-    for i in range(length):
-        for _ in range(i + 1):
-            done += 2 * width  # one score
-            done += 2 * width  # its share of one row of the result
-    return done
+        print(f"{w.name:34} {w.precision:9} {w.count.low:20} {w.count.high:20} {w.count.most:20}")
 
 
 def selftest(_: argparse.Namespace) -> None:
-    for m, n, k in [(1, 1, 1), (3, 5, 7), (16, 1, 9)]:
-        assert counts.matmul(m, n, k) == brute_matmul(m, n, k), (m, n, k)
-        assert counts.padded(m, n, k) >= counts.matmul(m, n, k)
-    assert counts.padded(256, 256, 128) == counts.matmul(256, 256, 128)
-    for length, width in [(1, 1), (4, 3), (7, 8)]:
-        got = counts.attention_forward(2, 3, length, width, True)
-        assert got.low == 2 * 3 * brute_causal(length, width), (length, width)
-        assert got.low <= got.high == counts.attention_forward(2, 3, length, width, False).low
-    model = counts.Transformer(layers=2, width=8, heads=2, hidden=32, vocabulary=10)
-    tokens = 3 * 4
-    parameters = 12 * 8 * 8 * 2 + 8 * 10
-    attention = counts.attention_forward(3, 2, 4, 4, True)
-    plain = model.step(3, 4, False)
-    assert plain.low == 6 * parameters * tokens + 2 * (attention.low + attention.low * 5 // 2), "6ND and attention"
-    again = model.step(3, 4, True)
-    assert again.low - plain.low == 2 * model.layer_forward(3, 4).low, "recomputation is one more forward"
-    names = [w.name for w in workloads.plan()]
-    assert len(names) == len(set(names)) and all(w.count.low <= w.count.high for w in workloads.plan())
-    print(f"selftest: {len(names)} workloads, counts agree with brute force")
+    """Runs the tests that need no GPU."""
+    import unittest
+
+    suite = unittest.defaultTestLoader.loadTestsFromName("test_gputruth")
+    if not unittest.TextTestRunner(stream=sys.stdout, verbosity=1).run(suite).wasSuccessful():
+        sys.exit(1)
 
 
-def drive_one(args: argparse.Namespace) -> None:
-    def ready() -> None:
-        print("ready", flush=True)
-        sys.stdin.readline()
+def positive(text: str) -> float:
+    """A number above zero."""
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return value
 
-    print(json.dumps(drive(load_torch(), chosen(args.only)[0], args.seconds, ready)))
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("plan", help="print the workloads and their counts").set_defaults(function=plan)
+    commands.add_parser("selftest", help="check what can be checked without a GPU").set_defaults(function=selftest)
+    recording = commands.add_parser("run", help="record each workload with its truth")
+    recording.set_defaults(function=run)
+    recording.add_argument("--out", default="testdata/recordings", help="folder for the recordings")
+    recording.add_argument("--seconds", type=positive, default=20.0, help="how long each workload runs")
+    recording.add_argument("--lead", type=positive, default=3.0, help="seconds of idleness before and after")
+    recording.add_argument("--period", default="1s", help="time between samples")
+    recording.add_argument("--only", metavar="NAME", help="only this workload")
+    costing = commands.add_parser("cost", help="measure the agent's processor time and memory")
+    costing.set_defaults(function=measure_cost)
+    costing.add_argument("--seconds", type=positive, default=60.0, help="how long each period is measured")
+    costing.add_argument("--out", help="folder that keeps the recordings; without it they are thrown away")
+    for command in (recording, costing):
+        command.add_argument("--agent", default="bin/flopwatch-agent")
+        command.add_argument("--library", help="libnvidia-ml, where it is in no usual place")
+    return parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True)
-    for name, function in (("plan", plan), ("selftest", selftest), ("run", run), ("cost", cost), ("drive", drive_one)):
-        sub = commands.add_parser(name)
-        sub.set_defaults(function=function)
-        sub.add_argument("--agent", default="bin/flopwatch-agent")
-        sub.add_argument("--out", default="testdata/recordings")
-        sub.add_argument("--seconds", type=float, default=20.0)
-        sub.add_argument("--period", default="1s")
-        sub.add_argument("--only")
-        sub.add_argument("--library", help="libnvidia-ml, where it is in no usual place")
-    args = parser.parse_args()
-    args.function(args)
+    args = arguments().parse_args()
+    try:
+        args.function(args)
+    except (Failed, OSError) as error:
+        print(f"gputruth: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("gputruth: interrupted; what was recorded stays, and run goes on with the rest", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":
