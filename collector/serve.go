@@ -5,12 +5,14 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/flopwatch/flopwatch/collector/internal/allocation"
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/collector/internal/broker"
 	"github.com/flopwatch/flopwatch/collector/internal/httpd"
@@ -47,6 +49,7 @@ func (c serveCommand) Run(ctx context.Context, s cli.Streams) error {
 type running struct {
 	store   *store.Store
 	deriver *store.Deriver
+	ingest  *ingest.Ingest
 	http    *httpd.Server
 }
 
@@ -80,9 +83,9 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	if err != nil {
 		return err
 	}
-	r := &running{store: db, deriver: deriver}
+	r := &running{store: db, deriver: deriver, ingest: counting}
 	r.http, err = httpd.New(httpd.Options{
-		Reader: store.NewReader(db, version.Version, demonstration), Importer: importer{r}, Listen: c.Listen, DataDir: c.Data,
+		Reader: store.NewReader(db, version.Version, demonstration), Importer: importer{r}, Allocator: importer{r}, Listen: c.Listen, DataDir: c.Data,
 		Version: version.Version, Demonstration: demonstration, Log: log,
 	})
 	if err != nil {
@@ -119,7 +122,7 @@ func (r *running) run(ctx context.Context, counting *ingest.Ingest, then func(co
 	return group.Wait()
 }
 
-// importer takes customers from the API.
+// importer takes customers and allocations from the API.
 type importer struct{ *running }
 
 // ImportCustomers reads a file of customers and stores it whole or not at all.
@@ -140,6 +143,45 @@ func (i importer) ImportCustomers(ctx context.Context, name, format string, data
 		i.deriver.CustomersChanged()
 	}
 	return apitypes.Diff{New: diff.New, Changed: diff.Changed, Unchanged: diff.Unchanged, DryRun: dryRun}, nil
+}
+
+// importTimeout is shorter than the server waits for an answer.
+const importTimeout = 50 * time.Second
+
+// ImportAllocations reads a file of allocations and records it whole or not at all.
+func (i importer) ImportAllocations(ctx context.Context, name, format string, data []byte, dryRun bool) (apitypes.AllocationDiff, error) {
+	read := allocation.ReadCSV
+	if format == "ndjson" {
+		read = allocation.ReadNDJSON
+	}
+	next, err := read(name, data)
+	if err != nil {
+		return apitypes.AllocationDiff{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, importTimeout)
+	defer cancel()
+	done, err := i.ingest.PutAllocations(ctx, next, dryRun)
+	if err != nil {
+		return apitypes.AllocationDiff{}, err
+	}
+	if !dryRun && done.Corrections > 0 {
+		i.deriver.AllocationsChanged()
+	}
+	out := apitypes.AllocationDiff{
+		New: done.Diff.New, Changed: done.Diff.Changed, Unchanged: done.Diff.Unchanged, DryRun: dryRun,
+		Corrections: done.Corrections, Corrected: apitypes.Seconds(done.Corrected),
+	}
+	for _, c := range done.Conflicts {
+		conflict := apitypes.AllocationConflict{Allocations: c.IDs, From: apitypes.Time(c.FromNS)}
+		if c.ToNS != math.MaxInt64 {
+			conflict.To = apitypes.Time(c.ToNS)
+		}
+		for _, tenant := range c.Tenants {
+			conflict.Tenants = append(conflict.Tenants, string(tenant))
+		}
+		out.Conflicts = append(out.Conflicts, conflict)
+	}
+	return out, nil
 }
 
 // importFile imports the customers in a file, for a trial.

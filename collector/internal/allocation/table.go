@@ -217,3 +217,15 @@ func union(a, b []measure.TenantID) []measure.TenantID {
 	slices.Sort(all)
 	return slices.Clip(slices.Compact(all))
 }
+
+// Selects reports whether the allocation is about the place, whenever it is in
+// force.
+func (a Allocation) Selects(p Place) bool {
+	if a.Host != "" && a.Host != p.HostID && (a.Host != p.HostName || IsHostID(a.Host)) {
+		return false
+	}
+	if a.Device != "" && a.Device != p.Device && a.Device != p.Parent {
+		return false
+	}
+	return a.WorkloadKind == "" || a.WorkloadKind == p.Workload.Kind && a.WorkloadID == p.Workload.ID
+}

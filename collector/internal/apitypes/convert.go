@@ -74,6 +74,14 @@ func FromEvent(e desk.Event) Event {
 	}
 }
 
+// FromAllocation turns the desk's view into the API's.
+func FromAllocation(a desk.Allocation) Allocation {
+	return Allocation{
+		ID: a.ID, Host: a.Host, Device: string(a.Device), WorkloadKind: string(a.WorkloadKind), WorkloadID: a.WorkloadID, Tenant: string(a.Tenant),
+		From: Time(a.FromNS), To: Time(a.ToNS), Withdrawn: a.ToNS == a.FromNS, Recorded: Time(a.RecordedNS),
+	}
+}
+
 // FromStatus turns the desk's view into the API's.
 func FromStatus(s desk.Status) Status {
 	return Status{

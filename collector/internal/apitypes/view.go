@@ -126,7 +126,7 @@ type Finding struct {
 	CustomerID    string    `json:"customer_id,omitempty"`
 	CustomerName  string    `json:"customer_name,omitempty"`
 	ForeignStatus string    `json:"foreign_status"`
-	Threshold     string    `json:"threshold" doc:"Single operations"`
+	Threshold     string    `json:"threshold" doc:"Single operations; 0 where the finding rests on none"`
 	Operations    Bounds    `json:"operations"`
 	Reason        string    `json:"reason"`
 	Occurred      time.Time `json:"occurred,omitzero" doc:"When the windows that crossed ended"`
@@ -164,6 +164,41 @@ type Diff struct {
 	New       []string `json:"new" doc:"Customer ids that were not known"`
 	Changed   []string `json:"changed" doc:"Customer ids whose record differs"`
 	Unchanged []string `json:"unchanged" doc:"Customer ids that are already as in the file"`
+}
+
+// Allocation says that what it selects was given to a tenant from when to when.
+// It outranks what a host claims.
+type Allocation struct {
+	ID           string    `json:"allocation_id"`
+	Host         string    `json:"host,omitempty" doc:"Id, or the name that the host reports; absent is every host"`
+	Device       string    `json:"device,omitempty" doc:"Absent is every device"`
+	WorkloadKind string    `json:"workload_kind,omitempty" doc:"Absent is every workload"`
+	WorkloadID   string    `json:"workload_id,omitempty"`
+	Tenant       string    `json:"tenant_id"`
+	From         time.Time `json:"from"`
+	To           time.Time `json:"to,omitzero" doc:"Excluded; absent has no end"`
+	Withdrawn    bool      `json:"withdrawn" doc:"It ends when it begins and was never in force"`
+	Recorded     time.Time `json:"recorded" doc:"When the collector took it"`
+}
+
+// AllocationConflict is time for which allocations of equal rank name different
+// tenants. It stays unattributed.
+type AllocationConflict struct {
+	Allocations []string  `json:"allocation_ids"`
+	Tenants     []string  `json:"tenant_ids"`
+	From        time.Time `json:"from,omitzero"`
+	To          time.Time `json:"to,omitzero" doc:"Excluded; absent has no end"`
+}
+
+// AllocationDiff is what an import of allocations changes, or would change.
+type AllocationDiff struct {
+	DryRun      bool                 `json:"dry_run" doc:"Nothing was written"`
+	New         []string             `json:"new" doc:"Allocation ids that were not known"`
+	Changed     []string             `json:"changed" doc:"Allocation ids whose record is replaced by a later one"`
+	Unchanged   []string             `json:"unchanged" doc:"Allocation ids that are already as in the file"`
+	Corrections int                  `json:"corrections" doc:"Entries that give time which was counted before to another owner"`
+	Corrected   Seconds              `json:"corrected_seconds" doc:"Device time that these entries give"`
+	Conflicts   []AllocationConflict `json:"conflicts" doc:"Between all allocations after the import, at most 100"`
 }
 
 // LoginLink is a fresh one-time link to the desk.

@@ -38,6 +38,10 @@ type commands struct {
 		List   customersCommand `cmd:"" default:"withargs" help:"Customers with their tenants."`
 		Import importCommand    `cmd:"" help:"Import customers from a CSV or JSON file, whole or not at all."`
 	} `cmd:"" help:"Customers: list, import."`
+	Allocations struct {
+		List   allocationsCommand       `cmd:"" default:"withargs" help:"Allocations as they stand."`
+		Import importAllocationsCommand `cmd:"" help:"Record allocations from a CSV or NDJSON file, whole or not at all."`
+	} `cmd:"" help:"Whose hosts, devices and workloads are whose: list, import."`
 	Runs   runsCommand `cmd:"" help:"Training runs."`
 	Ledger struct {
 		Totals totalsCommand `cmd:"" help:"The ledger of a span of time."`

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -34,6 +35,16 @@ func (importer) ImportCustomers(_ context.Context, name, format string, data []b
 	return httpapi.Diff{New: []string{"cus_" + format, "cus_b"}, Unchanged: []string{"cus_c"}}, nil
 }
 
+func (importer) ImportAllocations(_ context.Context, name, format string, data []byte, dryRun bool) (apitypes.AllocationDiff, error) {
+	if bytes.Contains(data, []byte("alien")) {
+		return apitypes.AllocationDiff{}, fmt.Errorf("%s:2: host: is missing", name)
+	}
+	return apitypes.AllocationDiff{
+		New: []string{"all_" + format}, Changed: []string{"all_b"}, Corrections: 3, Corrected: 7_200_000, DryRun: dryRun,
+		Conflicts: []apitypes.AllocationConflict{{Allocations: []string{"all_b", "all_c"}, Tenants: []string{"t1", "t2"}, From: time.Unix(1_767_225_600, 0).UTC()}},
+	}, nil
+}
+
 // collector serves the real API behind the real guard and returns a data
 // directory that points at it.
 func collector(t *testing.T, reader desk.Reader) (data string) {
@@ -46,7 +57,7 @@ func collector(t *testing.T, reader desk.Reader) (data string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewUnstartedServer(guard.Wrap(httpapi.New(httpapi.Deps{Reader: reader, Importer: importer{}, NewLink: guard.NewLink, Version: "v0.1.0"})))
+	server := httptest.NewUnstartedServer(guard.Wrap(httpapi.New(httpapi.Deps{Reader: reader, Importer: importer{}, Allocator: importer{}, NewLink: guard.NewLink, Version: "v0.1.0"})))
 	if err := server.Listener.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -77,6 +88,7 @@ func TestGolden(t *testing.T) {
 		"runs-tenant": {"runs", "--tenant", "ten-7f3a"}, "totals": {"ledger", "totals"}, "check": {"ledger", "check"},
 		"coverage": {"coverage"}, "findings": {"findings"}, "hosts": {"hosts"}, "events": {"events"},
 		"events-host": {"events", "--host", "bcdefghijklmnopqrstuvwxyz2", "--kind", "driver_changed", "--limit", "1"}, "status": {"status"},
+		"allocations": {"allocations"}, "allocations-import": {"allocations", "import", file}, "allocations-import-dry": {"allocations", "import", "--dry-run", file},
 		"import": {"customers", "import", file}, "import-dry": {"customers", "import", "--dry-run", file},
 	} {
 		for _, format := range []string{"table", "json", "csv"} {
@@ -205,6 +217,10 @@ func TestImportFaults(t *testing.T) {
 	code, out, errs := run("--data", data, "customers", "import", file)
 	want := "flopwatchctl: the file has faults; nothing was changed\nbroken.csv:2: foreign_status: must be foreign, us or undetermined\nbroken.csv:3: country: must be two letters\n"
 	if code != 1 || out != "" || errs != want {
+		t.Errorf("exit %d %q %q", code, out, errs)
+	}
+	code, out, errs = run("--data", data, "allocations", "import", file)
+	if code != 1 || out != "" || errs != "flopwatchctl: the file has faults; nothing was changed\nbroken.csv:2: host: is missing\n" {
 		t.Errorf("exit %d %q %q", code, out, errs)
 	}
 }

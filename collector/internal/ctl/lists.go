@@ -146,11 +146,19 @@ func (f findingsCommand) Run(s *scope) error {
 		{name: "operations_low", exact: func(f row) string { return f.Operations.Low }},
 		{name: "operations_best", exact: func(f row) string { return f.Operations.Best }},
 		{name: "operations_high", exact: func(f row) string { return f.Operations.High }},
-		{name: "threshold", exact: func(f row) string { return f.Threshold }, title: "THRESHOLD", text: func(f row) string { return operations(f.Threshold) }, right: true},
+		{name: "threshold", exact: func(f row) string { return f.Threshold }, title: "THRESHOLD", text: func(f row) string { return threshold(f.Threshold) }, right: true},
 		{name: "occurred", exact: func(f row) string { return exactTime(f.Occurred) }, title: "OCCURRED", text: func(f row) string { return when(f.Occurred) }},
 		{name: "signalled", exact: func(f row) string { return exactTime(f.Signalled) }},
 		{name: "reason", exact: func(f row) string { return f.Reason }},
 	})
+}
+
+// threshold is empty where a finding rests on none.
+func threshold(exact string) string {
+	if exact == "0" {
+		return ""
+	}
+	return operations(exact)
 }
 
 type hostsCommand struct{}

@@ -127,14 +127,14 @@ type Finding struct {
 	Pack          string
 	PackStatus    string // proposed, final, guidance, revoked, internal
 	Citation      string
-	Level         string // warning 50, 80, 95, crossing, possible crossing
+	Level         string // warning 50, 80, 95, crossing, possible crossing; claim differs, allocations conflict
 	Severity      string // info, warning, high, critical
-	Subject       string // run_…, cus_… or tenant:… of a tenant that no customer claims
+	Subject       string // run_…, cus_…, tenant:… of a tenant that no customer claims, or host:…
 	Tenant        measure.TenantID
 	CustomerID    string
 	CustomerName  string
 	ForeignStatus string
-	Threshold     compute.Operations
+	Threshold     compute.Operations // 0 where the finding rests on none
 	Operations    compute.Bounds
 	Reason        string // in words a person reads
 	OccurredNS    int64  // when the windows that crossed ended
@@ -161,7 +161,7 @@ type Status struct {
 
 // Reader answers every view. Lists are ordered: tenants, runs and customers by
 // operations descending, then id; findings newest first; hosts by name; events
-// last come first, whatever time they claim. limit 0 means all, but of events
+// last come first, whatever time they claim; allocations by id. limit 0 means all, but of events
 // MaxEvents. Errors are wrapped with what was being read.
 type Reader interface {
 	Status(ctx context.Context) (Status, error)
@@ -174,4 +174,19 @@ type Reader interface {
 	Findings(ctx context.Context, limit int) ([]Finding, error)
 	Events(ctx context.Context, filter EventFilter) ([]Event, error)
 	Check(ctx context.Context) (Check, error)
+	Allocations(ctx context.Context) ([]Allocation, error)
+}
+
+// Allocation says that what it selects was given to a tenant from when to when.
+// It outranks what a host claims.
+type Allocation struct {
+	ID           string
+	Host         string // id, or the name that it reports; "" is every host
+	Device       measure.DeviceID
+	WorkloadKind measure.WorkloadKind
+	WorkloadID   string
+	Tenant       measure.TenantID
+	FromNS       int64
+	ToNS         int64 // 0 has no end; FromNS means withdrawn
+	RecordedNS   int64 // when the collector took it
 }

@@ -1,7 +1,7 @@
 // Package httpapi answers programs under /v1.
 //
-// It reads through desk.Reader and writes nothing but customer imports, which an
-// Importer does. Errors are RFC 9457 problems that repeat nothing of what was
+// It reads through desk.Reader and writes nothing but imports of customers and
+// allocations, which an Importer and an Allocator do. Errors are RFC 9457 problems that repeat nothing of what was
 // submitted. The OpenAPI document is generated from this code, served at
 // /v1/openapi.json and kept in openapi.json, so that a change shows in review.
 // Who may ask is decided before a request comes here, by package access.
@@ -24,6 +24,8 @@ import (
 type Deps struct {
 	Reader   desk.Reader
 	Importer Importer // nil answers imports with 501
+	// Allocator takes allocations; nil answers with 501.
+	Allocator Allocator
 	// NewLink makes a one-time link to the desk; nil answers with 501.
 	NewLink func() (url string, expires time.Time)
 	// Stopping ends the event streams when it is closed; nil never does.
@@ -72,6 +74,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	s.registerHostEvents(api)
 	s.registerLedger(api)
 	s.registerImport(api)
+	s.registerAllocations(api)
 	s.registerEvents(api)
 	mux.HandleFunc("/v1/", unmatched(mux))
 	return mux, api
@@ -89,7 +92,7 @@ func get[I, O any](api huma.API, path, id, summary string, handler func(context.
 // else 404.
 func unmatched(mux *http.ServeMux) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		for _, method := range []string{http.MethodGet, http.MethodPost} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut} {
 			other := r.Clone(r.Context())
 			other.Method = method
 			if _, pattern := mux.Handler(other); pattern != "/v1/" && pattern != "" {

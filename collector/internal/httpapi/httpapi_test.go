@@ -65,7 +65,7 @@ func TestOpenAPIIsCommitted(t *testing.T) {
 	if d := cmp.Diff(string(want), got.String()); d != "" {
 		t.Errorf("openapi.json is stale, UPDATE=1 go test writes it (-committed +code):\n%s", d)
 	}
-	for _, p := range []string{"/v1/status", "/v1/tenants", "/v1/customers", "/v1/runs", "/v1/ledger/totals", "/v1/ledger/check", "/v1/coverage", "/v1/hosts", "/v1/host-events", "/v1/findings", "/v1/customers/import", "/v1/events", "/v1/login-links"} {
+	for _, p := range []string{"/v1/status", "/v1/tenants", "/v1/customers", "/v1/runs", "/v1/ledger/totals", "/v1/ledger/check", "/v1/coverage", "/v1/hosts", "/v1/host-events", "/v1/findings", "/v1/customers/import", "/v1/allocations", "/v1/events", "/v1/login-links"} {
 		if !bytes.Contains(want, []byte(`"`+p+`"`)) {
 			t.Errorf("%s is not documented", p)
 		}
@@ -101,6 +101,9 @@ func TestViews(t *testing.T) {
 		t.Error(d)
 	}
 	if d := cmp.Diff(apitypes.Each(r.EventList, apitypes.FromEvent), decode[apitypes.List[apitypes.Event]](t, call(t, h, "GET", "/v1/host-events", "", "")).Items); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff(apitypes.Each(r.AllocList, apitypes.FromAllocation), decode[apitypes.List[apitypes.Allocation]](t, call(t, h, "GET", "/v1/allocations", "", "")).Items); d != "" {
 		t.Error(d)
 	}
 	if d := cmp.Diff(apitypes.FromCheck(r.CheckView), decode[apitypes.Check](t, call(t, h, "GET", "/v1/ledger/check", "", ""))); d != "" {
@@ -312,6 +315,51 @@ func TestImport(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"a.csv csv x,y true", "customers json [{}] false"}, got); d != "" {
 		t.Error(d)
+	}
+}
+
+type allocator func(name, format string, data []byte, dryRun bool) (apitypes.AllocationDiff, error)
+
+func (f allocator) ImportAllocations(_ context.Context, name, format string, data []byte, dryRun bool) (apitypes.AllocationDiff, error) {
+	return f(name, format, data, dryRun)
+}
+
+func TestPutAllocations(t *testing.T) {
+	var got []string
+	fail := error(nil)
+	take := allocator(func(name, format string, data []byte, dryRun bool) (apitypes.AllocationDiff, error) {
+		got = append(got, fmt.Sprint(name, " ", format, " ", string(data), " ", dryRun))
+		return apitypes.AllocationDiff{New: []string{"a1"}, Corrections: 2, Corrected: 1500}, fail
+	})
+	h := httpapi.New(httpapi.Deps{Reader: desktest.New(), Allocator: take})
+	w := call(t, h, "PUT", "/v1/allocations?name=a.csv&dry_run=true", "text/csv; charset=utf-8", "x,y")
+	want := apitypes.AllocationDiff{DryRun: true, New: []string{"a1"}, Changed: []string{}, Unchanged: []string{}, Corrections: 2, Corrected: 1500, Conflicts: []apitypes.AllocationConflict{}}
+	if d := cmp.Diff(want, decode[apitypes.AllocationDiff](t, w)); d != "" {
+		t.Error(d)
+	}
+	if w := call(t, h, "PUT", "/v1/allocations", "application/x-ndjson", `{}`); w.Code != 200 {
+		t.Errorf("NDJSON: %d %s", w.Code, w.Body)
+	}
+	if w := call(t, h, "PUT", "/v1/allocations", "application/json", `{}`); w.Code != 415 {
+		t.Errorf("JSON: %d %s", w.Code, w.Body)
+	}
+	if d := cmp.Diff([]string{"a.csv csv x,y true", "allocations ndjson {} false"}, got); d != "" {
+		t.Error(d)
+	}
+	fail = errors.Join(errors.New("f:2: from: is missing"), errors.New("something else"))
+	p := decode[apitypes.Problem](t, call(t, h, "PUT", "/v1/allocations", "text/csv", "x"))
+	if d := cmp.Diff([]string{"f:2: from: is missing"}, p.Faults); d != "" || p.Status != 422 {
+		t.Errorf("%+v", p)
+	}
+	fail = errors.New("disk of ten-secret is full")
+	if w := call(t, h, "PUT", "/v1/allocations", "text/csv", "x"); w.Code != 500 || strings.Contains(w.Body.String(), "secret") {
+		t.Errorf("failure: %d %s", w.Code, w.Body)
+	}
+	if w := call(t, httpapi.New(httpapi.Deps{Reader: desktest.New()}), "PUT", "/v1/allocations", "text/csv", "x"); w.Code != 501 {
+		t.Errorf("nobody takes allocations: %d %s", w.Code, w.Body)
+	}
+	if w := call(t, h, "DELETE", "/v1/allocations", "", ""); w.Code != 405 {
+		t.Errorf("DELETE: %d %s", w.Code, w.Body)
 	}
 }
 

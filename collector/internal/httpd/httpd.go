@@ -27,9 +27,10 @@ import (
 // Options say what to serve and where. Reader, Listen and DataDir must be set.
 type Options struct {
 	Reader        desk.Reader
-	Importer      httpapi.Importer // nil: customers cannot be imported
-	Listen        string           // loopback host:port; port 0 takes a free one
-	DataDir       string           // exists; api.json is written there
+	Importer      httpapi.Importer  // nil: customers cannot be imported
+	Allocator     httpapi.Allocator // nil: allocations cannot be recorded
+	Listen        string            // loopback host:port; port 0 takes a free one
+	DataDir       string            // exists; api.json is written there
 	Version       string
 	Demonstration bool         // pages say that organisations and runs are invented
 	Log           *slog.Logger // nil discards
@@ -75,7 +76,7 @@ func New(o Options) (*Server, error) {
 	}
 	stopping := make(chan struct{})
 	pages := webui.New(webui.Deps{Reader: o.Reader, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
-	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
+	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api)
 	mux.Handle("/", pages)

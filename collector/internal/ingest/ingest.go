@@ -50,7 +50,9 @@ type Config struct {
 
 // Ingest counts batches. It runs once.
 type Ingest struct {
-	cfg Config
+	cfg      Config
+	requests chan request
+	ended    chan struct{} // closed when Run returns
 }
 
 // New returns an Ingest that Run starts. It fails when the config lacks a part.
@@ -79,7 +81,7 @@ func New(cfg Config) (*Ingest, error) {
 	if cfg.OrphanGrace <= 0 {
 		cfg.OrphanGrace = 10 * time.Second
 	}
-	return &Ingest{cfg: cfg}, nil
+	return &Ingest{cfg: cfg, requests: make(chan request), ended: make(chan struct{})}, nil
 }
 
 // Run loads the ledger and counts batches until ctx ends; what was taken by
@@ -87,17 +89,23 @@ func New(cfg Config) (*Ingest, error) {
 // checkpoint fails or the broker goes away: the caller may make a new Ingest
 // and run that, and nothing is lost or counted twice.
 func (in *Ingest) Run(ctx context.Context) error {
+	defer close(in.ended)
 	book, err := in.cfg.Store.LoadLedger(ctx)
 	if err != nil {
 		return fmt.Errorf("ingest: %w", err)
 	}
+	table, err := in.cfg.Store.LoadAllocations(ctx)
+	if err != nil {
+		return fmt.Errorf("ingest: %w", err)
+	}
+	book.SetAllocations(table)
 	// A consumer that is gone while it waits must not end the last checkpoint.
 	r := &run{cfg: in.cfg, ctx: context.WithoutCancel(ctx), intake: newIntake(in.cfg, book)}
 	source, err := in.subscribe(ctx)
 	if err != nil {
 		return fmt.Errorf("ingest: %w", err)
 	}
-	err = r.loop(ctx, source)
+	err = r.loop(ctx, source, in.requests)
 	source.close()
 	if err != nil {
 		return fmt.Errorf("ingest: %w", err)
@@ -160,7 +168,7 @@ type run struct {
 
 var errConsumerEnded = errors.New("the consumer ended (was the broker stopped?)")
 
-func (r *run) loop(ctx context.Context, s *source) error {
+func (r *run) loop(ctx context.Context, s *source, requests <-chan request) error {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
 	var group []jetstream.Msg
@@ -172,6 +180,11 @@ func (r *run) loop(ctx context.Context, s *source) error {
 			return errors.Join(errConsumerEnded, r.checkpoint())
 		case <-timer.C:
 			if err := r.checkpoint(); err != nil {
+				return err
+			}
+		case q := <-requests:
+			timer.Stop()
+			if err := r.allocate(q); err != nil {
 				return err
 			}
 		case m := <-s.messages:

@@ -56,6 +56,10 @@ func (d *Deriver) CustomersChanged() {
 	d.mu.Unlock()
 }
 
+// AllocationsChanged makes the next Derive look at every tenant: corrections may
+// have given what was counted to another one.
+func (d *Deriver) AllocationsChanged() { d.CustomersChanged() }
+
 // restFactor bounds what deriving may take of one core: a derivation is
 // followed by a rest of this many times its length.
 const restFactor = 4

@@ -70,6 +70,9 @@ func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follo
 		if err := s.quarantine(ctx, tx, c.Quarantine); err != nil {
 			return err
 		}
+		if err := writeDifferences(ctx, tx, c.Changes.Differences, c.At); err != nil {
+			return err
+		}
 		if err := w.meta(&c.Changes, &done); err != nil {
 			return err
 		}
@@ -130,7 +133,7 @@ func (s *Store) LoadLedger(ctx context.Context) (*ledger.Ledger, error) {
 		state.Accounts, err = loadAccounts(ctx, tx)
 	}
 	if err == nil {
-		state.Open, err = loadSegments(ctx, tx, " WHERE s.end_ns = d.last_ns")
+		state.Open, err = loadSegments(ctx, tx, " WHERE s.end_ns = d.last_ns AND s.id NOT IN (SELECT segment FROM piece)")
 	}
 	if err == nil {
 		err = tx.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM segment").Scan(&state.LastSegment)
@@ -164,22 +167,22 @@ func loadAccounts(ctx context.Context, tx *sql.Tx) ([]ledger.Account, error) {
 }
 
 // loadSegments reads segments with the condition, "" for all.
-func loadSegments(ctx context.Context, tx *sql.Tx, where string) ([]ledger.Segment, error) {
+func loadSegments(ctx context.Context, tx *sql.Tx, where string, args ...any) ([]ledger.Segment, error) {
 	return collect(ctx, tx, "segments", `SELECT s.id, s.device, h.id, d.id, s.state, w.kind, w.id, w.hint, t.id,
 		m.name, m.version, m.precision, m.reason, m.grade,
-		s.start_ns, s.end_ns, s.duration_ns, s.ops_low, s.ops_best, s.ops_high, s.ceiling, s.energy_mj, s.ops_float
+		s.start_ns, s.end_ns, s.duration_ns, s.ops_low, s.ops_best, s.ops_high, s.ceiling, s.energy_mj, s.ops_float, s.claim_state, coalesce(c.id, '')
 		FROM device d JOIN segment s ON s.device = d.no JOIN host h ON h.no = d.host JOIN workload w ON w.no = s.workload
-		JOIN tenant t ON t.no = s.tenant JOIN method m ON m.no = s.method`+where, func(rows *sql.Rows, g *ledger.Segment) error {
+		JOIN tenant t ON t.no = s.tenant JOIN method m ON m.no = s.method LEFT JOIN tenant c ON c.no = s.claim`+where, func(rows *sql.Rows, g *ledger.Segment) error {
 		return rows.Scan(&g.ID, &g.DeviceNo, &g.Key.Host, &g.Key.Device, &g.Key.State,
 			&g.Key.Workload.Kind, &g.Key.Workload.ID, &g.Key.Workload.Hint, &g.Key.Tenant,
 			&g.Key.Method.Name, &g.Key.Method.Version, &g.Key.Method.Precision, &g.Key.Method.Reason, &g.Key.Method.Grade,
-			&g.StartNS, &g.EndNS, &g.DurationNS, &g.Operations.Low, &g.Operations.Best, &g.Operations.High, &g.Ceiling, &g.EnergyMJ, &g.FloatTensor)
-	})
+			&g.StartNS, &g.EndNS, &g.DurationNS, &g.Operations.Low, &g.Operations.Best, &g.Operations.High, &g.Ceiling, &g.EnergyMJ, &g.FloatTensor, &g.Key.Claim.State, &g.Key.Claim.Tenant)
+	}, args...)
 }
 
 // collect reads all rows of a query; what names them in errors.
-func collect[T any](ctx context.Context, tx *sql.Tx, what, query string, scan func(*sql.Rows, *T) error) ([]T, error) {
-	rows, err := tx.QueryContext(ctx, query)
+func collect[T any](ctx context.Context, tx *sql.Tx, what, query string, scan func(*sql.Rows, *T) error, args ...any) ([]T, error) {
+	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", what, err)
 	}

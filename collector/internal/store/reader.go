@@ -70,6 +70,10 @@ func (r *Reader) Tenants(ctx context.Context) ([]desk.Tenant, error) {
 		if err != nil {
 			return err
 		}
+		source, err := segments(ctx, tx)
+		if err != nil {
+			return err
+		}
 		owner := holders(known)
 		for id, c := range owner {
 			found[id] = &desk.Tenant{ID: id, CustomerID: c.ID, CustomerName: c.Name, ForeignStatus: string(c.Status), Figure: desk.Figure{Coverage: 1}}
@@ -96,7 +100,7 @@ func (r *Reader) Tenants(ctx context.Context) ([]desk.Tenant, error) {
 			t.Figure = figures[id].figure()
 			return nil
 		}, "SELECT t.id, min(s.start_ns), max(s.end_ns), "+groupColumns+`
-			FROM segment s JOIN tenant t ON t.no = s.tenant JOIN method m ON m.no = s.method
+			FROM `+source+` s JOIN tenant t ON t.no = s.tenant JOIN method m ON m.no = s.method
 			WHERE s.state IN (1, 4) AND t.id <> '' GROUP BY s.tenant, s.state, m.name`)
 		if err != nil {
 			return err
@@ -110,7 +114,7 @@ func (r *Reader) Tenants(ctx context.Context) ([]desk.Tenant, error) {
 			}
 			return err
 		}, `SELECT t.id, (SELECT count(*) FROM run r WHERE r.tenant = t.id), count(DISTINCT s.device)
-			FROM segment s JOIN tenant t ON t.no = s.tenant WHERE s.state IN (1, 4) AND t.id <> '' GROUP BY s.tenant`)
+			FROM `+source+` s JOIN tenant t ON t.no = s.tenant WHERE s.state IN (1, 4) AND t.id <> '' GROUP BY s.tenant`)
 	})
 	if err != nil {
 		return nil, err

@@ -79,7 +79,11 @@ func readRuns(ctx context.Context, q querier, tenant measure.TenantID) (tenantRu
 // readMembers reads time that the tenant held, seen or not.
 func readMembers(ctx context.Context, q querier, tenant measure.TenantID) ([]member, error) {
 	var members []member
-	err := each(ctx, q, func(rows *sql.Rows) error {
+	source, err := segments(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	err = each(ctx, q, func(rows *sql.Rows) error {
 		var m member
 		var g group
 		var devices string
@@ -101,7 +105,7 @@ func readMembers(ctx context.Context, q querier, tenant measure.TenantID) ([]mem
 		}
 		return nil
 	}, `SELECT h.id, w.kind, w.id, w.hint, d.sku, min(s.start_ns), max(s.end_ns), group_concat(DISTINCT s.device), `+groupColumns+`
-		FROM segment s JOIN device d ON d.no = s.device JOIN host h ON h.no = d.host JOIN workload w ON w.no = s.workload JOIN method m ON m.no = s.method
+		FROM `+source+` s JOIN device d ON d.no = s.device JOIN host h ON h.no = d.host JOIN workload w ON w.no = s.workload JOIN method m ON m.no = s.method
 		WHERE s.tenant = (SELECT no FROM tenant WHERE id = ?) AND s.state IN (1, 4)
 		GROUP BY h.id, s.workload, d.sku, s.state, m.name ORDER BY h.id, s.workload, d.sku`, string(tenant))
 	return members, err

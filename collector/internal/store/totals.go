@@ -59,7 +59,11 @@ func (y *tally) add(g *group, segments int, fromNS, toNS int64) {
 
 func totals(ctx context.Context, tx *sql.Tx, fromNS, toNS int64) (desk.Totals, error) {
 	var y tally
-	err := each(ctx, tx, func(rows *sql.Rows) error {
+	source, err := segments(ctx, tx)
+	if err != nil {
+		return y.totals, err
+	}
+	err = each(ctx, tx, func(rows *sql.Rows) error {
 		var g group
 		var n int
 		var from, to int64
@@ -68,12 +72,12 @@ func totals(ctx context.Context, tx *sql.Tx, fromNS, toNS int64) (desk.Totals, e
 		}
 		y.add(&g, n, from, to)
 		return nil
-	}, "SELECT "+groupColumns+`, count(*), min(s.start_ns), max(s.end_ns) FROM segment s JOIN method m ON m.no = s.method
+	}, "SELECT "+groupColumns+`, count(*), min(s.start_ns), max(s.end_ns) FROM `+source+` s JOIN method m ON m.no = s.method
 		WHERE s.start_ns >= ? AND s.end_ns <= ? AND s.end_ns > ? AND s.start_ns < ? GROUP BY s.state, m.name`, fromNS, toNS, fromNS, toNS)
 	if err != nil {
 		return y.totals, err
 	}
-	if err := y.cut(ctx, tx, fromNS, toNS); err != nil {
+	if err := y.cut(ctx, tx, source, fromNS, toNS); err != nil {
 		return y.totals, err
 	}
 	t := &y.totals
@@ -103,7 +107,7 @@ type cutSegment struct {
 }
 
 // cut adds the part inside of each segment that reaches beyond an end.
-func (y *tally) cut(ctx context.Context, tx *sql.Tx, fromNS, toNS int64) error {
+func (y *tally) cut(ctx context.Context, tx *sql.Tx, source string, fromNS, toNS int64) error {
 	var device []cutSegment // of one device
 	flush := func() {
 		for _, s := range clip(device, fromNS, toNS) {
@@ -125,11 +129,11 @@ func (y *tally) cut(ctx context.Context, tx *sql.Tx, fromNS, toNS int64) error {
 		}
 		device = append(device, s)
 		return err
-	}, `WITH whole AS (SELECT device, sum(duration_ns) AS ns FROM segment
+	}, `WITH whole AS (SELECT device, sum(duration_ns) AS ns FROM `+source+`
 			WHERE start_ns >= ?1 AND end_ns <= ?2 AND end_ns > ?1 AND start_ns < ?2 GROUP BY device)
 		SELECT d.no, s.state, m.name, s.start_ns, s.end_ns, s.duration_ns, s.ops_low, s.ops_best, s.ops_high, s.ceiling, max(d.ceiling, d.peak),
 			max(0, min(d.last_ns, ?2) - max(d.first_ns, ?1) - coalesce(w.ns, 0))
-		FROM segment s JOIN method m ON m.no = s.method JOIN device d ON d.no = s.device LEFT JOIN whole w ON w.device = d.no
+		FROM `+source+` s JOIN method m ON m.no = s.method JOIN device d ON d.no = s.device LEFT JOIN whole w ON w.device = d.no
 		WHERE s.end_ns > ?1 AND s.start_ns < ?2 AND (s.start_ns < ?1 OR s.end_ns > ?2) ORDER BY d.no, s.id`, fromNS, toNS)
 	flush()
 	return err
@@ -197,7 +201,11 @@ func (r *Reader) Check(ctx context.Context) (desk.Check, error) {
 	c := desk.Check{}
 	problems := 0
 	err := r.view(ctx, "ledger check", func(tx *sql.Tx) error {
-		err := each(ctx, tx, func(rows *sql.Rows) error {
+		source, err := segments(ctx, tx)
+		if err != nil {
+			return err
+		}
+		err = each(ctx, tx, func(rows *sql.Rows) error {
 			var host, device string
 			var elapsed int64
 			var accounted sum
@@ -216,8 +224,15 @@ func (r *Reader) Check(ctx context.Context) (desk.Check, error) {
 		}, "SELECT h.id, d.id, d.last_ns - d.first_ns, "+halves("s.duration_ns")+`,
 			coalesce(sum(s.ops_low < 0 OR s.ops_best < s.ops_low OR s.ops_high < s.ops_best OR s.start_ns < d.first_ns OR s.end_ns > d.last_ns
 				OR s.duration_ns < 0 OR s.duration_ns > s.end_ns - s.start_ns), 0)
-			FROM device d JOIN host h ON h.no = d.host LEFT JOIN segment s ON s.device = d.no GROUP BY d.no ORDER BY h.id, d.id`)
+			FROM device d JOIN host h ON h.no = d.host LEFT JOIN `+source+` s ON s.device = d.no GROUP BY d.no ORDER BY h.id, d.id`)
 		if err != nil {
+			return err
+		}
+		if err := checkPieces(ctx, tx, func(problem string) {
+			if problems++; problems <= maxProblems {
+				c.Problems = append(c.Problems, problem)
+			}
+		}); err != nil {
 			return err
 		}
 		c.Totals, err = totals(ctx, tx, 0, math.MaxInt64)

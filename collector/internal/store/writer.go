@@ -74,10 +74,15 @@ func (w *writer) changes(c *ledger.Changes) error {
 		return err
 	}
 	err = w.each(`INSERT INTO segment (id, device, state, workload, tenant, method, start_ns, end_ns, duration_ns, ops_low, ops_best, ops_high,
-		ceiling, energy_mj, ops_float) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, "segment", len(c.Opened), func(i int) []any {
+		ceiling, energy_mj, ops_float, claim_state, claim) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, "segment", len(c.Opened), func(i int) []any {
 		s := &c.Opened[i]
+		var claim any
+		if s.Key.Claim.State != 0 {
+			claim = w.words.tenants[s.Key.Claim.Tenant]
+		}
 		return []any{s.ID, s.DeviceNo, int64(s.Key.State), w.words.workloads[s.Key.Workload], w.words.tenants[s.Key.Tenant], w.words.methods[s.Key.Method],
-			s.StartNS, s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ, int64(s.FloatTensor)}
+			s.StartNS, s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ, int64(s.FloatTensor),
+			int64(s.Key.Claim.State), claim}
 	})
 	if err != nil {
 		return err
@@ -134,12 +139,13 @@ func (w *writer) define(opened []ledger.Segment) error {
 			}
 			w.words.workloads[k.Workload] = n
 		}
-		if _, ok := w.words.tenants[k.Tenant]; !ok {
-			n, err := w.number("tenant", []string{"id"}, string(k.Tenant))
-			if err != nil {
+		if err := w.tenant(k.Tenant); err != nil {
+			return err
+		}
+		if k.Claim.State != 0 {
+			if err := w.tenant(k.Claim.Tenant); err != nil {
 				return err
 			}
-			w.words.tenants[k.Tenant] = n
 		}
 		if _, ok := w.words.methods[k.Method]; !ok {
 			m := k.Method
@@ -151,6 +157,16 @@ func (w *writer) define(opened []ledger.Segment) error {
 		}
 	}
 	return nil
+}
+
+// tenant gives a number to a tenant.
+func (w *writer) tenant(id measure.TenantID) error {
+	if _, ok := w.words.tenants[id]; ok {
+		return nil
+	}
+	n, err := w.number("tenant", []string{"id"}, string(id))
+	w.words.tenants[id] = n
+	return err
 }
 
 // number returns the number of a dictionary row and makes the row if needed.

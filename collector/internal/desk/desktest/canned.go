@@ -66,6 +66,12 @@ func New() *Reader {
 			{ID: "fnd_0003", Rule: "run-operations", Pack: "us-iaas-2024-01", PackStatus: "proposed", Citation: "89 FR 5698", Level: "possible crossing", Severity: "high", Subject: "run_9zd7", Tenant: "ten-delta-4", CustomerID: "cus_delta", CustomerName: "Delta Compute (demonstration)", ForeignStatus: "us", Threshold: ops("1e26"), Operations: delta.Combined(), Reason: "the upper bound 1.02e26 is at or above 1e26, the best figure is below", OccurredNS: at(-2), SignalledNS: at(-2) + 1_400_000_000},
 			{ID: "fnd_0002", Rule: "run-operations", Pack: "us-iaas-2024-01", PackStatus: "proposed", Citation: "89 FR 5698", Level: "warning 80", Severity: "warning", Subject: "run_4kq2", Tenant: "ten-orion-17", CustomerID: "cus_orion", CustomerName: "Orion Labs (demonstration)", ForeignStatus: "foreign", Threshold: ops("1e26"), Operations: orion.Combined(), Reason: "the best figure is 91 % of 1e26", OccurredNS: at(-30), SignalledNS: at(-30) + 900_000_000},
 			{ID: "fnd_0001", Rule: "early-warning", Pack: "internal-early-warning", PackStatus: "internal", Level: "crossing", Severity: "info", Subject: "run_1aa0", Tenant: "ten-7f3a", ForeignStatus: "undetermined", Threshold: ops("1e22"), Operations: small.Combined(), Reason: "the best figure is at or above 1e22", OccurredNS: at(-19), SignalledNS: at(-19) + 1_000_000_000},
+			{ID: "fnd_0000", Rule: "claim_differs", Pack: "allocations", PackStatus: "internal", Level: "claim differs", Severity: "warning", Subject: "host:abcdefghijklmnopqrstuvwxyz", Tenant: "ten-orion-17", CustomerID: "cus_orion", CustomerName: "Orion Labs (demonstration)", ForeignStatus: "foreign", Operations: small.Combined(), Reason: "Host \"gpu-0001\" claims time for tenant \"ten-7f3a\" that is allocated to tenant \"ten-orion-17\"; it is counted as allocated", OccurredNS: at(-40), SignalledNS: at(-40) + 1_000_000_000},
+		},
+		AllocList: []desk.Allocation{
+			{ID: "all_0001", Host: "gpu-0001", Tenant: "ten-orion-17", FromNS: at(-48), ToNS: at(-1), RecordedNS: at(-50)},
+			{ID: "all_0002", Host: "bcdefghijklmnopqrstuvwxyz2", Device: "GPU-77aa", Tenant: "ten-7f3a", FromNS: at(-40), RecordedNS: at(-2)},
+			{ID: "all_0003", WorkloadKind: measure.KindSlurmJob, WorkloadID: "8812", Tenant: "ten-delta-4", FromNS: at(-40), ToNS: at(-40), RecordedNS: at(-2)},
 		},
 		EventList: []desk.Event{
 			{ID: 5, Host: "abcdefghijklmnopqrstuvwxyz", HostName: "gpu-0001", Device: "GPU-4d1c", TimeNS: at(-1), Kind: measure.EventXid, Code: 79},
@@ -106,6 +112,10 @@ func NewHostile() *Reader {
 	for i := range r.EventList {
 		e := &r.EventList[i]
 		e.HostName, e.Device, e.Kind, e.Detail = Hostile, Hostile, Hostile, Hostile
+	}
+	for i := range r.AllocList {
+		a := &r.AllocList[i]
+		a.Host, a.Device, a.WorkloadID, a.Tenant = Hostile, Hostile, Hostile, Hostile
 	}
 	r.CheckView.Problems = []string{Hostile}
 	r.CheckView.Balanced = false

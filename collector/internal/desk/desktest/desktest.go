@@ -25,6 +25,7 @@ type Reader struct {
 	HostList      []desk.Host
 	FindingList   []desk.Finding
 	EventList     []desk.Event
+	AllocList     []desk.Allocation
 	CheckView     desk.Check
 	Err           error
 	mu            sync.Mutex
@@ -123,3 +124,6 @@ func head[T any](in []T, limit int) []T {
 	}
 	return in
 }
+
+// Allocations returns AllocList.
+func (r *Reader) Allocations(context.Context) ([]desk.Allocation, error) { return r.AllocList, r.Err }

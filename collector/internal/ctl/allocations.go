@@ -1,0 +1,106 @@
+package ctl
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+)
+
+type allocationsCommand struct{}
+
+func (allocationsCommand) Run(s *scope) error {
+	type row = apitypes.Allocation
+	rows, err := all[row](s, "/v1/allocations", nil, 0)
+	if err != nil {
+		return err
+	}
+	return list(s, rows, "No allocations yet: what hosts claim stands. Import with flopwatchctl allocations import FILE.", []column[row]{
+		{name: "allocation_id", exact: func(a row) string { return a.ID }, title: "ID"},
+		{name: "host", exact: func(a row) string { return a.Host }, title: "HOST", text: func(a row) string { return orElse(a.Host, "(every host)") }},
+		{name: "device", exact: func(a row) string { return a.Device }, title: "DEVICE"},
+		{name: "workload_kind", exact: func(a row) string { return a.WorkloadKind }},
+		{name: "workload_id", exact: func(a row) string { return a.WorkloadID }, title: "WORKLOAD", text: func(a row) string { return strings.TrimSpace(a.WorkloadKind + " " + a.WorkloadID) }},
+		{name: "tenant_id", exact: func(a row) string { return a.Tenant }, title: "TENANT"},
+		{name: "from", exact: func(a row) string { return exactTime(a.From) }, title: "FROM", text: func(a row) string { return when(a.From) }},
+		{name: "to", exact: func(a row) string { return exactTime(a.To) }, title: "TO", text: func(a row) string {
+			switch {
+			case a.Withdrawn:
+				return "withdrawn"
+			case a.To.IsZero():
+				return "no end"
+			}
+			return when(a.To)
+		}},
+		{name: "withdrawn", exact: func(a row) string { return strconv.FormatBool(a.Withdrawn) }},
+		{name: "recorded", exact: func(a row) string { return exactTime(a.Recorded) }},
+	})
+}
+
+type importAllocationsCommand struct {
+	File   string `arg:"" help:"CSV or NDJSON file; NDJSON when its name ends in .ndjson or .json." type:"existingfile"`
+	DryRun bool   `help:"Say what would change and write nothing."`
+}
+
+// Run sends the file and prints what changed. Faults of the file are an error
+// that names each.
+func (i importAllocationsCommand) Run(s *scope) error {
+	info, err := os.Stat(i.File)
+	if err != nil {
+		return fmt.Errorf("allocations: %w", err)
+	}
+	if info.Size() > apitypes.MaxImportBytes {
+		return fmt.Errorf("allocations %s: larger than %d MiB", i.File, apitypes.MaxImportBytes>>20)
+	}
+	data, err := os.ReadFile(i.File)
+	if err != nil {
+		return fmt.Errorf("allocations: %w", err)
+	}
+	media := "text/csv"
+	if ext := strings.ToLower(filepath.Ext(i.File)); ext == ".ndjson" || ext == ".json" {
+		media = "application/x-ndjson"
+	}
+	c, err := s.connect()
+	if err != nil {
+		return err
+	}
+	query := url.Values{"name": {plainName(filepath.Base(i.File))}}
+	if i.DryRun {
+		query.Set("dry_run", "true")
+	}
+	var diff apitypes.AllocationDiff
+	if err := c.do(http.MethodPut, "/v1/allocations", query, media, data, &diff); err != nil {
+		return err
+	}
+	if s.format != "table" {
+		return fields(s, diff, []field{
+			{"new", number(len(diff.New)), ""}, {"changed", number(len(diff.Changed)), ""}, {"unchanged", number(len(diff.Unchanged)), ""},
+			{"corrections", number(diff.Corrections), ""}, seconds("corrected_seconds", diff.Corrected), {"conflicts", number(len(diff.Conflicts)), ""},
+		})
+	}
+	if diff.DryRun {
+		s.out.say("dry run, nothing written: ")
+	}
+	s.out.say("%d new, %d changed, %d unchanged; %d correcting entries for %s of device time\n", len(diff.New), len(diff.Changed), len(diff.Unchanged), diff.Corrections, span(diff.Corrected))
+	for _, part := range []struct {
+		what string
+		ids  []string
+	}{{"new", diff.New}, {"changed", diff.Changed}} {
+		for _, id := range part.ids {
+			s.out.say("  %s %s\n", part.what, printable(id))
+		}
+	}
+	for _, c := range diff.Conflicts {
+		to := "with no end"
+		if !c.To.IsZero() {
+			to = "to " + when(c.To)
+		}
+		s.out.say("  conflict of %s from %s %s: the time stays unattributed\n", printable(strings.Join(c.Allocations, ", ")), when(c.From), to)
+	}
+	return nil
+}

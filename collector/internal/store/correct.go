@@ -1,0 +1,230 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base32"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/allocation"
+	"github.com/flopwatch/flopwatch/collector/internal/ledger"
+	"github.com/flopwatch/flopwatch/collector/internal/party"
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+// corrector brings what is counted to what a new table says.
+type corrector struct {
+	ctx   context.Context
+	tx    *sql.Tx
+	words *words
+	table *allocation.Table
+	now   time.Time
+	done  *Amendment
+
+	differences []ledger.Difference
+	told        map[string]bool
+	time        deviceTime
+}
+
+// run corrects the segments that the changes are about, host by host.
+func (c *corrector) run(changes []allocation.Change) error {
+	c.told = map[string]bool{}
+	of, err := c.hosts(changes)
+	if err != nil {
+		return err
+	}
+	for _, h := range of {
+		if err := c.host(h); err != nil {
+			return fmt.Errorf("correct host %s: %w", h.ID, err)
+		}
+	}
+	c.done.Corrected = c.time.desk()
+	return writeDifferences(c.ctx, c.tx, c.differences, c.now)
+}
+
+// changedHost is a host with the changes that may be about it.
+type changedHost struct {
+	ledger.Host
+	changes []allocation.Change
+}
+
+// hosts returns the hosts that changes are about and that had reported by then.
+func (c *corrector) hosts(changes []allocation.Change) ([]changedHost, error) {
+	byWord, every := map[string][]allocation.Change{}, []allocation.Change(nil)
+	for _, change := range changes {
+		if change.Host == "" {
+			every = append(every, change)
+		} else {
+			byWord[change.Host] = append(byWord[change.Host], change)
+		}
+	}
+	all, err := loadHosts(c.ctx, c.tx)
+	if err != nil {
+		return nil, err
+	}
+	var out []changedHost
+	for _, h := range all {
+		about := slices.Concat(byWord[string(h.ID)], every)
+		if !allocation.IsHostID(h.Name) && h.Name != string(h.ID) {
+			about = append(about, byWord[h.Name]...)
+		}
+		about = slices.DeleteFunc(about, func(change allocation.Change) bool { return change.Span.FromNS > h.LastNS })
+		if len(about) > 0 {
+			out = append(out, changedHost{h, about})
+		}
+	}
+	return out, nil
+}
+
+func (c *corrector) host(h changedHost) error {
+	from, to := h.changes[0].Span.FromNS, h.changes[0].Span.ToNS
+	everyWorkload := false
+	var works []any
+	for _, change := range h.changes {
+		from, to = min(from, change.Span.FromNS), max(to, change.Span.ToNS)
+		everyWorkload = everyWorkload || change.WorkloadKind == ""
+		works = append(works, string(change.WorkloadKind), change.WorkloadID)
+	}
+	where, args := " WHERE d.host = ? AND s.end_ns >= ? AND s.start_ns < ? AND s.state <> 2", []any{h.No, from, to}
+	if !everyWorkload && len(works) <= 200 {
+		where += " AND (w.kind, w.id) IN (VALUES (?, ?)" + strings.Repeat(", (?, ?)", len(works)/2-1) + ")"
+		args = append(args, works...)
+	}
+	all, err := loadSegments(c.ctx, c.tx, where+" ORDER BY s.id", args...)
+	if err != nil {
+		return err
+	}
+	parents := map[measure.DeviceID]measure.DeviceID{}
+	err = each(c.ctx, c.tx, func(rows *sql.Rows) error {
+		var id, parent measure.DeviceID
+		err := rows.Scan(&id, &parent)
+		parents[id] = parent
+		return err
+	}, "SELECT id, parent FROM device WHERE host = ? AND parent <> ''", h.No)
+	if err != nil {
+		return fmt.Errorf("read partitions: %w", err)
+	}
+	for i := range all {
+		s := &all[i]
+		place := allocation.Place{HostID: string(h.ID), HostName: h.Name, Device: s.Key.Device, Parent: parents[s.Key.Device], Workload: s.Key.Workload}
+		var scope []allocation.Span
+		for _, change := range h.changes {
+			if change.Selects(place) {
+				scope = append(scope, change.Span)
+			}
+		}
+		if len(scope) == 0 {
+			continue
+		}
+		if err := c.segment(s, &h.Host, place.Parent, allocation.Merge(scope)); err != nil {
+			return fmt.Errorf("segment %d: %w", s.ID, err)
+		}
+	}
+	return nil
+}
+
+func (c *corrector) segment(s *ledger.Segment, h *ledger.Host, parent measure.DeviceID, scope []allocation.Span) error {
+	before, err := collect(c.ctx, c.tx, "pieces", `SELECT p.from_ns, p.to_ns, p.state, t.id, p.duration_ns, p.ops_low, p.ops_best, p.ops_high, p.ops_float, p.ceiling, p.energy_mj
+		FROM piece p JOIN tenant t ON t.no = p.tenant WHERE p.segment = ? ORDER BY p.no`, func(rows *sql.Rows, p *ledger.Piece) error {
+		return rows.Scan(&p.FromNS, &p.ToNS, &p.State, &p.Tenant, &p.DurationNS, &p.Operations.Low, &p.Operations.Best, &p.Operations.High, &p.FloatTensor, &p.Ceiling, &p.EnergyMJ)
+	}, s.ID)
+	if err != nil {
+		return err
+	}
+	after, made, told := ledger.Correct(s, before, c.table, h, parent, scope)
+	for _, d := range told {
+		if key := d.Key(); !c.told[key] {
+			c.told[key] = true
+			c.differences = append(c.differences, d)
+		}
+	}
+	if len(made) == 0 {
+		return nil
+	}
+	c.done.Corrections += len(made)
+	c.done.Closed = append(c.done.Closed, *s)
+	w := &writer{ctx: c.ctx, tx: c.tx, words: c.words}
+	for i := range made {
+		c.time = c.time.add(deviceTime{nanos: made[i].DurationNS})
+		for _, tenant := range []measure.TenantID{made[i].Tenant, made[i].Before.Tenant} {
+			if err := w.tenant(tenant); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range after {
+		if err := w.tenant(after[i].Tenant); err != nil {
+			return err
+		}
+	}
+	err = w.each(`INSERT INTO correction (segment, from_ns, to_ns, state_before, tenant_before, state_after, tenant_after, duration_ns, ops_low, ops_best, ops_high,
+		ops_float, ceiling, energy_mj, recorded_ns, allocations) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT value FROM meta WHERE key = 'allocations'))`,
+		"correction", len(made), func(i int) []any {
+			m := &made[i]
+			return []any{s.ID, m.FromNS, m.ToNS, int64(m.Before.State), c.words.tenants[m.Before.Tenant], int64(m.State), c.words.tenants[m.Tenant], m.DurationNS,
+				int64(m.Operations.Low), int64(m.Operations.Best), int64(m.Operations.High), int64(m.FloatTensor), int64(m.Ceiling), m.EnergyMJ, c.now.UnixNano()}
+		})
+	if err != nil {
+		return err
+	}
+	if _, err := c.tx.ExecContext(c.ctx, "DELETE FROM piece WHERE segment = ?", s.ID); err != nil {
+		return fmt.Errorf("replace pieces: %w", err)
+	}
+	return w.each(`INSERT INTO piece (segment, no, from_ns, to_ns, state, tenant, duration_ns, ops_low, ops_best, ops_high, ops_float, ceiling, energy_mj)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, "piece", len(after), func(i int) []any {
+		p := &after[i]
+		return []any{s.ID, i, p.FromNS, p.ToNS, int64(p.State), c.words.tenants[p.Tenant], p.DurationNS, int64(p.Operations.Low), int64(p.Operations.Best),
+			int64(p.Operations.High), int64(p.FloatTensor), int64(p.Ceiling), p.EnergyMJ}
+	})
+}
+
+// Rules of findings that rest on no pack: that a host's claim is not what was
+// allocated, and that allocations do not agree.
+const (
+	RuleClaimDiffers = "claim_differs"
+	RuleConflict     = "allocations_conflict"
+)
+
+// maxClaims bounds the findings about what one host claims: it could claim
+// another tenant every second.
+const maxClaims = 100
+
+// writeDifferences adds findings of the differences that were not found before.
+func writeDifferences(ctx context.Context, tx *sql.Tx, all []ledger.Difference, now time.Time) error {
+	for i := range all {
+		if err := writeDifference(ctx, tx, &all[i], now); err != nil {
+			return fmt.Errorf("write finding about host %s: %w", all[i].Host, err)
+		}
+	}
+	return nil
+}
+
+func writeDifference(ctx context.Context, tx *sql.Tx, d *ledger.Difference, now time.Time) error {
+	rule, level, tenant := RuleClaimDiffers, "claim differs", measure.TenantID("")
+	span := fmt.Sprintf("first seen from %s to %s", instant(d.FromNS), instant(d.ToNS))
+	var reason string
+	if d.Conflict() {
+		rule, level = RuleConflict, "allocations conflict"
+		reason = fmt.Sprintf("Allocations of equal rank give time of host %q to tenants %q at once; it stays unattributed; %s", d.HostName, d.Allocated, span)
+	} else {
+		tenant = d.Allocated[0]
+		reason = fmt.Sprintf("Host %q claims time for tenant %q that is allocated to tenant %q; it is counted as allocated; %s", d.HostName, d.Claimed, tenant, span)
+	}
+	hash := sha256.Sum256([]byte(rule + "\x00" + d.Key()))
+	id := "fnd_" + strings.ToLower(base32.StdEncoding.EncodeToString(hash[:]))[:20]
+	_, err := tx.ExecContext(ctx, `INSERT INTO finding (id, pack, pack_version, pack_digest, pack_status, rule, citation, level, severity, subject,
+		tenant, customer, customer_name, foreign_status, threshold, ops_low, ops_best, ops_high, reason, occurred_ns, signalled_ns)
+		SELECT ?1, 'allocations', 0, x'', 'internal', ?2, '', ?3, 'warning', ?4, ?5, coalesce(c.id, ''), coalesce(c.name, ''), coalesce(c.status, ?6), 0, ?7, ?8, ?9, ?10, ?11, ?12
+		FROM (SELECT 1) LEFT JOIN customer_tenant o ON o.tenant = ?5 LEFT JOIN customer c ON c.id = o.customer
+		WHERE (SELECT count(*) FROM finding WHERE rule = ?2 AND subject = ?4) < ?13
+		ON CONFLICT (id) DO NOTHING`,
+		id, rule, level, "host:"+string(d.Host), string(tenant), string(party.Undetermined),
+		int64(d.Operations.Low), int64(d.Operations.Best), int64(d.Operations.High), reason, d.ToNS, now.UnixNano(), maxClaims)
+	return err
+}
+
+func instant(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339Nano) }
