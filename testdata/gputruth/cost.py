@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Optional
 
 import captured
-from recorder import Failed, Recorder, descendants, memory_kb
+from recorder import Failed, Recorder, descendants, memory_kb, ran_seconds
 
 PERIODS = ("1s", "100ms")
 ORDINARY = "nobody"
@@ -22,13 +22,14 @@ def measure(agent: str, library: Optional[str], period: str, out: Path, seconds:
     """Records for a time and prints what it cost."""
     with Recorder(agent, out, period, library) as recorder:
         recorder.wait_started()
-        began = time.monotonic()
+        pids, began = descendants(recorder.pid), time.monotonic()
+        before = ran_seconds(pids)
         time.sleep(seconds)
-        memory = {pid: memory_kb(pid) for pid in descendants(recorder.pid)}
-        lasted = time.monotonic() - began
+        steady, lasted = ran_seconds(pids) - before, time.monotonic() - began
+        memory = {pid: memory_kb(pid) for pid in pids}
         usage = recorder.stop()
-    cpu = usage.ru_utime + usage.ru_stime
-    print(f"period {period}, {lasted:.0f} s: {cpu:.3f} CPU s with start and end ({100 * cpu / lasted:.3f} % of a core), largest process {usage.ru_maxrss / 1024:.1f} MiB RSS at most")
+    print(f"period {period}: {100 * steady / lasted:.3f} % of a core while it records ({lasted:.0f} s)")
+    print(f"  with start and end: {usage.ru_utime + usage.ru_stime:.3f} CPU s; largest process: {usage.ru_maxrss / 1024:.1f} MiB RSS at most")
     for pid, kb in memory.items():
         name = "agent" if pid == recorder.pid else "its child"
         print(f"  {name}: " + (f"{kb['Rss'] / 1024:.1f} MiB RSS, {kb['Pss'] / 1024:.1f} MiB PSS" if kb else "memory cannot be read"))
@@ -72,7 +73,8 @@ def ordinary_user(agent: str, library: Optional[str], folder: Path) -> str:
     except (Failed, OSError, LookupError) as error:
         return f"could not be tried: {error}"
     who = f"user {user}" if user else f"uid {os.geteuid()}"
-    return f"as {who}: GPM {'readable' if c.has('sm_active') or c.has('hmma') else 'not readable'}, cycle counters {'readable' if c.counters() else 'not readable'}"
+    percentages, counters = c.has("sm_active") or c.has("hmma"), bool(c.counters())
+    return f"as {who}: GPM {'' if percentages else 'not '}readable, cycle counters {'' if counters else 'not '}readable"
 
 
 def profiling_setting() -> str:

@@ -130,3 +130,15 @@ def memory_kb(pid: int) -> Optional[dict[str, int]]:
         return None
     fields = (line.partition(":") for line in text.splitlines())
     return {name: int(rest.split()[0]) for name, _, rest in fields if name in ("Rss", "Pss")}
+
+
+def ran_seconds(pids: list[int]) -> float:
+    """Processor time of processes so far, by the scheduler's account."""
+    done = 0
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            try:
+                done += int(task.read_text().split()[0])
+            except (OSError, IndexError, ValueError):  # it has ended meanwhile, or the kernel keeps none
+                continue
+    return done / 1e9
