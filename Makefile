@@ -65,8 +65,8 @@ truth-selftest: ## check the operation counts of gpu-truth against brute force; 
 
 gpu-truth: build ## record workloads of counted operations on this host's GPU and hold the agent against them
 	python3 testdata/gputruth/gputruth.py run --agent $(BIN)/flopwatch-agent --out testdata/recordings
-	$(GO) test -run TestRecordedTruth -v ./agent/internal/fleet
-	python3 testdata/gputruth/gputruth.py cost --agent $(BIN)/flopwatch-agent --out $(DATA)/gpu-truth
+	python3 testdata/gputruth/gputruth.py cost --agent $(BIN)/flopwatch-agent
+	$(GO) test -count=1 -run TestRecordedTruth -v ./agent/internal/fleet
 
 cost: build standin ## measure the agent with 8 stand-in GPUs and 1,000 processes
 	testdata/cost/cost.sh $(BIN) 60
