@@ -166,7 +166,7 @@ func TestUnbalancedLedgerFails(t *testing.T) {
 
 func TestHostileTextIsInert(t *testing.T) {
 	data := collector(t, desktest.NewHostile())
-	for _, args := range []string{"tenants", "customers", "runs", "findings", "hosts", "coverage", "events", "ledger check"} {
+	for _, args := range []string{"tenants", "customers", "runs", "findings", "hosts", "coverage", "events", "allocations", "ledger check"} {
 		for _, format := range []string{"table", "json", "csv"} {
 			_, out, errs := run(append([]string{"--data", data, "-o", format}, strings.Fields(args)...)...)
 			if strings.ContainsAny(out+errs, "\x1b\u202e\r\x00") {
