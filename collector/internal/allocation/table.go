@@ -44,6 +44,16 @@ func (a Allocation) selector() selector {
 	return selector{a.Host, a.Host != "" && !IsHostID(a.Host), a.Device, a.WorkloadKind, a.WorkloadID}
 }
 
+// shape numbers what a selector names, without saying which.
+func (s selector) shape() (i int) {
+	for bit, is := range [4]bool{s.host != "", s.named, s.device != "", s.kind != ""} {
+		if is {
+			i |= 1 << bit
+		}
+	}
+	return i
+}
+
 // Table answers whose time is whose. It does not change once it is made and may
 // be read from many goroutines.
 type Table struct {
@@ -51,6 +61,7 @@ type Table struct {
 	hosts     map[string]bool      // hosts by id that an allocation names
 	names     map[string]bool      // and by name
 	everyHost bool                 // an allocation is about every host
+	shapes    [16]bool             // of the selectors that there are: what is not there is not looked for
 	conflicts []Conflict
 }
 
@@ -78,6 +89,7 @@ func NewTable(all []Allocation) *Table {
 	}
 	for key, list := range of {
 		t.spans[key] = t.sweep(list)
+		t.shapes[key.shape()] = true
 	}
 	slices.SortFunc(t.conflicts, func(a, b Conflict) int {
 		return cmp.Or(cmp.Compare(a.FromNS, b.FromNS), cmp.Compare(a.ToNS, b.ToNS), slices.Compare(a.IDs, b.IDs))
@@ -166,7 +178,7 @@ func (t *Table) Resolve(p Place, fromNS, toNS int64) []Piece {
 		n := 0
 		for _, host := range []selector{{host: p.HostID}, {host: p.HostName, named: true}, {}} {
 			s.host, s.named = host.host, host.named
-			if host.host == "" && (host.named || !workload) {
+			if host.host == "" && (host.named || !workload) || !t.shapes[s.shape()] {
 				continue
 			}
 			if spans := t.spans[s]; len(spans) > 0 {

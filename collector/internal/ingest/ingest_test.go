@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/flopwatch/flopwatch/collector/internal/allocation"
 	"github.com/flopwatch/flopwatch/collector/internal/broker"
 	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
@@ -152,9 +153,24 @@ func TestBrokerGone(t *testing.T) {
 // BenchmarkIngest feeds batches of 8 devices × 60 windows through broker,
 // signatures, ledger, evidence and database. The hosts play their part of the
 // contract, since the broker drops what comes faster than it writes.
-func BenchmarkIngest(b *testing.B) {
+func BenchmarkIngest(b *testing.B) { benchmarkIngest(b) }
+
+// BenchmarkIngestAllocated does so with an allocation of every host and 100,000
+// of others.
+func BenchmarkIngestAllocated(b *testing.B) {
+	var all []allocation.Allocation
+	for i := range 100_000 {
+		all = append(all, allocation.Allocation{ID: fmt.Sprint(i), Host: fmt.Sprint("other-", i/10), Tenant: "t", FromNS: int64(1 + i), ToNS: int64(2 + i)})
+	}
+	benchmarkIngest(b, append(all, allocation.Allocation{ID: "all", Host: "node", Tenant: "t", FromNS: startNS + 15*second})...)
+}
+
+func benchmarkIngest(b *testing.B, allocations ...allocation.Allocation) {
 	bus := startBroker(b)
 	s := openStore(b, b.TempDir())
+	if _, err := s.PutAllocations(b.Context(), allocations, time.Now(), false); err != nil {
+		b.Fatal(err)
+	}
 	receipts := make(chan *nats.Msg, 1<<16)
 	senders := map[string]*sender{}
 	for i := range 50 {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/base32"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,15 +26,35 @@ type corrector struct {
 	now   time.Time
 	done  *Amendment
 
+	revision    int64 // of the allocations
+	statements  map[string]*sql.Stmt
+	pieces      map[int64][]ledger.Piece // of the host's segments that were corrected before
 	differences []ledger.Difference
 	told        map[string]bool
 	time        deviceTime
 }
 
+// exec runs a statement that is run many times. The end of the transaction closes it.
+func (c *corrector) exec(query string, args ...any) error {
+	stmt := c.statements[query]
+	if stmt == nil {
+		var err error
+		if stmt, err = c.tx.PrepareContext(c.ctx, query); err != nil {
+			return err
+		}
+		c.statements[query] = stmt
+	}
+	_, err := stmt.ExecContext(c.ctx, args...)
+	return err
+}
+
 // run corrects the segments that the changes are about, host by host.
 func (c *corrector) run(changes []allocation.Change) error {
-	c.told = map[string]bool{}
+	c.told, c.statements = map[string]bool{}, map[string]*sql.Stmt{}
 	of, err := c.hosts(changes)
+	if err == nil {
+		c.revision, err = meta(c.ctx, c.tx, "allocations")
+	}
 	if err != nil {
 		return err
 	}
@@ -108,6 +129,19 @@ func (c *corrector) host(h changedHost) error {
 	if err != nil {
 		return fmt.Errorf("read partitions: %w", err)
 	}
+	c.pieces = map[int64][]ledger.Piece{}
+	err = each(c.ctx, c.tx, func(rows *sql.Rows) error {
+		var id int64
+		var p ledger.Piece
+		err := rows.Scan(&id, &p.FromNS, &p.ToNS, &p.State, &p.Tenant, &p.DurationNS, &p.Operations.Low, &p.Operations.Best, &p.Operations.High, &p.FloatTensor, &p.Ceiling, &p.EnergyMJ)
+		c.pieces[id] = append(c.pieces[id], p)
+		return err
+	}, `SELECT p.segment, p.from_ns, p.to_ns, p.state, t.id, p.duration_ns, p.ops_low, p.ops_best, p.ops_high, p.ops_float, p.ceiling, p.energy_mj
+		FROM device d CROSS JOIN segment s ON s.device = d.no CROSS JOIN piece p ON p.segment = s.id JOIN tenant t ON t.no = p.tenant
+		WHERE d.host = ? AND s.end_ns >= ? AND s.start_ns < ? ORDER BY p.segment, p.no`, h.No, from, to)
+	if err != nil {
+		return fmt.Errorf("read pieces: %w", err)
+	}
 	for i := range all {
 		s := &all[i]
 		place := allocation.Place{HostID: string(h.ID), HostName: h.Name, Device: s.Key.Device, Parent: parents[s.Key.Device], Workload: s.Key.Workload}
@@ -128,14 +162,7 @@ func (c *corrector) host(h changedHost) error {
 }
 
 func (c *corrector) segment(s *ledger.Segment, h *ledger.Host, parent measure.DeviceID, scope []allocation.Span) error {
-	before, err := collect(c.ctx, c.tx, "pieces", `SELECT p.from_ns, p.to_ns, p.state, t.id, p.duration_ns, p.ops_low, p.ops_best, p.ops_high, p.ops_float, p.ceiling, p.energy_mj
-		FROM piece p JOIN tenant t ON t.no = p.tenant WHERE p.segment = ? ORDER BY p.no`, func(rows *sql.Rows, p *ledger.Piece) error {
-		return rows.Scan(&p.FromNS, &p.ToNS, &p.State, &p.Tenant, &p.DurationNS, &p.Operations.Low, &p.Operations.Best, &p.Operations.High, &p.FloatTensor, &p.Ceiling, &p.EnergyMJ)
-	}, s.ID)
-	if err != nil {
-		return err
-	}
-	after, made, told := ledger.Correct(s, before, c.table, h, parent, scope)
+	after, made, told := ledger.Correct(s, c.pieces[s.ID], c.table, h, parent, scope)
 	for _, d := range told {
 		if key := d.Key(); !c.told[key] {
 			c.told[key] = true
@@ -149,37 +176,36 @@ func (c *corrector) segment(s *ledger.Segment, h *ledger.Host, parent measure.De
 	c.done.Closed = append(c.done.Closed, *s)
 	w := &writer{ctx: c.ctx, tx: c.tx, words: c.words}
 	for i := range made {
-		c.time = c.time.add(deviceTime{nanos: made[i].DurationNS})
-		for _, tenant := range []measure.TenantID{made[i].Tenant, made[i].Before.Tenant} {
-			if err := w.tenant(tenant); err != nil {
-				return err
-			}
-		}
-	}
-	for i := range after {
-		if err := w.tenant(after[i].Tenant); err != nil {
+		m := &made[i]
+		c.time = c.time.add(deviceTime{nanos: m.DurationNS})
+		if err := errors.Join(w.tenant(m.Before.Tenant), w.tenant(m.Tenant)); err != nil {
 			return err
 		}
+		err := c.exec(`INSERT INTO correction (segment, from_ns, to_ns, state_before, tenant_before, state_after, tenant_after, duration_ns, ops_low, ops_best, ops_high,
+			ops_float, ceiling, energy_mj, allocations, recorded_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			s.ID, m.FromNS, m.ToNS, int64(m.Before.State), c.words.tenants[m.Before.Tenant], int64(m.State), c.words.tenants[m.Tenant], m.DurationNS,
+			int64(m.Operations.Low), int64(m.Operations.Best), int64(m.Operations.High), int64(m.FloatTensor), int64(m.Ceiling), m.EnergyMJ, c.revision, c.now.UnixNano())
+		if err != nil {
+			return fmt.Errorf("write correction: %w", err)
+		}
 	}
-	err = w.each(`INSERT INTO correction (segment, from_ns, to_ns, state_before, tenant_before, state_after, tenant_after, duration_ns, ops_low, ops_best, ops_high,
-		ops_float, ceiling, energy_mj, recorded_ns, allocations) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT value FROM meta WHERE key = 'allocations'))`,
-		"correction", len(made), func(i int) []any {
-			m := &made[i]
-			return []any{s.ID, m.FromNS, m.ToNS, int64(m.Before.State), c.words.tenants[m.Before.Tenant], int64(m.State), c.words.tenants[m.Tenant], m.DurationNS,
-				int64(m.Operations.Low), int64(m.Operations.Best), int64(m.Operations.High), int64(m.FloatTensor), int64(m.Ceiling), m.EnergyMJ, c.now.UnixNano()}
-		})
-	if err != nil {
-		return err
-	}
-	if _, err := c.tx.ExecContext(c.ctx, "DELETE FROM piece WHERE segment = ?", s.ID); err != nil {
+	if err := c.exec("DELETE FROM piece WHERE segment = ?", s.ID); err != nil {
 		return fmt.Errorf("replace pieces: %w", err)
 	}
-	return w.each(`INSERT INTO piece (segment, no, from_ns, to_ns, state, tenant, duration_ns, ops_low, ops_best, ops_high, ops_float, ceiling, energy_mj)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, "piece", len(after), func(i int) []any {
+	for i := range after {
 		p := &after[i]
-		return []any{s.ID, i, p.FromNS, p.ToNS, int64(p.State), c.words.tenants[p.Tenant], p.DurationNS, int64(p.Operations.Low), int64(p.Operations.Best),
-			int64(p.Operations.High), int64(p.FloatTensor), int64(p.Ceiling), p.EnergyMJ}
-	})
+		if err := w.tenant(p.Tenant); err != nil {
+			return err
+		}
+		err := c.exec(`INSERT INTO piece (segment, no, from_ns, to_ns, state, tenant, duration_ns, ops_low, ops_best, ops_high, ops_float, ceiling, energy_mj)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			s.ID, i, p.FromNS, p.ToNS, int64(p.State), c.words.tenants[p.Tenant], p.DurationNS, int64(p.Operations.Low), int64(p.Operations.Best),
+			int64(p.Operations.High), int64(p.FloatTensor), int64(p.Ceiling), p.EnergyMJ)
+		if err != nil {
+			return fmt.Errorf("write piece: %w", err)
+		}
+	}
+	return nil
 }
 
 // Rules of findings that rest on no pack: that a host's claim is not what was
