@@ -12,8 +12,10 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,8 +24,10 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
+	"github.com/flopwatch/flopwatch/collector/internal/allocation"
 	"github.com/flopwatch/flopwatch/collector/internal/broker"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
+	"github.com/flopwatch/flopwatch/pkg/measure"
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )
 
@@ -59,10 +63,30 @@ func collect(dir string) (err error) {
 		return errors.Join(err, b.Close())
 	}
 	in, err := New(Config{Store: s, Conn: b.Conn(), Key: key("collector"), Collector: "c", Interval: 20 * time.Millisecond})
+	var wait sync.WaitGroup
+	if hosts := os.Getenv(collectorEnv + "_ALLOCATE"); hosts != "" && err == nil {
+		wait.Go(func() { keepAllocating(ctx, in, strings.Split(hosts, ",")) })
+	}
 	if err == nil {
 		err = in.Run(ctx)
 	}
+	wait.Wait()
 	return errors.Join(err, s.Close(), b.Close())
+}
+
+// keepAllocating gives the hosts to one tenant after another until it is told to
+// stop. What it is killed in the middle of, the next one does again.
+func keepAllocating(ctx context.Context, in *Ingest, hosts []string) {
+	for n := os.Getpid(); ctx.Err() == nil; n++ {
+		var all []allocation.Allocation
+		for i, host := range hosts {
+			all = append(all, allocation.Allocation{ID: host, Host: host, Tenant: measure.TenantID(fmt.Sprint("t", (n+i)%5)), FromNS: startNS + int64(n%100)*second})
+		}
+		if _, err := in.PutAllocations(ctx, all, false); err != nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // child is one collector process.
@@ -72,10 +96,10 @@ type child struct {
 	killAt time.Time
 }
 
-func startChild(t *testing.T, dir string, port int) *child {
+func startChild(t *testing.T, dir string, port int, env ...string) *child {
 	t.Helper()
 	c := &child{cmd: exec.Command(os.Args[0]), killAt: time.Now().Add(time.Duration(50+rand.IntN(250)) * time.Millisecond)}
-	c.cmd.Env = append(os.Environ(), collectorEnv+"="+dir, fmt.Sprintf("%s_PORT=%d", collectorEnv, port))
+	c.cmd.Env = append(os.Environ(), append(env, collectorEnv+"="+dir, fmt.Sprintf("%s_PORT=%d", collectorEnv, port))...)
 	c.cmd.Stderr = &c.stderr
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -103,6 +127,77 @@ const kills = 24
 // points under a feed that resends. The ledger and the evidence end up as those
 // of a feed that nobody disturbed, to the last unit.
 func TestKilledAtRandomPoints(t *testing.T) {
+	senders := feed(t, 5, 600)
+	dir := killed(t, senders, kills)
+	calm := calmly(t, senders)
+	want, got := dump(t, calm), dump(t, dir)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the ledger differs (-undisturbed +killed):\n%s", diff)
+	}
+	checkEvidence(t, dir, senders)
+	if len(want) < 10 {
+		t.Errorf("the ledger has only %d rows", len(want))
+	}
+}
+
+// Hosts are given to one tenant after another while the collector is killed. At
+// the end each device has what it has without allocations and kills, the ledger
+// balances, and one more allocation gives everything to its tenant.
+func TestKilledWhileAllocating(t *testing.T) {
+	senders := feed(t, 3, 400)
+	var hosts []string
+	var last []allocation.Allocation
+	for _, s := range senders {
+		hosts = append(hosts, s.host.id)
+		last = append(last, allocation.Allocation{ID: s.host.id, Host: s.host.id, Tenant: "last", FromNS: 1})
+	}
+	dir := killed(t, senders, kills/2, collectorEnv+"_ALLOCATE="+strings.Join(hosts, ","))
+	const held = `SELECT concat_ws(' ', h.id, d.id, d.last_ns - d.first_ns, d.recent_ops, sum(s.duration_ns), sum(s.ops_low), sum(s.ops_best), sum(s.ops_high), sum(s.ceiling))
+		FROM %s s JOIN device d ON d.no = s.device JOIN host h ON h.no = d.host GROUP BY d.no ORDER BY h.id, d.id`
+	want := rows(t, calmly(t, senders), fmt.Sprintf(held, "segment"))
+	for _, from := range []string{"segment", "counted"} {
+		if diff := cmp.Diff(want, rows(t, dir, fmt.Sprintf(held, from))); diff != "" {
+			t.Errorf("%s differs (-undisturbed +killed):\n%s", from, diff)
+		}
+	}
+	if n := rows(t, dir, "SELECT CAST(count(*) AS TEXT) FROM correction"); n[0] == "0" {
+		t.Error("nothing was corrected, so this test shows nothing")
+	}
+	s := openStore(t, dir)
+	if _, err := s.PutAllocations(t.Context(), last, now, false); err != nil {
+		t.Fatal(err)
+	}
+	check, err := store.NewReader(s, "", false).Check(t.Context())
+	if err != nil || !check.Balanced {
+		t.Errorf("check %+v: %v", check, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if owners := rows(t, dir, "SELECT DISTINCT t.id FROM counted c JOIN tenant t ON t.no = c.tenant"); !slices.Equal(owners, []string{"last"}) {
+		t.Errorf("owners %v", owners)
+	}
+	checkEvidence(t, dir, senders)
+}
+
+// calmly returns a directory with the ledger that nobody disturbed.
+func calmly(t *testing.T, senders []*sender) string {
+	t.Helper()
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	if _, err := s.Checkpoint(t.Context(), store.Checkpoint{At: time.Now(), Changes: undisturbed(t, senders).Take()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// killed feeds a collector that is killed again and again until all is receipted,
+// and returns its directory.
+func killed(t *testing.T, senders []*sender, kills int, env ...string) string {
+	t.Helper()
 	dir := t.TempDir()
 	port := freePort(t)
 	first, err := broker.Start(t.Context(), broker.Options{Dir: filepath.Join(dir, "broker")}) // makes the agents' key
@@ -112,7 +207,6 @@ func TestKilledAtRandomPoints(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	senders := feed(t, 5, 600)
 	receipts := make(chan *nats.Msg, 4096)
 	agents := connectAgents(t, first.AgentSeedFile(), port, senders, receipts)
 	collector := key("collector").Public().(ed25519.PublicKey)
@@ -121,7 +215,7 @@ func TestKilledAtRandomPoints(t *testing.T) {
 	for _, s := range senders {
 		byID[wire.ReceiptSubject(s.host.id)] = s
 	}
-	c := startChild(t, dir, port)
+	c := startChild(t, dir, port, env...)
 	killed, deadline := 0, time.Now().Add(60*time.Second)
 	for open := len(senders); open > 0 || killed < kills; time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -152,27 +246,11 @@ func TestKilledAtRandomPoints(t *testing.T) {
 			}
 			c.end(t, syscall.SIGKILL)
 			killed++
-			c = startChild(t, dir, port)
+			c = startChild(t, dir, port, env...)
 		}
 	}
 	c.end(t, syscall.SIGTERM)
-
-	calm := t.TempDir()
-	s := openStore(t, calm)
-	if _, err := s.Checkpoint(t.Context(), store.Checkpoint{At: time.Now(), Changes: undisturbed(t, senders).Take()}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	want, got := dump(t, calm), dump(t, dir)
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the ledger differs (-undisturbed +killed):\n%s", diff)
-	}
-	checkEvidence(t, dir, senders)
-	if len(want) < 10 {
-		t.Errorf("the ledger has only %d rows", len(want))
-	}
+	return dir
 }
 
 // feed makes hosts with chains of batches, some with a hole in the account or a
