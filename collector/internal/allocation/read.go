@@ -216,7 +216,7 @@ func (b *book) put(line int, fields map[string]string) {
 		Tenant: measure.TenantID(fields["tenant_id"]), Source: fmt.Sprintf("%s:%d", b.name, line),
 	}
 	if !identifier(a.ID) {
-		b.fault(line, "allocation_id", "must be 1 to 64 letters, digits, '.', '_', ':' or '-'")
+		b.fault(line, "allocation_id", "must be 1 to 64 letters, digits, dots, underscores, colons or dashes")
 	}
 	if a.Tenant == "" {
 		b.fault(line, "tenant_id", "is missing")
