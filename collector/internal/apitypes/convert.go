@@ -82,6 +82,20 @@ func FromAllocation(a desk.Allocation) Allocation {
 	}
 }
 
+// FromCorrection turns the desk's view into the API's.
+func FromCorrection(c desk.Correction) Correction {
+	out := Correction{
+		ID: c.ID.String(), Segment: c.Segment, Host: c.Host, HostName: c.HostName, Device: string(c.Device),
+		WorkloadKind: string(c.Workload.Kind), WorkloadID: c.Workload.ID, Method: string(c.Method), From: Time(c.FromNS), To: Time(c.ToNS),
+		StateBefore: c.StateBefore.String(), TenantBefore: string(c.TenantBefore), StateAfter: c.StateAfter.String(), TenantAfter: string(c.TenantAfter),
+		DurationNS: int64(c.Duration), Operations: FromBounds(c.Operations), Ceiling: c.Ceiling.Decimal(), Recorded: Time(c.RecordedNS),
+	}
+	if c.EnergyMJ >= 0 {
+		out.EnergyMJ = &c.EnergyMJ
+	}
+	return out
+}
+
 // FromStatus turns the desk's view into the API's.
 func FromStatus(s desk.Status) Status {
 	return Status{

@@ -190,6 +190,29 @@ type AllocationConflict struct {
 	To          time.Time `json:"to,omitzero" doc:"Excluded; absent has no end"`
 }
 
+// Correction is an entry that gives a part of what was counted to another owner.
+type Correction struct {
+	ID           string    `json:"id"`
+	Segment      int64     `json:"segment" doc:"Number of the segment, which stays as it is"`
+	Host         string    `json:"host"`
+	HostName     string    `json:"host_name"`
+	Device       string    `json:"device"`
+	WorkloadKind string    `json:"workload_kind,omitempty"`
+	WorkloadID   string    `json:"workload_id,omitempty"`
+	Method       string    `json:"method"`
+	From         time.Time `json:"from,omitzero"`
+	To           time.Time `json:"to,omitzero" doc:"Excluded"`
+	StateBefore  string    `json:"state_before" doc:"attributed, unattributed or unobserved"`
+	TenantBefore string    `json:"tenant_before,omitempty"`
+	StateAfter   string    `json:"state_after"`
+	TenantAfter  string    `json:"tenant_after,omitempty"`
+	DurationNS   int64     `json:"duration_ns"`
+	Operations   Bounds    `json:"operations"`
+	Ceiling      string    `json:"ceiling" doc:"Single operations"`
+	EnergyMJ     *int64    `json:"energy_mj,omitempty" doc:"Absent if not known"`
+	Recorded     time.Time `json:"recorded"`
+}
+
 // AllocationDiff is what an import of allocations changes, or would change.
 type AllocationDiff struct {
 	DryRun      bool                 `json:"dry_run" doc:"Nothing was written"`

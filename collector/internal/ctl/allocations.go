@@ -42,6 +42,49 @@ func (allocationsCommand) Run(s *scope) error {
 	})
 }
 
+type correctionsCommand struct {
+	Limit int `help:"Most entries to print; 0 prints all." default:"100"`
+}
+
+// Run prints the correcting entries.
+func (c correctionsCommand) Run(s *scope) error {
+	type row = apitypes.Correction
+	rows, err := all[row](s, "/v1/corrections", nil, c.Limit)
+	if err != nil {
+		return err
+	}
+	owner := func(tenant, state string) string { return orElse(tenant, "("+state+")") }
+	return list(s, rows, "No corrections: no allocation came after the time that it is about was counted.", []column[row]{
+		{name: "correction", exact: func(c row) string { return c.ID }, title: "CORRECTION"},
+		{name: "segment", exact: func(c row) string { return number(c.Segment) }},
+		{name: "host", exact: func(c row) string { return c.Host }},
+		{name: "host_name", exact: func(c row) string { return c.HostName }, title: "HOST"},
+		{name: "device", exact: func(c row) string { return c.Device }, title: "DEVICE"},
+		{name: "workload_kind", exact: func(c row) string { return c.WorkloadKind }},
+		{name: "workload_id", exact: func(c row) string { return c.WorkloadID }, title: "WORKLOAD", text: func(c row) string { return strings.TrimSpace(c.WorkloadKind + " " + c.WorkloadID) }},
+		{name: "method", exact: func(c row) string { return c.Method }},
+		{name: "from", exact: func(c row) string { return exactTime(c.From) }, title: "FROM", text: func(c row) string { return when(c.From) }},
+		{name: "to", exact: func(c row) string { return exactTime(c.To) }, title: "TO", text: func(c row) string { return when(c.To) }},
+		{name: "state_before", exact: func(c row) string { return c.StateBefore }},
+		{name: "tenant_before", exact: func(c row) string { return c.TenantBefore }, title: "BEFORE", text: func(c row) string { return owner(c.TenantBefore, c.StateBefore) }},
+		{name: "state_after", exact: func(c row) string { return c.StateAfter }},
+		{name: "tenant_after", exact: func(c row) string { return c.TenantAfter }, title: "AFTER", text: func(c row) string { return owner(c.TenantAfter, c.StateAfter) }},
+		{name: "duration_ns", exact: func(c row) string { return number(c.DurationNS) }, title: "DEVICE TIME", text: func(c row) string { return span(apitypes.Seconds(c.DurationNS / 1e6)) }, right: true},
+		{title: "OPERATIONS best [low, high]", text: func(c row) string { return interval(c.Operations) }, right: true},
+		{name: "operations_low", exact: func(c row) string { return c.Operations.Low }},
+		{name: "operations_best", exact: func(c row) string { return c.Operations.Best }},
+		{name: "operations_high", exact: func(c row) string { return c.Operations.High }},
+		{name: "ceiling", exact: func(c row) string { return c.Ceiling }},
+		{name: "energy_mj", exact: func(c row) string {
+			if c.EnergyMJ == nil {
+				return ""
+			}
+			return number(*c.EnergyMJ)
+		}},
+		{name: "recorded", exact: func(c row) string { return exactTime(c.Recorded) }},
+	})
+}
+
 type importAllocationsCommand struct {
 	File   string `arg:"" help:"CSV or NDJSON file; NDJSON when its name ends in .ndjson or .json." type:"existingfile"`
 	DryRun bool   `help:"Say what would change and write nothing."`

@@ -39,9 +39,10 @@ type commands struct {
 		Import importCommand    `cmd:"" help:"Import customers from a CSV or JSON file, whole or not at all."`
 	} `cmd:"" help:"Customers: list, import."`
 	Allocations struct {
-		List   allocationsCommand       `cmd:"" default:"withargs" help:"Allocations as they stand."`
-		Import importAllocationsCommand `cmd:"" help:"Record allocations from a CSV or NDJSON file, whole or not at all."`
-	} `cmd:"" help:"Whose hosts, devices and workloads are whose: list, import."`
+		List        allocationsCommand       `cmd:"" default:"withargs" help:"Allocations as they stand."`
+		Import      importAllocationsCommand `cmd:"" help:"Record allocations from a CSV or NDJSON file, whole or not at all."`
+		Corrections correctionsCommand       `cmd:"" help:"Entries that gave counted time to another tenant, last made first."`
+	} `cmd:"" help:"Whose hosts, devices and workloads are whose: list, import, corrections."`
 	Runs   runsCommand `cmd:"" help:"Training runs."`
 	Ledger struct {
 		Totals totalsCommand `cmd:"" help:"The ledger of a span of time."`

@@ -88,7 +88,7 @@ func TestGolden(t *testing.T) {
 		"runs-tenant": {"runs", "--tenant", "ten-7f3a"}, "totals": {"ledger", "totals"}, "check": {"ledger", "check"},
 		"coverage": {"coverage"}, "findings": {"findings"}, "hosts": {"hosts"}, "events": {"events"},
 		"events-host": {"events", "--host", "bcdefghijklmnopqrstuvwxyz2", "--kind", "driver_changed", "--limit", "1"}, "status": {"status"},
-		"allocations": {"allocations"}, "allocations-import": {"allocations", "import", file}, "allocations-import-dry": {"allocations", "import", "--dry-run", file},
+		"allocations": {"allocations"}, "corrections": {"allocations", "corrections"}, "allocations-import": {"allocations", "import", file}, "allocations-import-dry": {"allocations", "import", "--dry-run", file},
 		"import": {"customers", "import", file}, "import-dry": {"customers", "import", "--dry-run", file},
 	} {
 		for _, format := range []string{"table", "json", "csv"} {
@@ -166,7 +166,7 @@ func TestUnbalancedLedgerFails(t *testing.T) {
 
 func TestHostileTextIsInert(t *testing.T) {
 	data := collector(t, desktest.NewHostile())
-	for _, args := range []string{"tenants", "customers", "runs", "findings", "hosts", "coverage", "events", "allocations", "ledger check"} {
+	for _, args := range []string{"tenants", "customers", "runs", "findings", "hosts", "coverage", "events", "allocations", "allocations corrections", "ledger check"} {
 		for _, format := range []string{"table", "json", "csv"} {
 			_, out, errs := run(append([]string{"--data", data, "-o", format}, strings.Fields(args)...)...)
 			if strings.ContainsAny(out+errs, "\x1b\u202e\r\x00") {

@@ -161,7 +161,8 @@ type Status struct {
 
 // Reader answers every view. Lists are ordered: tenants, runs and customers by
 // operations descending, then id; findings newest first; hosts by name; events
-// last come first, whatever time they claim; allocations by id. limit 0 means all, but of events
+// last come first, whatever time they claim; allocations by
+// id; corrections last made first, those made before the given one, 0 for all. limit 0 means all, but of events
 // MaxEvents. Errors are wrapped with what was being read.
 type Reader interface {
 	Status(ctx context.Context) (Status, error)
@@ -175,18 +176,5 @@ type Reader interface {
 	Events(ctx context.Context, filter EventFilter) ([]Event, error)
 	Check(ctx context.Context) (Check, error)
 	Allocations(ctx context.Context) ([]Allocation, error)
-}
-
-// Allocation says that what it selects was given to a tenant from when to when.
-// It outranks what a host claims.
-type Allocation struct {
-	ID           string
-	Host         string // id, or the name that it reports; "" is every host
-	Device       measure.DeviceID
-	WorkloadKind measure.WorkloadKind
-	WorkloadID   string
-	Tenant       measure.TenantID
-	FromNS       int64
-	ToNS         int64 // 0 has no end; FromNS means withdrawn
-	RecordedNS   int64 // when the collector took it
+	Corrections(ctx context.Context, before CorrectionID, limit int) ([]Correction, error)
 }

@@ -22,6 +22,20 @@ func TestEventIDs(t *testing.T) {
 	}
 }
 
+func TestCorrectionIDs(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := desk.CorrectionID(rapid.Int64Min(1).Draw(t, "id"))
+		if got, err := desk.ParseCorrectionID(want.String()); err != nil || got != want {
+			t.Fatalf("%s: %d, want %d (%v)", want, got, want, err)
+		}
+	})
+	for _, bad := range []string{"", "cor_", "cor_0", "cor_-1", "cor_01", "evt_1", "1"} {
+		if id, err := desk.ParseCorrectionID(bad); err == nil {
+			t.Errorf("%q passed as %d", bad, id)
+		}
+	}
+}
+
 func TestRowsAreBounded(t *testing.T) {
 	for limit, want := range map[int]int{-1: 1000, 0: 1000, 1: 1, 1000: 1000, 1001: 1000} {
 		if got := (desk.EventFilter{Limit: limit}).Rows(); got != want {

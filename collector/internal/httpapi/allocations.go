@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
 )
 
 // Allocator records allocations from a file. Format is "csv" or "ndjson"; for the
@@ -32,6 +33,28 @@ func (s *server) registerAllocations(api huma.API) {
 			return nil, s.failed(ctx, "allocations", err)
 		}
 		return page(all, *q, apitypes.FromAllocation, func(a apitypes.Allocation) string { return a.ID })
+	})
+	get(api, "/v1/corrections", "list-corrections", "Correcting entries that allocations made, last made first", func(ctx context.Context, q *PageQuery) (*list[apitypes.Correction], error) {
+		var before desk.CorrectionID
+		if q.Cursor != "" {
+			text, ok := cursorID(q.Cursor)
+			id, err := desk.ParseCorrectionID(text)
+			if !ok || err != nil {
+				return nil, badCursor()
+			}
+			before = id
+		}
+		all, err := s.Reader.Corrections(ctx, before, q.Limit+1) // one more says whether there is a next page
+		if err != nil {
+			return nil, s.failed(ctx, "corrections", err)
+		}
+		out := &list[apitypes.Correction]{}
+		if len(all) > q.Limit {
+			all = all[:q.Limit]
+			out.Body.Next = cursorAfter(all[q.Limit-1].ID.String())
+		}
+		out.Body.Items = apitypes.Each(all, apitypes.FromCorrection)
+		return out, nil
 	})
 	huma.Register(api, huma.Operation{
 		OperationID: "put-allocations", Method: http.MethodPut, Path: "/v1/allocations",

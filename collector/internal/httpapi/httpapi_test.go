@@ -65,7 +65,7 @@ func TestOpenAPIIsCommitted(t *testing.T) {
 	if d := cmp.Diff(string(want), got.String()); d != "" {
 		t.Errorf("openapi.json is stale, UPDATE=1 go test writes it (-committed +code):\n%s", d)
 	}
-	for _, p := range []string{"/v1/status", "/v1/tenants", "/v1/customers", "/v1/runs", "/v1/ledger/totals", "/v1/ledger/check", "/v1/coverage", "/v1/hosts", "/v1/host-events", "/v1/findings", "/v1/customers/import", "/v1/allocations", "/v1/events", "/v1/login-links"} {
+	for _, p := range []string{"/v1/status", "/v1/tenants", "/v1/customers", "/v1/runs", "/v1/ledger/totals", "/v1/ledger/check", "/v1/coverage", "/v1/hosts", "/v1/host-events", "/v1/findings", "/v1/customers/import", "/v1/allocations", "/v1/corrections", "/v1/events", "/v1/login-links"} {
 		if !bytes.Contains(want, []byte(`"`+p+`"`)) {
 			t.Errorf("%s is not documented", p)
 		}
@@ -315,6 +315,24 @@ func TestImport(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"a.csv csv x,y true", "customers json [{}] false"}, got); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestCorrectionsArePaged(t *testing.T) {
+	r := desktest.New()
+	h := httpapi.New(httpapi.Deps{Reader: r})
+	whole := decode[apitypes.List[apitypes.Correction]](t, call(t, h, "GET", "/v1/corrections", "", ""))
+	if d := cmp.Diff(apitypes.Each(r.CorrectList, apitypes.FromCorrection), whole.Items); d != "" || whole.Next != "" {
+		t.Error(d)
+	}
+	first := decode[apitypes.List[apitypes.Correction]](t, call(t, h, "GET", "/v1/corrections?limit=1", "", ""))
+	second := decode[apitypes.List[apitypes.Correction]](t, call(t, h, "GET", "/v1/corrections?limit=1&cursor="+first.Next, "", ""))
+	if d := cmp.Diff(whole.Items, append(first.Items, second.Items...)); d != "" || second.Next != "" {
+		t.Error(d)
+	}
+	event := base64.RawURLEncoding.EncodeToString([]byte("after:evt_3"))
+	if w := call(t, h, "GET", "/v1/corrections?cursor="+event, "", ""); w.Code != 400 {
+		t.Errorf("the cursor of another list: %d", w.Code)
 	}
 }
 

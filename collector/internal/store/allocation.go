@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -158,4 +159,28 @@ func checkPieces(ctx context.Context, tx *sql.Tx, tell func(string)) error {
 			sum(ops_high) AS high, sum(ops_float) AS float, sum(ceiling) AS ceiling FROM piece GROUP BY segment) p JOIN segment s ON s.id = p.segment
 		WHERE p.from_ns <> s.start_ns OR p.to_ns <> s.end_ns OR p.ns <> s.duration_ns OR p.low <> s.ops_low OR p.best <> s.ops_best
 			OR p.high <> s.ops_high OR p.float <> s.ops_float OR p.ceiling <> s.ceiling ORDER BY s.id`)
+}
+
+// Corrections returns the correcting entries made before the given one, 0 for
+// all, last made first.
+func (r *Reader) Corrections(ctx context.Context, before desk.CorrectionID, limit int) ([]desk.Correction, error) {
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	var out []desk.Correction
+	err := r.view(ctx, "corrections", func(tx *sql.Tx) error {
+		return each(ctx, tx, func(rows *sql.Rows) error {
+			var c desk.Correction
+			err := rows.Scan(&c.ID, &c.Segment, &c.Host, &c.HostName, &c.Device, &c.Workload.Kind, &c.Workload.ID, &c.Workload.Hint, &c.Method, &c.FromNS, &c.ToNS,
+				&c.StateBefore, &c.TenantBefore, &c.StateAfter, &c.TenantAfter, &c.Duration, &c.Operations.Low, &c.Operations.Best, &c.Operations.High,
+				&c.Ceiling, &c.EnergyMJ, &c.RecordedNS)
+			out = append(out, c)
+			return err
+		}, `SELECT c.id, c.segment, h.id, h.name, d.id, w.kind, w.id, w.hint, m.name, c.from_ns, c.to_ns, c.state_before, b.id, c.state_after, a.id,
+			c.duration_ns, c.ops_low, c.ops_best, c.ops_high, c.ceiling, c.energy_mj, c.recorded_ns
+			FROM correction c CROSS JOIN segment s ON s.id = c.segment JOIN device d ON d.no = s.device JOIN host h ON h.no = d.host
+			JOIN workload w ON w.no = s.workload JOIN method m ON m.no = s.method JOIN tenant b ON b.no = c.tenant_before JOIN tenant a ON a.no = c.tenant_after
+			WHERE c.id < ? ORDER BY c.id DESC LIMIT ?`, int64(before), rowLimit(limit))
+	})
+	return out, err
 }

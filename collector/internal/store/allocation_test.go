@@ -209,6 +209,22 @@ func TestLateAllocation(t *testing.T) {
 		t.Error(d)
 	}
 
+	// The entries can be read, in pages.
+	entries, err := r.Corrections(t.Context(), 0, 0)
+	if err != nil || len(entries) != done.Corrections {
+		t.Errorf("entries %+v: %v", entries, err)
+	}
+	last := entries[len(entries)-1]
+	wantEntry := desk.Correction{ID: 1, Segment: last.Segment, Host: "hosta", HostName: "alpha", Device: "a0", Workload: job, Method: measure.GPM, FromNS: at(0), ToNS: at(15),
+		StateBefore: measure.Attributed, TenantBefore: "t1", StateAfter: measure.Attributed, TenantAfter: "t9", Duration: 12 * time.Second,
+		Operations: compute.Bounds{Low: 120, Best: 240, High: 360}, Ceiling: 12_000, EnergyMJ: -1, RecordedNS: noon.UnixNano()}
+	if d := cmp.Diff(wantEntry, last); d != "" {
+		t.Error(d)
+	}
+	if one, err := r.Corrections(t.Context(), 3, 1); err != nil || len(one) != 1 || one[0].ID != 2 {
+		t.Errorf("a page: %+v: %v", one, err)
+	}
+
 	// Again it adds nothing, also after a restart; and counting goes on.
 	corrections := text(t, s, "SELECT * FROM correction")
 	told := len(findings(t, s))
@@ -523,5 +539,26 @@ func TestAllocationOfAWholeDevice(t *testing.T) {
 	want := []string{"t1 5000000000 50 ", "t9 5000000000 50 "}
 	if d := cmp.Diff(want, text(t, s, "SELECT t.id, sum(duration_ns), sum(ops_best) FROM counted c JOIN tenant t ON t.no = c.tenant GROUP BY t.id ORDER BY t.id")); d != "" {
 		t.Error(d)
+	}
+}
+
+// More jobs than one query names are corrected all the same.
+func TestManyJobs(t *testing.T) {
+	s := open(t, t.TempDir())
+	b := reports("hosta", "alpha", 1, []ledger.Device{gpu("a0", "H100")})
+	var all []allocation.Allocation
+	for i := range 3 * maxJobs {
+		w := measure.Workload{Kind: measure.KindSlurmJob, ID: fmt.Sprint(i)}
+		b.Windows = append(b.Windows, window("a0", 10*i, 10*i+10, entry(measure.Attributed, "t1", w, measure.GPM, 10, compute.Exactly(100), 10_000)))
+		all = append(all, allocation.Allocation{ID: fmt.Sprint("j", i), WorkloadKind: w.Kind, WorkloadID: w.ID, Tenant: "t2", FromNS: at(0)})
+	}
+	count(t, s, nil, b)
+	for _, part := range [][]allocation.Allocation{all[:1], all[1 : 1+maxJobs], all[1+maxJobs:]} {
+		if done := allocate(t, s, part...); done.Corrections != len(part) {
+			t.Errorf("%d corrections of %d", done.Corrections, len(part))
+		}
+	}
+	if got := text(t, s, "SELECT DISTINCT t.id FROM counted c JOIN tenant t ON t.no = c.tenant"); !slices.Equal(got, []string{"t2 "}) {
+		t.Errorf("owners %v", got)
 	}
 }

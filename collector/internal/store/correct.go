@@ -7,7 +7,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"slices"
+	"math"
 	"strings"
 	"time"
 
@@ -67,53 +67,108 @@ func (c *corrector) run(changes []allocation.Change) error {
 	return writeDifferences(c.ctx, c.tx, c.differences, c.now)
 }
 
-// changedHost is a host with the changes that may be about it.
+// workloadName is a workload as allocations name it.
+type workloadName struct {
+	kind measure.WorkloadKind
+	id   string
+}
+
+// changedHost is a host with the changes that are about it, which may be a
+// hundred thousand: those that name a workload are found by it.
 type changedHost struct {
 	ledger.Host
-	changes []allocation.Change
+	every []allocation.Change
+	jobs  map[workloadName][]allocation.Change
+}
+
+func (h *changedHost) add(changes ...allocation.Change) {
+	for _, c := range changes {
+		if c.Span.FromNS > h.LastNS {
+			continue
+		}
+		if c.WorkloadKind == "" {
+			h.every = append(h.every, c)
+			continue
+		}
+		if h.jobs == nil {
+			h.jobs = map[workloadName][]allocation.Change{}
+		}
+		j := workloadName{c.WorkloadKind, c.WorkloadID}
+		h.jobs[j] = append(h.jobs[j], c)
+	}
 }
 
 // hosts returns the hosts that changes are about and that had reported by then.
-func (c *corrector) hosts(changes []allocation.Change) ([]changedHost, error) {
-	byWord, every := map[string][]allocation.Change{}, []allocation.Change(nil)
-	for _, change := range changes {
-		if change.Host == "" {
-			every = append(every, change)
-		} else {
-			byWord[change.Host] = append(byWord[change.Host], change)
-		}
-	}
+func (c *corrector) hosts(changes []allocation.Change) ([]*changedHost, error) {
 	all, err := loadHosts(c.ctx, c.tx)
 	if err != nil {
 		return nil, err
 	}
-	var out []changedHost
-	for _, h := range all {
-		about := slices.Concat(byWord[string(h.ID)], every)
+	byNo, byWord, latest := map[int64]*changedHost{}, map[string][]*changedHost{}, int64(0)
+	for i := range all {
+		h := &changedHost{Host: all[i]}
+		byNo[h.No] = h
+		byWord[string(h.ID)] = append(byWord[string(h.ID)], h)
 		if !allocation.IsHostID(h.Name) && h.Name != string(h.ID) {
-			about = append(about, byWord[h.Name]...)
+			byWord[h.Name] = append(byWord[h.Name], h)
 		}
-		about = slices.DeleteFunc(about, func(change allocation.Change) bool { return change.Span.FromNS > h.LastNS })
-		if len(about) > 0 {
-			out = append(out, changedHost{h, about})
+		latest = max(latest, h.LastNS)
+	}
+	anywhere, from := map[workloadName][]allocation.Change{}, latest
+	for _, change := range changes {
+		switch {
+		case change.Host != "":
+			for _, h := range byWord[change.Host] {
+				h.add(change)
+			}
+		case change.Span.FromNS <= latest:
+			j := workloadName{change.WorkloadKind, change.WorkloadID}
+			anywhere[j] = append(anywhere[j], change)
+			from = min(from, change.Span.FromNS)
+		}
+	}
+	if len(anywhere) > 0 {
+		err := each(c.ctx, c.tx, func(rows *sql.Rows) error {
+			var host int64
+			var j workloadName
+			err := rows.Scan(&host, &j.kind, &j.id)
+			byNo[host].add(anywhere[j]...)
+			return err
+		}, `SELECT DISTINCT d.host, w.kind, w.id FROM device d CROSS JOIN segment s ON s.device = d.no CROSS JOIN workload w ON w.no = s.workload
+			WHERE s.end_ns >= ? AND w.kind <> ''`, from)
+		if err != nil {
+			return nil, fmt.Errorf("find workloads: %w", err)
+		}
+	}
+	var out []*changedHost
+	for i := range all {
+		if h := byNo[all[i].No]; len(h.every)+len(h.jobs) > 0 {
+			out = append(out, h)
 		}
 	}
 	return out, nil
 }
 
-func (c *corrector) host(h changedHost) error {
-	from, to := h.changes[0].Span.FromNS, h.changes[0].Span.ToNS
-	everyWorkload := false
-	var works []any
-	for _, change := range h.changes {
-		from, to = min(from, change.Span.FromNS), max(to, change.Span.ToNS)
-		everyWorkload = everyWorkload || change.WorkloadKind == ""
-		works = append(works, string(change.WorkloadKind), change.WorkloadID)
+// maxJobs bounds the workloads that one query names.
+const maxJobs = 200
+
+func (c *corrector) host(h *changedHost) error {
+	from, to := int64(math.MaxInt64), int64(0)
+	var named []any
+	hull := func(changes []allocation.Change) {
+		for _, change := range changes {
+			from, to = min(from, change.Span.FromNS), max(to, change.Span.ToNS)
+		}
+	}
+	hull(h.every)
+	for j, changes := range h.jobs {
+		hull(changes)
+		named = append(named, string(j.kind), j.id)
 	}
 	where, args := " WHERE d.host = ? AND s.end_ns >= ? AND s.start_ns < ? AND s.state <> 2", []any{h.No, from, to}
-	if !everyWorkload && len(works) <= 200 {
-		where += " AND (w.kind, w.id) IN (VALUES (?, ?)" + strings.Repeat(", (?, ?)", len(works)/2-1) + ")"
-		args = append(args, works...)
+	if len(h.every) == 0 && len(h.jobs) <= maxJobs {
+		where += " AND (w.kind, w.id) IN (VALUES (?, ?)" + strings.Repeat(", (?, ?)", len(h.jobs)-1) + ")"
+		args = append(args, named...)
 	}
 	all, err := loadSegments(c.ctx, c.tx, where+" ORDER BY s.id", args...)
 	if err != nil {
@@ -146,9 +201,11 @@ func (c *corrector) host(h changedHost) error {
 		s := &all[i]
 		place := allocation.Place{HostID: string(h.ID), HostName: h.Name, Device: s.Key.Device, Parent: parents[s.Key.Device], Workload: s.Key.Workload}
 		var scope []allocation.Span
-		for _, change := range h.changes {
-			if change.Selects(place) {
-				scope = append(scope, change.Span)
+		for _, changes := range [][]allocation.Change{h.every, h.jobs[workloadName{s.Key.Workload.Kind, s.Key.Workload.ID}]} {
+			for _, change := range changes {
+				if change.Selects(place) {
+					scope = append(scope, change.Span)
+				}
 			}
 		}
 		if len(scope) == 0 {

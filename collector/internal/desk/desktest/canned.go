@@ -73,6 +73,10 @@ func New() *Reader {
 			{ID: "all_0002", Host: "bcdefghijklmnopqrstuvwxyz2", Device: "GPU-77aa", Tenant: "ten-7f3a", FromNS: at(-40), RecordedNS: at(-2)},
 			{ID: "all_0003", WorkloadKind: measure.KindSlurmJob, WorkloadID: "8812", Tenant: "ten-delta-4", FromNS: at(-40), ToNS: at(-40), RecordedNS: at(-2)},
 		},
+		CorrectList: []desk.Correction{
+			{ID: 2, Segment: 71, Host: "abcdefghijklmnopqrstuvwxyz", HostName: "gpu-0001", Device: "GPU-4d1c", Workload: measure.Workload{Kind: measure.KindSlurmJob, ID: "8812"}, Method: measure.GPM, FromNS: at(-48), ToNS: at(-47), StateBefore: measure.Attributed, TenantBefore: "ten-7f3a", StateAfter: measure.Attributed, TenantAfter: "ten-orion-17", Duration: time.Hour, Operations: small.Empirical, Ceiling: small.Ceiling, EnergyMJ: -1, RecordedNS: at(-2)},
+			{ID: 1, Segment: 70, Host: "abcdefghijklmnopqrstuvwxyz", HostName: "gpu-0001", Device: "GPU-4d1c", Method: measure.GPM, FromNS: at(-49), ToNS: at(-48), StateBefore: measure.Unattributed, StateAfter: measure.Attributed, TenantAfter: "ten-orion-17", Duration: 1_000_000_001, Operations: small.Empirical, Ceiling: small.Ceiling, EnergyMJ: 7, RecordedNS: at(-2)},
+		},
 		EventList: []desk.Event{
 			{ID: 5, Host: "abcdefghijklmnopqrstuvwxyz", HostName: "gpu-0001", Device: "GPU-4d1c", TimeNS: at(-1), Kind: measure.EventXid, Code: 79},
 			{ID: 4, Host: "abcdefghijklmnopqrstuvwxyz", HostName: "gpu-0001", Device: "GPU-4d1c", TimeNS: at(-2), Kind: measure.EventMethod, Detail: "activity after gpm: no permission for profiling"},
@@ -116,6 +120,10 @@ func NewHostile() *Reader {
 	for i := range r.AllocList {
 		a := &r.AllocList[i]
 		a.Host, a.Device, a.WorkloadID, a.Tenant = Hostile, Hostile, Hostile, Hostile
+	}
+	for i := range r.CorrectList {
+		c := &r.CorrectList[i]
+		c.HostName, c.Device, c.Workload.ID, c.TenantBefore, c.TenantAfter = Hostile, Hostile, Hostile, Hostile, Hostile
 	}
 	r.CheckView.Problems = []string{Hostile}
 	r.CheckView.Balanced = false

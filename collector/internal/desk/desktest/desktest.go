@@ -26,6 +26,7 @@ type Reader struct {
 	FindingList   []desk.Finding
 	EventList     []desk.Event
 	AllocList     []desk.Allocation
+	CorrectList   []desk.Correction
 	CheckView     desk.Check
 	Err           error
 	mu            sync.Mutex
@@ -127,3 +128,14 @@ func head[T any](in []T, limit int) []T {
 
 // Allocations returns AllocList.
 func (r *Reader) Allocations(context.Context) ([]desk.Allocation, error) { return r.AllocList, r.Err }
+
+// Corrections returns what of CorrectList comes after the given one.
+func (r *Reader) Corrections(_ context.Context, before desk.CorrectionID, limit int) ([]desk.Correction, error) {
+	var out []desk.Correction
+	for _, c := range r.CorrectList {
+		if (before == 0 || c.ID < before) && (limit <= 0 || len(out) < limit) {
+			out = append(out, c)
+		}
+	}
+	return out, r.Err
+}
