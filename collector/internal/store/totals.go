@@ -20,8 +20,9 @@ const maxProblems = 100
 
 // Totals returns the account of [fromNS, toNS); 0 leaves an end open. Of a
 // segment that reaches beyond an end the part inside counts, with bounds that
-// hold wherever in the segment its operations were done. Windows are those of
-// the devices' whole life.
+// hold wherever in the segment its operations were done. A segment without
+// length, which holds what was claimed a second time, counts where it lies.
+// Windows are those of the devices' whole life.
 func (r *Reader) Totals(ctx context.Context, fromNS, toNS int64) (desk.Totals, error) {
 	if toNS == 0 {
 		toNS = math.MaxInt64
@@ -73,7 +74,7 @@ func totals(ctx context.Context, tx *sql.Tx, fromNS, toNS int64) (desk.Totals, e
 		y.add(&g, n, from, to)
 		return nil
 	}, "SELECT "+groupColumns+`, count(*), min(s.start_ns), max(s.end_ns) FROM `+source+` s JOIN method m ON m.no = s.method
-		WHERE s.start_ns >= ? AND s.end_ns <= ? AND s.end_ns > ? AND s.start_ns < ? GROUP BY s.state, m.name`, fromNS, toNS, fromNS, toNS)
+		WHERE s.start_ns >= ? AND s.end_ns <= ? AND s.start_ns < ? GROUP BY s.state, m.name`, fromNS, toNS, toNS)
 	if err != nil {
 		return y.totals, err
 	}
@@ -130,7 +131,7 @@ func (y *tally) cut(ctx context.Context, tx *sql.Tx, source string, fromNS, toNS
 		device = append(device, s)
 		return err
 	}, `WITH whole AS (SELECT device, sum(duration_ns) AS ns FROM `+source+`
-			WHERE start_ns >= ?1 AND end_ns <= ?2 AND end_ns > ?1 AND start_ns < ?2 GROUP BY device)
+			WHERE start_ns >= ?1 AND end_ns <= ?2 AND start_ns < ?2 GROUP BY device)
 		SELECT d.no, s.state, m.name, s.start_ns, s.end_ns, s.duration_ns, s.ops_low, s.ops_best, s.ops_high, s.ceiling, max(d.ceiling, d.peak),
 			max(0, min(d.last_ns, ?2) - max(d.first_ns, ?1) - coalesce(w.ns, 0))
 		FROM `+source+` s JOIN method m ON m.no = s.method JOIN device d ON d.no = s.device LEFT JOIN whole w ON w.device = d.no
