@@ -12,7 +12,7 @@ export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 
 .DEFAULT_GOAL := help
-.PHONY: kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost bench fuzz clean
+.PHONY: kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost bench insider fuzz clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ kernels: ## run the BPF tests on Debian kernels 5.10, 6.1 and 6.12 in QEMU (SERI
 
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+insider: ## edit the database 1,000 times behind the collector's back: each edit must be named
+	FLOPWATCH_LONG=1 $(GO) test -count=1 -run TestInsiderEditsAreNamed -v ./collector/internal/store
 
 FUZZTIME ?= 20s
 fuzz: ## fuzz every decoder for FUZZTIME each

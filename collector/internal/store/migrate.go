@@ -19,41 +19,42 @@ var ErrNewerSchema = errors.New("the database has a newer schema than this progr
 
 // migrate brings the schema from its version to the newest. Each file runs in
 // one transaction with the new version, so a kill leaves the old or the new
-// schema and nothing between.
-func migrate(ctx context.Context, db *sql.DB) error {
+// schema and nothing between. It reports whether there was a step to take.
+func migrate(ctx context.Context, db *sql.DB) (migrated bool, err error) {
 	return migrateFrom(ctx, db, migrations, "migrations")
 }
 
-func migrateFrom(ctx context.Context, db *sql.DB, files fs.FS, dir string) error {
+func migrateFrom(ctx context.Context, db *sql.DB, files fs.FS, dir string) (migrated bool, err error) {
 	steps, err := fs.ReadDir(files, dir)
 	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
+		return migrated, fmt.Errorf("read migrations: %w", err)
 	}
 	var version int
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return fmt.Errorf("read schema version: %w", err)
+		return migrated, fmt.Errorf("read schema version: %w", err)
 	}
 	if version > len(steps) {
-		return fmt.Errorf("schema %d, program %d: %w", version, len(steps), ErrNewerSchema)
+		return migrated, fmt.Errorf("schema %d, program %d: %w", version, len(steps), ErrNewerSchema)
 	}
 	for i, step := range steps {
 		name := step.Name()
 		number, _, _ := strings.Cut(name, "_")
 		if n, err := strconv.Atoi(number); err != nil || n != i+1 {
-			return fmt.Errorf("migration %s: its number must be %04d", name, i+1)
+			return migrated, fmt.Errorf("migration %s: its number must be %04d", name, i+1)
 		}
 		if i < version {
 			continue
 		}
 		text, err := fs.ReadFile(files, dir+"/"+name)
 		if err != nil {
-			return fmt.Errorf("read migration %s: %w", name, err)
+			return migrated, fmt.Errorf("read migration %s: %w", name, err)
 		}
 		if err := applyStep(ctx, db, string(text), i+1); err != nil {
-			return fmt.Errorf("migration %s: %w", name, err)
+			return migrated, fmt.Errorf("migration %s: %w", name, err)
 		}
+		migrated = true
 	}
-	return nil
+	return migrated, nil
 }
 
 func applyStep(ctx context.Context, db *sql.DB, text string, version int) error {

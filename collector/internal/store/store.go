@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/mattn/go-sqlite3"
+
+	"github.com/flopwatch/flopwatch/pkg/audit"
 )
 
 // Options of a Store. The zero value is good.
@@ -30,6 +32,8 @@ type Options struct {
 
 	QuarantineRows  int   // refused batches kept, 10,000 if 0
 	QuarantineBytes int64 // bytes of refused batches kept, 64 MiB if 0
+
+	Now func() time.Time // the clock of audit entries, time.Now if nil
 }
 
 // Store is the collector's database and evidence. Its methods may be called
@@ -59,6 +63,9 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	}
 	if opts.QuarantineBytes <= 0 {
 		opts.QuarantineBytes = 64 << 20
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
 	}
 	dir := filepath.Dir(path)
 	s := &Store{opts: opts, words: newWords()}
@@ -97,7 +104,11 @@ func (s *Store) open(ctx context.Context, dir, path string) error {
 	if err := s.db.PingContext(ctx); err != nil {
 		return fmt.Errorf("open for writing: %w", err)
 	}
-	if err := migrate(ctx, s.db); err != nil {
+	migrated, err := migrate(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	if err := s.adopt(ctx, migrated); err != nil {
 		return err
 	}
 	s.read = sql.OpenDB(newConnector(path, s.opts.BusyTimeout, true))
@@ -131,8 +142,23 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// update runs f in one transaction of the writing connection.
+// update runs f in one transaction of the writing connection. What f changes of
+// the objects that the audit log protects becomes entries of it there, done by
+// whom the context names.
 func (s *Store) update(ctx context.Context, f func(*sql.Tx) error) error {
+	return s.transact(ctx, func(tx *sql.Tx) error {
+		// What is pending before was left by another program.
+		if err := s.record(ctx, tx, outside); err != nil {
+			return err
+		}
+		if err := f(tx); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, audit.Of(ctx))
+	})
+}
+
+func (s *Store) transact(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)

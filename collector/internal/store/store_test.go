@@ -112,7 +112,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	if _, err := s.db.Exec("PRAGMA user_version = 999"); err != nil {
 		t.Fatal(err)
 	}
-	if err := migrate(t.Context(), s.db); !errors.Is(err, ErrNewerSchema) {
+	if _, err := migrate(t.Context(), s.db); !errors.Is(err, ErrNewerSchema) {
 		t.Errorf("error is %v, want ErrNewerSchema", err)
 	}
 }
@@ -131,7 +131,7 @@ func TestMigrationStepIsAllOrNothing(t *testing.T) {
 		"m/0001_a.sql": {Data: []byte("CREATE TABLE a (x);")},
 		"m/0002_b.sql": {Data: []byte("CREATE TABLE b (x); CREATE TABLE a (x);")},
 	}
-	if err := migrateFrom(ctx, db, steps, "m"); err == nil {
+	if _, err := migrateFrom(ctx, db, steps, "m"); err == nil {
 		t.Fatal("a broken step passed")
 	}
 	var version, tables int
@@ -145,11 +145,11 @@ func TestMigrationStepIsAllOrNothing(t *testing.T) {
 		t.Errorf("version %d with %d tables, want 1 and 1", version, tables)
 	}
 	steps["m/0002_b.sql"].Data = []byte("CREATE TABLE b (x);")
-	if err := migrateFrom(ctx, db, steps, "m"); err != nil {
+	if _, err := migrateFrom(ctx, db, steps, "m"); err != nil {
 		t.Fatal(err)
 	}
 	steps["m/0004_d.sql"] = &fstest.MapFile{Data: []byte("CREATE TABLE d (x);")}
-	if err := migrateFrom(ctx, db, steps, "m"); err == nil {
+	if _, err := migrateFrom(ctx, db, steps, "m"); err == nil {
 		t.Error("a hole in the numbers passed")
 	}
 }

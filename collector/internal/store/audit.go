@@ -1,0 +1,289 @@
+package store
+
+import (
+	"context"
+	"crypto/ed25519"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/flopwatch/flopwatch/pkg/audit"
+	"github.com/flopwatch/flopwatch/pkg/canonical"
+)
+
+// audited is a kind of object whose state the audit log holds by digest.
+// Triggers note its rows that a transaction changes, so that no change can be
+// committed without an entry.
+type audited struct {
+	kind  string
+	state string // query of the protected state of all objects of the kind, the first column is the id
+	order string // of the rows, by id first
+}
+
+// auditedKinds are the objects that the log protects. What is not here follows
+// from signed evidence and from these, and can be worked out again.
+var auditedKinds = []audited{
+	{"finding", `SELECT id, no, pack, pack_version, pack_digest, pack_status, rule, citation, level, severity, subject, tenant, customer, customer_name,
+		foreign_status, threshold, ops_low, ops_best, ops_high, reason, occurred_ns, signalled_ns FROM finding`, "id"},
+	{"allocation", `SELECT id, no, host, device, workload_kind, workload, tenant, from_ns, to_ns, recorded_ns FROM allocation`, "id, no"},
+	{"customer", `SELECT c.id, c.name, c.country, c.status, c.status_reason, c.demonstration, t.tenant FROM customer c
+		LEFT JOIN customer_tenant t ON t.customer = c.id`, "id, tenant"},
+}
+
+// digests calls tell with the digest of the state of the objects that the
+// condition selects, by id. The rows of an object are its state, in their order.
+func (a audited) digests(ctx context.Context, q querier, condition string, tell func(id, digest string) error, args ...any) error {
+	var rowsOf []map[string]any
+	current := ""
+	flush := func() error {
+		if rowsOf == nil {
+			return nil
+		}
+		sum, err := canonical.Digest(rowsOf)
+		if err != nil {
+			return err
+		}
+		rowsOf = nil
+		return tell(current, hex.EncodeToString(sum[:]))
+	}
+	var columns []string
+	err := each(ctx, q, func(rows *sql.Rows) (err error) {
+		if columns == nil {
+			if columns, err = rows.Columns(); err != nil {
+				return err
+			}
+		}
+		cells, targets := make([]any, len(columns)), make([]any, len(columns))
+		for i := range cells {
+			targets[i] = &cells[i]
+		}
+		if err := rows.Scan(targets...); err != nil {
+			return err
+		}
+		row := make(map[string]any, len(columns))
+		for i, name := range columns {
+			if row[name], err = cell(cells[i]); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		id, ok := cells[0].(string)
+		if !ok {
+			return fmt.Errorf("id is a %T", cells[0])
+		}
+		if rowsOf != nil && id != current {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		current, rowsOf = id, append(rowsOf, row)
+		return nil
+	}, "SELECT * FROM ("+a.state+") "+condition+" ORDER BY "+a.order, args...)
+	if err == nil {
+		err = flush()
+	}
+	if err != nil {
+		return fmt.Errorf("digest of %s: %w", a.kind, err)
+	}
+	return nil
+}
+
+// cell is a value of a column as the digest holds it: of each type in its own way.
+func cell(v any) (any, error) {
+	switch v := v.(type) {
+	case nil:
+		return nil, nil
+	case int64:
+		return "i" + strconv.FormatInt(v, 10), nil
+	case float64:
+		return "f" + strconv.FormatFloat(v, 'g', -1, 64), nil
+	case string:
+		return "s" + v, nil
+	case []byte:
+		return "b" + hex.EncodeToString(v), nil
+	}
+	return nil, fmt.Errorf("value of type %T", v)
+}
+
+// digest returns the digest of one object, "" if there is none.
+func (a audited) digest(ctx context.Context, q querier, id string) (digest string, err error) {
+	err = a.digests(ctx, q, "WHERE id = ?", func(_, d string) error {
+		digest = d
+		return nil
+	}, id)
+	return digest, err
+}
+
+// tree reads the nodes of the log, and holds those that this transaction added.
+type tree struct {
+	ctx   context.Context
+	q     querier
+	added map[int64]audit.Hash
+}
+
+func (t *tree) ReadHashes(numbers []int64) ([]audit.Hash, error) {
+	out := make([]audit.Hash, len(numbers))
+	for i, no := range numbers {
+		if h, ok := t.added[no]; ok {
+			out[i] = h
+			continue
+		}
+		found := false
+		err := each(t.ctx, t.q, func(rows *sql.Rows) error {
+			var hash []byte
+			err := rows.Scan(&hash)
+			found = copy(out[i][:], hash) == len(out[i])
+			return err
+		}, "SELECT hash FROM audit_node WHERE no = ?", no)
+		if err != nil || !found {
+			return nil, errors.Join(fmt.Errorf("node %d of the audit tree is missing", no), err)
+		}
+	}
+	return out, nil
+}
+
+// record turns what is pending into entries of act. It is the last thing that a
+// transaction does.
+func (s *Store) record(ctx context.Context, tx *sql.Tx, act audit.Act) error {
+	var pending []audit.Object
+	err := each(ctx, tx, func(rows *sql.Rows) error {
+		var o audit.Object
+		err := rows.Scan(&o.Kind, &o.ID)
+		pending = append(pending, o)
+		return err
+	}, "SELECT DISTINCT kind, object FROM audit_pending ORDER BY kind, object")
+	if err != nil || len(pending) == 0 {
+		return err
+	}
+	var entries []audit.Entry
+	for _, o := range pending {
+		kind, err := auditedKind(o.Kind)
+		if err != nil {
+			return err
+		}
+		before, err := last(ctx, tx, o)
+		if err != nil {
+			return err
+		}
+		after, err := kind.digest(ctx, tx, o.ID)
+		if err != nil {
+			return err
+		}
+		if before != after {
+			entries = append(entries, entryOf(act, o, before, after))
+		}
+	}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM audit_pending"); err != nil {
+		return fmt.Errorf("empty audit_pending: %w", err)
+	}
+	return s.append(ctx, tx, entries)
+}
+
+func auditedKind(name string) (audited, error) {
+	for _, k := range auditedKinds {
+		if k.kind == name {
+			return k, nil
+		}
+	}
+	return audited{}, fmt.Errorf("the audit log knows no objects of kind %q", name)
+}
+
+func entryOf(act audit.Act, o audit.Object, before, after string) audit.Entry {
+	e := audit.Entry{Actor: act.Actor, Action: act.Action, Object: o, Before: before, After: after,
+		Reason: act.Reason, Policy: act.Policy, Request: act.Request, Approvals: act.Approvals}
+	switch {
+	case e.Action != "":
+	case before == "":
+		e.Action = o.Kind + ".add"
+	case after == "":
+		e.Action = o.Kind + ".remove"
+	default:
+		e.Action = o.Kind + ".change"
+	}
+	return e
+}
+
+// last returns the digest of an object as the log last holds it, "" for none.
+func last(ctx context.Context, q querier, o audit.Object) (after string, err error) {
+	err = each(ctx, q, func(rows *sql.Rows) error {
+		var leaf []byte
+		if err := rows.Scan(&leaf); err != nil {
+			return err
+		}
+		e, err := audit.ParseLeaf(leaf)
+		after = e.After
+		return err
+	}, "SELECT leaf FROM audit_leaf WHERE kind = ? AND object = ? ORDER BY seq DESC LIMIT 1", o.Kind, o.ID)
+	return after, err
+}
+
+// append adds entries to the log.
+func (s *Store) append(ctx context.Context, tx *sql.Tx, entries []audit.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	var seq int64
+	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(seq) + 1, 0) FROM audit_leaf").Scan(&seq); err != nil {
+		return fmt.Errorf("find the end of the audit log: %w", err)
+	}
+	now := s.opts.Now().UTC()
+	t := &tree{ctx: ctx, q: tx, added: map[int64]audit.Hash{}}
+	leaves, first := make([][]byte, len(entries)), audit.Nodes(seq)
+	for i := range entries {
+		e := &entries[i]
+		e.Seq, e.At = seq+int64(i), now
+		var err error
+		if leaves[i], err = e.Leaf(); err != nil {
+			return err
+		}
+		nodes, err := audit.Hashes(e.Seq, leaves[i], t)
+		if err != nil {
+			return err
+		}
+		for _, h := range nodes {
+			t.added[first+int64(len(t.added))] = h
+		}
+	}
+	w := &writer{ctx: ctx, tx: tx}
+	err := w.each("INSERT INTO audit_leaf (seq, at_ns, actor, action, kind, object, leaf) VALUES (?, ?, ?, ?, ?, ?, ?)", "audit entry", len(entries), func(i int) []any {
+		e := &entries[i]
+		return []any{e.Seq, e.At.UnixNano(), e.Actor.ID, e.Action, e.Object.Kind, e.Object.ID, leaves[i]}
+	})
+	if err != nil {
+		return err
+	}
+	return w.each("INSERT INTO audit_node (no, hash) VALUES (?, ?)", "audit node", len(t.added), func(i int) []any {
+		no := first + int64(i)
+		h := t.added[no]
+		return []any{no, h[:]}
+	})
+}
+
+// SignAudit signs a checkpoint of the log as it stands, if it grew since the
+// last one, and returns the newest.
+func (s *Store) SignAudit(ctx context.Context, origin string, key ed25519.PrivateKey, now time.Time) (audit.Checkpoint, error) {
+	var c audit.Checkpoint
+	err := s.transact(ctx, func(tx *sql.Tx) error {
+		c = audit.Checkpoint{Origin: origin}
+		var signed int64
+		err := tx.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM audit_leaf), (SELECT coalesce(max(size), 0) FROM audit_checkpoint)").Scan(&c.Size, &signed)
+		if err != nil || c.Size == 0 {
+			return err
+		}
+		if c.Root, err = audit.Root(c.Size, &tree{ctx: ctx, q: tx}); err != nil || c.Size == signed {
+			return err
+		}
+		note, err := c.Sign(key)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, "INSERT INTO audit_checkpoint (size, at_ns, note) VALUES (?, ?, ?)", c.Size, now.UnixNano(), note)
+		return err
+	})
+	if err != nil {
+		return audit.Checkpoint{}, fmt.Errorf("sign audit log: %w", err)
+	}
+	return c, nil
+}

@@ -1,0 +1,193 @@
+package store
+
+import (
+	"context"
+	"crypto/ed25519"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
+	"github.com/flopwatch/flopwatch/pkg/audit"
+)
+
+// CheckAudit holds the audit log against itself, against its signed checkpoints
+// and against the objects that it protects. An object that is not as the log
+// last holds it was changed by another program, and is named.
+func (r *Reader) CheckAudit(ctx context.Context, origin string, key ed25519.PublicKey) (desk.AuditCheck, error) {
+	c := auditCheck{ctx: ctx, after: map[audit.Object]string{}}
+	err := r.view(ctx, "audit check", func(tx *sql.Tx) error {
+		c.tx, c.tree = tx, &tree{ctx: ctx, q: tx}
+		for _, step := range []func() error{
+			c.leaves, c.nodes, func() error { return c.checkpoints(origin, key) }, c.objects, c.left,
+		} {
+			if err := step(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	c.found.Intact = err == nil && c.problems == 0
+	return c.found, err
+}
+
+type auditCheck struct {
+	ctx      context.Context
+	tx       *sql.Tx
+	tree     *tree
+	after    map[audit.Object]string // as the log last holds it
+	problems int
+	found    desk.AuditCheck
+}
+
+func (c *auditCheck) tell(format string, args ...any) {
+	if c.problems++; c.problems <= maxProblems {
+		c.found.Problems = append(c.found.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// leaves reads every entry and works the tree out anew.
+func (c *auditCheck) leaves() error {
+	var newest time.Time
+	worked := &tree{ctx: c.ctx, q: c.tx, added: map[int64]audit.Hash{}}
+	return each(c.ctx, c.tx, func(rows *sql.Rows) error {
+		var seq, atNS int64
+		var actor, action, kind, object string
+		var leaf []byte
+		if err := rows.Scan(&seq, &atNS, &actor, &action, &kind, &object, &leaf); err != nil {
+			return err
+		}
+		if seq != c.found.Entries {
+			c.tell("audit entry %d: entry %d is missing before it", seq, c.found.Entries)
+			c.found.Entries = seq
+		}
+		c.found.Entries++
+		e, err := audit.ParseLeaf(leaf)
+		if err != nil {
+			c.tell("audit entry %d: %v", seq, err)
+			return nil
+		}
+		if e.Seq != seq || e.At.UnixNano() != atNS || e.Actor.ID != actor || e.Action != action || e.Object != (audit.Object{Kind: kind, ID: object}) {
+			c.tell("audit entry %d: what finds it is not what it says", seq)
+		}
+		if e.At.Before(newest) {
+			c.found.ClockBack++
+		} else {
+			newest = e.At
+		}
+		if before := c.after[e.Object]; e.Before != before {
+			c.tell("audit entry %d: %s %s was not as the entry before it says", seq, e.Object.Kind, e.Object.ID)
+		}
+		if c.after[e.Object] = e.After; e.After == "" {
+			delete(c.after, e.Object)
+		}
+		if e.Action == actionOutside {
+			c.tell("audit entry %d: another program changed %s %s before %s", seq, e.Object.Kind, e.Object.ID, e.At.Format(time.RFC3339))
+		}
+		return c.hashes(worked, seq, leaf)
+	}, "SELECT seq, at_ns, actor, action, kind, object, leaf FROM audit_leaf ORDER BY seq")
+}
+
+// hashes holds the nodes that a leaf adds against those that are stored.
+func (c *auditCheck) hashes(worked *tree, seq int64, leaf []byte) error {
+	nodes, err := audit.Hashes(seq, leaf, worked)
+	if err != nil {
+		c.tell("audit entry %d: %v", seq, err)
+		return nil
+	}
+	first := audit.Nodes(seq)
+	for i, h := range nodes {
+		no := first + int64(i)
+		stored, err := c.tree.ReadHashes([]int64{no})
+		if err != nil {
+			c.tell("audit entry %d: %v", seq, err)
+			worked.added[no] = h // go on as it should be
+			continue
+		}
+		if stored[0] != h {
+			c.tell("audit entry %d: node %d of the tree is not its hash", seq, no)
+			worked.added[no] = h
+		}
+	}
+	return nil
+}
+
+// nodes looks for nodes that no entry has.
+func (c *auditCheck) nodes() error {
+	var n int64
+	if err := c.tx.QueryRowContext(c.ctx, "SELECT coalesce(max(no) + 1, 0) FROM audit_node").Scan(&n); err != nil {
+		return fmt.Errorf("count nodes: %w", err)
+	}
+	if want := audit.Nodes(c.found.Entries); n != want {
+		c.tell("the audit tree has %d nodes, %d entries make %d: entries are missing at the end", n, c.found.Entries, want)
+	}
+	return nil
+}
+
+func (c *auditCheck) checkpoints(origin string, key ed25519.PublicKey) error {
+	return each(c.ctx, c.tx, func(rows *sql.Rows) error {
+		var size int64
+		var text string
+		if err := rows.Scan(&size, &text); err != nil {
+			return err
+		}
+		c.found.Checkpoints++
+		signed, err := audit.OpenCheckpoint(text, origin, key)
+		if err != nil {
+			c.tell("checkpoint at %d entries: %v", size, err)
+			return nil
+		}
+		if signed.Size != size || size > c.found.Entries {
+			c.tell("checkpoint at %d entries: it was signed over %d, and the log has %d", size, signed.Size, c.found.Entries)
+			return nil
+		}
+		if root, err := audit.Root(size, c.tree); err != nil || root != signed.Root {
+			c.tell("checkpoint at %d entries: the log is not the one that was signed", size)
+		}
+		c.found.Signed = size
+		return nil
+	}, "SELECT size, note FROM audit_checkpoint ORDER BY size")
+}
+
+// objects holds what is stored against what the log says of it.
+func (c *auditCheck) objects() error {
+	for _, kind := range auditedKinds {
+		err := kind.digests(c.ctx, c.tx, "", func(id, digest string) error {
+			o := audit.Object{Kind: kind.kind, ID: id}
+			c.found.Objects++
+			switch after, known := c.after[o]; {
+			case !known:
+				c.tell("%s %s is not in the audit log: another program added it", o.Kind, o.ID)
+			case after != digest:
+				c.tell("%s %s is not as the audit log holds it: another program changed it", o.Kind, o.ID)
+			}
+			delete(c.after, o)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	digest, err := schemaDigest(c.ctx, c.tx)
+	if err != nil {
+		return err
+	}
+	if c.after[schemaObject] != digest {
+		c.tell("the schema is not as the audit log holds it: another program changed tables or triggers")
+	}
+	delete(c.after, schemaObject)
+	for o := range c.after {
+		c.tell("%s %s is gone: the audit log holds it", o.Kind, o.ID)
+	}
+	return nil
+}
+
+// left looks for what another program changed since the last transaction.
+func (c *auditCheck) left() error {
+	return each(c.ctx, c.tx, func(rows *sql.Rows) error {
+		var kind, object string
+		err := rows.Scan(&kind, &object)
+		c.tell("%s %s was changed by another program just now", kind, object)
+		return err
+	}, "SELECT DISTINCT kind, object FROM audit_pending")
+}
