@@ -21,6 +21,7 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/attest"
+	"github.com/flopwatch/flopwatch/pkg/audit"
 	"github.com/flopwatch/flopwatch/pkg/cli"
 	"github.com/flopwatch/flopwatch/pkg/endpoint"
 	"github.com/flopwatch/flopwatch/pkg/version"
@@ -50,6 +51,7 @@ type running struct {
 	store   *store.Store
 	deriver *store.Deriver
 	ingest  *ingest.Ingest
+	audit   *auditor
 	http    *httpd.Server
 }
 
@@ -83,9 +85,10 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	if err != nil {
 		return err
 	}
-	r := &running{store: db, deriver: deriver, ingest: counting}
+	reader := store.NewReader(db, version.Version, demonstration).VerifyAudit(audit.Origin(attest.HostID(public)), public)
+	r := &running{store: db, deriver: deriver, ingest: counting, audit: &auditor{store: db, reader: reader, key: key, log: log}}
 	r.http, err = httpd.New(httpd.Options{
-		Reader: store.NewReader(db, version.Version, demonstration), Importer: importer{r}, Allocator: importer{r}, Listen: c.Listen, DataDir: c.Data,
+		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Listen: c.Listen, DataDir: c.Data,
 		Version: version.Version, Demonstration: demonstration, Log: log,
 	})
 	if err != nil {
@@ -115,11 +118,14 @@ func (r *running) run(ctx context.Context, counting *ingest.Ingest, then func(co
 	})
 	group.Go(func() error { return r.deriver.Run(deriving, deriveEvery) })
 	group.Go(func() error { return r.http.Serve(ctx) })
+	group.Go(func() error { return r.audit.run(ctx) })
 	group.Go(func() error {
 		defer stop()
 		return then(ctx, r)
 	})
-	return group.Wait()
+	err := group.Wait()
+	r.audit.sign(context.WithoutCancel(ctx)) // also what was derived last
+	return err
 }
 
 // importer takes customers and allocations from the API.

@@ -12,6 +12,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -139,26 +140,27 @@ func (g *Guard) redeem(text string) (id string, ok bool) {
 }
 
 // hasSession reports whether the request carries a live session and marks it as
-// used. The table is keyed by hash, so a look-up tells nothing by its timing.
-func (g *Guard) hasSession(r *http.Request) bool {
+// used. It returns a name of the session that opens nothing. The table is keyed
+// by hash, so a look-up tells nothing by its timing.
+func (g *Guard) hasSession(r *http.Request) (name string, ok bool) {
 	c, err := r.Cookie(g.cookie)
 	if err != nil {
-		return false
+		return "", false
 	}
 	key, now := sha256.Sum256([]byte(c.Value)), g.now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s, ok := g.sessions[key]
 	if !ok {
-		return false
+		return "", false
 	}
 	if now.Sub(s.used) >= SessionIdle || now.Sub(s.made) >= SessionLife {
 		delete(g.sessions, key)
-		return false
+		return "", false
 	}
 	s.used = now
 	g.sessions[key] = s
-	return true
+	return "ses_" + hex.EncodeToString(key[:8]), true
 }
 
 // hasToken compares hashes, so the time taken tells nothing of the token.

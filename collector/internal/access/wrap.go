@@ -1,12 +1,14 @@
 package access
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"html/template"
 	"net/http"
 	"strings"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/pkg/audit"
 )
 
 // Policy is the content security policy of every answer.
@@ -28,21 +30,22 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 			refuse(w, r, http.StatusForbidden, "requests from other origins change nothing here")
 			return
 		}
+		session, signedIn := g.hasSession(r)
 		switch {
 		case r.URL.Path == "/login":
 			g.login(w, r)
 		case strings.HasPrefix(r.URL.Path, AssetPrefix) && safe(r.Method):
 			next.ServeHTTP(w, r)
 		case g.hasToken(r) && isAPI(r):
-			next.ServeHTTP(w, r)
-		case g.hasSession(r):
+			next.ServeHTTP(w, acting(r, audit.Actor{Kind: audit.Service, ID: "api-token"}))
+		case signedIn:
 			// Old browsers send neither Origin nor Sec-Fetch-Site, which the check
 			// above lets through; with a cookie that is not good enough.
 			if !safe(r.Method) && !g.origins[r.Header.Get("Origin")] {
 				refuse(w, r, http.StatusForbidden, "a change with a session cookie needs this desk's Origin")
 				return
 			}
-			next.ServeHTTP(w, r)
+			next.ServeHTTP(w, acting(r, audit.Actor{Kind: audit.Person, ID: "owner", SignIn: session}))
 		default:
 			if isAPI(r) {
 				w.Header().Set("WWW-Authenticate", `Bearer realm="flopwatch"`)
@@ -50,6 +53,11 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 			refuse(w, r, http.StatusUnauthorized, "")
 		}
 	})
+}
+
+// acting returns the request with who makes it, for the audit log.
+func acting(r *http.Request, who audit.Actor) *http.Request {
+	return r.WithContext(audit.With(r.Context(), audit.Act{Actor: who, Request: "req_" + rand.Text()}))
 }
 
 // login takes a one-time link. The answer is a page that goes on by itself and
@@ -68,7 +76,7 @@ func (g *Guard) login(w http.ResponseWriter, r *http.Request) {
 	}
 	id, ok := g.redeem(r.URL.Query().Get("t"))
 	if !ok {
-		if g.hasSession(r) {
+		if _, ok := g.hasSession(r); ok {
 			show(w, http.StatusOK, "Already logged in", "This link was used before; the session goes on.", true)
 			return
 		}

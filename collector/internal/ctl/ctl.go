@@ -48,6 +48,10 @@ type commands struct {
 		Totals totalsCommand `cmd:"" help:"The ledger of a span of time."`
 		Check  checkCommand  `cmd:"" help:"Does the ledger balance? Exit code 1 when it does not."`
 	} `cmd:"" help:"The ledger: totals, check."`
+	Audit struct {
+		List  auditCommand      `cmd:"" default:"withargs" help:"Who changed what, last change first."`
+		Check auditCheckCommand `cmd:"" help:"Does the audit log hold? Exit code 1 when it does not."`
+	} `cmd:"" help:"The audit log: list, check."`
 	Coverage coverageCommand `cmd:"" help:"Where each host's devices were blind."`
 	Findings findingsCommand `cmd:"" help:"Findings, newest first."`
 	Events   eventsCommand   `cmd:"" help:"What hosts reported beside figures, last come first."`
@@ -65,14 +69,17 @@ type scope struct {
 	format string
 }
 
-// errUnbalanced ends with exit code 1 and no further message.
-var errUnbalanced = errors.New("the ledger does not balance")
+// What a check has printed already ends with exit code 1 and no further message.
+var (
+	errUnbalanced = errors.New("the ledger does not balance")
+	errBroken     = errors.New("the audit log does not hold")
+)
 
 type exit int
 
 // Main runs flopwatchctl with the arguments after the program's name and returns
-// its exit code: 0, 1 for a failure or a ledger that does not balance, 2 for
-// wrong usage.
+// its exit code: 0, 1 for a failure or a check that does not hold, 2 for wrong
+// usage.
 func Main(args []string, stdout, stderr io.Writer) (code int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -103,7 +110,7 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 	out := &output{Writer: stdout}
 	err = command.Run(&scope{ctx: ctx, flags: &flags, out: out, format: flags.Output})
 	switch {
-	case errors.Is(err, errUnbalanced):
+	case errors.Is(err, errUnbalanced), errors.Is(err, errBroken):
 		return exitFailed
 	case err != nil:
 		return complain(stderr, err, exitFailed)

@@ -88,7 +88,7 @@ func TestGolden(t *testing.T) {
 		"runs-tenant": {"runs", "--tenant", "ten-7f3a"}, "totals": {"ledger", "totals"}, "check": {"ledger", "check"},
 		"coverage": {"coverage"}, "findings": {"findings"}, "hosts": {"hosts"}, "events": {"events"},
 		"events-host": {"events", "--host", "bcdefghijklmnopqrstuvwxyz2", "--kind", "driver_changed", "--limit", "1"}, "status": {"status"},
-		"allocations": {"allocations"}, "corrections": {"allocations", "corrections"}, "allocations-import": {"allocations", "import", file}, "allocations-import-dry": {"allocations", "import", "--dry-run", file},
+		"audit": {"audit"}, "audit-check": {"audit", "check"}, "allocations": {"allocations"}, "corrections": {"allocations", "corrections"}, "allocations-import": {"allocations", "import", file}, "allocations-import-dry": {"allocations", "import", "--dry-run", file},
 		"import": {"customers", "import", file}, "import-dry": {"customers", "import", "--dry-run", file},
 	} {
 		for _, format := range []string{"table", "json", "csv"} {
@@ -137,7 +137,7 @@ func TestEmptyCollector(t *testing.T) {
 	data := collector(t, desktest.Empty())
 	for args, want := range map[string]string{
 		"tenants": "No tenants yet", "customers": "No customers yet", "runs": "No runs yet", "findings": "No findings",
-		"hosts": "No hosts yet", "coverage": "No coverage yet", "events": "No events", "events --kind xid": "No such events", "status": "not yet", "ledger check": "balanced: 0 devices",
+		"hosts": "No hosts yet", "coverage": "No coverage yet", "events": "No events", "events --kind xid": "No such events", "status": "not yet", "audit": "No entries", "audit check": "intact: 0 entries", "ledger check": "balanced: 0 devices",
 	} {
 		code, out, errs := run(append([]string{"--data", data}, strings.Fields(args)...)...)
 		if code != 0 || !strings.Contains(out, want) {
@@ -166,7 +166,7 @@ func TestUnbalancedLedgerFails(t *testing.T) {
 
 func TestHostileTextIsInert(t *testing.T) {
 	data := collector(t, desktest.NewHostile())
-	for _, args := range []string{"tenants", "customers", "runs", "findings", "hosts", "coverage", "events", "allocations", "allocations corrections", "ledger check"} {
+	for _, args := range []string{"tenants", "customers", "runs", "findings", "hosts", "coverage", "events", "allocations", "allocations corrections", "audit", "audit check", "ledger check"} {
 		for _, format := range []string{"table", "json", "csv"} {
 			_, out, errs := run(append([]string{"--data", data, "-o", format}, strings.Fields(args)...)...)
 			if strings.ContainsAny(out+errs, "\x1b\u202e\r\x00") {

@@ -162,7 +162,7 @@ type Status struct {
 // Reader answers every view. Lists are ordered: tenants, runs and customers by
 // operations descending, then id; findings newest first; hosts by name; events
 // last come first, whatever time they claim; allocations by
-// id; corrections last made first, those made before the given one, 0 for all. limit 0 means all, but of events
+// id; corrections and audit entries last made first, those made before the given one, 0 for all. limit 0 means all, but of events
 // MaxEvents. Errors are wrapped with what was being read.
 type Reader interface {
 	Status(ctx context.Context) (Status, error)
@@ -177,4 +177,6 @@ type Reader interface {
 	Check(ctx context.Context) (Check, error)
 	Allocations(ctx context.Context) ([]Allocation, error)
 	Corrections(ctx context.Context, before CorrectionID, limit int) ([]Correction, error)
+	AuditEntries(ctx context.Context, before AuditID, limit int) ([]AuditEntry, error)
+	CheckAudit(ctx context.Context) (AuditCheck, error)
 }

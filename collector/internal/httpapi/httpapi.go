@@ -75,6 +75,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	s.registerLedger(api)
 	s.registerImport(api)
 	s.registerAllocations(api)
+	s.registerAudit(api)
 	s.registerEvents(api)
 	mux.HandleFunc("/v1/", unmatched(mux))
 	return mux, api

@@ -27,7 +27,7 @@ var (
 
 func checkAudit(t testing.TB, s *Store) desk.AuditCheck {
 	t.Helper()
-	c, err := NewReader(s, "", false).CheckAudit(t.Context(), auditOrigin, auditKey.Public().(ed25519.PublicKey))
+	c, err := NewReader(s, "", false).VerifyAudit(auditOrigin, auditKey.Public().(ed25519.PublicKey)).CheckAudit(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

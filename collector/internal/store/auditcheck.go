@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"database/sql"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
@@ -14,12 +15,12 @@ import (
 // CheckAudit holds the audit log against itself, against its signed checkpoints
 // and against the objects that it protects. An object that is not as the log
 // last holds it was changed by another program, and is named.
-func (r *Reader) CheckAudit(ctx context.Context, origin string, key ed25519.PublicKey) (desk.AuditCheck, error) {
+func (r *Reader) CheckAudit(ctx context.Context) (desk.AuditCheck, error) {
 	c := auditCheck{ctx: ctx, after: map[audit.Object]string{}}
 	err := r.view(ctx, "audit check", func(tx *sql.Tx) error {
 		c.tx, c.tree = tx, &tree{ctx: ctx, q: tx}
 		for _, step := range []func() error{
-			c.leaves, c.nodes, func() error { return c.checkpoints(origin, key) }, c.objects, c.left,
+			c.leaves, c.nodes, func() error { return c.checkpoints(r.origin, r.auditKey) }, c.objects, c.left,
 		} {
 			if err := step(); err != nil {
 				return err
@@ -29,6 +30,26 @@ func (r *Reader) CheckAudit(ctx context.Context, origin string, key ed25519.Publ
 	})
 	c.found.Intact = err == nil && c.problems == 0
 	return c.found, err
+}
+
+// AuditEntries returns the entries before the given one, 0 for all, last made first.
+func (r *Reader) AuditEntries(ctx context.Context, before desk.AuditID, limit int) ([]desk.AuditEntry, error) {
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	var out []desk.AuditEntry
+	err := r.view(ctx, "audit log", func(tx *sql.Tx) error {
+		return each(ctx, tx, func(rows *sql.Rows) error {
+			var leaf []byte
+			if err := rows.Scan(&leaf); err != nil {
+				return err
+			}
+			e, err := audit.ParseLeaf(leaf)
+			out = append(out, desk.AuditEntry{ID: desk.AuditID(e.Seq + 1), Entry: e})
+			return err
+		}, "SELECT leaf FROM audit_leaf WHERE seq < ? ORDER BY seq DESC LIMIT ?", int64(before)-1, rowLimit(limit))
+	})
+	return out, err
 }
 
 type auditCheck struct {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/ed25519"
 	"database/sql"
 	"fmt"
 	"slices"
@@ -19,6 +20,8 @@ type Reader struct {
 	store         *Store
 	version       string
 	demonstration bool
+	origin        string            // of the audit log
+	auditKey      ed25519.PublicKey // that signs its checkpoints
 }
 
 var _ desk.Reader = (*Reader)(nil)
@@ -26,6 +29,13 @@ var _ desk.Reader = (*Reader)(nil)
 // NewReader returns a reader that names the given version.
 func NewReader(s *Store, version string, demonstration bool) *Reader {
 	return &Reader{store: s, version: version, demonstration: demonstration}
+}
+
+// VerifyAudit makes the reader hold checkpoints of the audit log against their
+// name and key. Without it no checkpoint holds.
+func (r *Reader) VerifyAudit(origin string, key ed25519.PublicKey) *Reader {
+	r.origin, r.auditKey = origin, key
+	return r
 }
 
 // view runs f on one consistent state.

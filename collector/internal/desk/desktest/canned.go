@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
+	"github.com/flopwatch/flopwatch/pkg/audit"
 	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
@@ -21,6 +22,7 @@ func Empty() *Reader {
 	return &Reader{
 		StatusView: desk.Status{Version: "v0.1.0"},
 		CheckView:  desk.Check{Balanced: true},
+		AuditView:  desk.AuditCheck{Intact: true},
 	}
 }
 
@@ -73,6 +75,13 @@ func New() *Reader {
 			{ID: "all_0002", Host: "bcdefghijklmnopqrstuvwxyz2", Device: "GPU-77aa", Tenant: "ten-7f3a", FromNS: at(-40), RecordedNS: at(-2)},
 			{ID: "all_0003", WorkloadKind: measure.KindSlurmJob, WorkloadID: "8812", Tenant: "ten-delta-4", FromNS: at(-40), ToNS: at(-40), RecordedNS: at(-2)},
 		},
+		AuditList: []desk.AuditEntry{
+			{ID: 3, Entry: audit.Entry{Seq: 2, At: Noon, Actor: audit.Actor{Kind: audit.Rule, ID: "collector"}, Action: "finding.add", Object: audit.Object{Kind: "finding", ID: "fnd_orion95"}, After: strings.Repeat("a1", 32)}},
+			{ID: 2, Entry: audit.Entry{Seq: 1, At: Noon.Add(-time.Hour), Actor: audit.Actor{Kind: audit.Person, ID: "owner", SignIn: "ses_0011223344556677"}, Action: "customer.change", Object: audit.Object{Kind: "customer", ID: "cus_delta"},
+				Before: strings.Repeat("b2", 32), After: strings.Repeat("c3", 32), Reason: Hostile, Request: "req_demonstration", Approvals: []string{"usr_second"}}},
+			{ID: 1, Entry: audit.Entry{At: Noon.Add(-48 * time.Hour), Actor: audit.Actor{Kind: audit.Rule, ID: "collector"}, Action: "schema.migrate", Object: audit.Object{Kind: "schema", ID: "main"}, After: strings.Repeat("d4", 32)}},
+		},
+		AuditView: desk.AuditCheck{Intact: true, Entries: 3, Objects: 2, Checkpoints: 2, Signed: 3},
 		CorrectList: []desk.Correction{
 			{ID: 2, Segment: 71, Host: "abcdefghijklmnopqrstuvwxyz", HostName: "gpu-0001", Device: "GPU-4d1c", Workload: measure.Workload{Kind: measure.KindSlurmJob, ID: "8812"}, Method: measure.GPM, FromNS: at(-48), ToNS: at(-47), StateBefore: measure.Attributed, TenantBefore: "ten-7f3a", StateAfter: measure.Attributed, TenantAfter: "ten-orion-17", Duration: time.Hour, Operations: small.Empirical, Ceiling: small.Ceiling, EnergyMJ: -1, RecordedNS: at(-2)},
 			{ID: 1, Segment: 70, Host: "abcdefghijklmnopqrstuvwxyz", HostName: "gpu-0001", Device: "GPU-4d1c", Method: measure.GPM, FromNS: at(-49), ToNS: at(-48), StateBefore: measure.Unattributed, StateAfter: measure.Attributed, TenantAfter: "ten-orion-17", Duration: 1_000_000_001, Operations: small.Empirical, Ceiling: small.Ceiling, EnergyMJ: 7, RecordedNS: at(-2)},
@@ -125,6 +134,7 @@ func NewHostile() *Reader {
 		c := &r.CorrectList[i]
 		c.HostName, c.Device, c.Workload.ID, c.TenantBefore, c.TenantAfter = Hostile, Hostile, Hostile, Hostile, Hostile
 	}
+	r.AuditView.Problems, r.AuditView.Intact = []string{Hostile}, false
 	r.CheckView.Problems = []string{Hostile}
 	r.CheckView.Balanced = false
 	return r

@@ -27,6 +27,8 @@ type Reader struct {
 	EventList     []desk.Event
 	AllocList     []desk.Allocation
 	CorrectList   []desk.Correction
+	AuditList     []desk.AuditEntry
+	AuditView     desk.AuditCheck
 	CheckView     desk.Check
 	Err           error
 	mu            sync.Mutex
@@ -128,6 +130,20 @@ func head[T any](in []T, limit int) []T {
 
 // Allocations returns AllocList.
 func (r *Reader) Allocations(context.Context) ([]desk.Allocation, error) { return r.AllocList, r.Err }
+
+// AuditEntries returns what of AuditList comes after the given one.
+func (r *Reader) AuditEntries(_ context.Context, before desk.AuditID, limit int) ([]desk.AuditEntry, error) {
+	var out []desk.AuditEntry
+	for _, e := range r.AuditList {
+		if (before == 0 || e.ID < before) && (limit <= 0 || len(out) < limit) {
+			out = append(out, e)
+		}
+	}
+	return out, r.Err
+}
+
+// CheckAudit returns AuditView.
+func (r *Reader) CheckAudit(context.Context) (desk.AuditCheck, error) { return r.AuditView, r.Err }
 
 // Corrections returns what of CorrectList comes after the given one.
 func (r *Reader) Corrections(_ context.Context, before desk.CorrectionID, limit int) ([]desk.Correction, error) {
