@@ -20,3 +20,10 @@ CREATE TABLE inventory_key (
 ) STRICT, WITHOUT ROWID;
 CREATE TRIGGER inventory_key_no_update BEFORE UPDATE ON inventory_key BEGIN SELECT RAISE(ABORT, 'keys of hosts are never changed'); END;
 CREATE TRIGGER inventory_key_no_delete BEFORE DELETE ON inventory_key BEGIN SELECT RAISE(ABORT, 'keys of hosts are never deleted'); END;
+
+CREATE TRIGGER audit_inventory_change_insert AFTER INSERT ON inventory_change BEGIN INSERT INTO audit_pending VALUES ('inventory_change', NEW.host); END;
+CREATE TRIGGER audit_inventory_change_update AFTER UPDATE ON inventory_change BEGIN INSERT INTO audit_pending VALUES ('inventory_change', OLD.host), ('inventory_change', NEW.host); END;
+CREATE TRIGGER audit_inventory_change_delete AFTER DELETE ON inventory_change BEGIN INSERT INTO audit_pending VALUES ('inventory_change', OLD.host); END;
+CREATE TRIGGER audit_inventory_key_insert AFTER INSERT ON inventory_key BEGIN INSERT INTO audit_pending VALUES ('inventory_key', NEW.key); END;
+CREATE TRIGGER audit_inventory_key_update AFTER UPDATE ON inventory_key BEGIN INSERT INTO audit_pending VALUES ('inventory_key', OLD.key), ('inventory_key', NEW.key); END;
+CREATE TRIGGER audit_inventory_key_delete AFTER DELETE ON inventory_key BEGIN INSERT INTO audit_pending VALUES ('inventory_key', OLD.key); END;
