@@ -55,6 +55,7 @@ type intake struct {
 	reply   map[ledger.HostID]bool // hosts that get a receipt
 	orphans map[ledger.HostID]orphan
 	seen    map[[32]byte]bool // refused lately: a sender repeats itself
+	counted map[ledger.HostID]*recent
 }
 
 // orphan is the first batch of an epoch that waits for older batches.
@@ -68,6 +69,7 @@ const maxSeen = 4096
 func newIntake(cfg Config, book *ledger.Ledger) *intake {
 	return &intake{
 		cfg: cfg, book: book, reply: map[ledger.HostID]bool{}, orphans: map[ledger.HostID]orphan{}, seen: map[[32]byte]bool{},
+		counted: map[ledger.HostID]*recent{},
 	}
 }
 
@@ -159,6 +161,9 @@ func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 	d.reply[host] = true
 	at := fmt.Sprintf("batch %d/%d", b.Epoch, b.Seq)
 	verdict := d.book.Position(host).Judge(b.Epoch, b.Seq, b.PrevHash, o.hash)
+	if verdict == ledger.Duplicate && d.counted[host].differs(ledger.Position{Epoch: b.Epoch, Seq: b.Seq, Hash: o.hash}) {
+		verdict = ledger.Equivocation
+	}
 	switch verdict {
 	case ledger.Duplicate, ledger.Missing:
 		return
@@ -178,6 +183,10 @@ func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 		d.quarantine(o.host, verdict.String(), at+" follows a batch that was not counted", o.hash, nil, now)
 	}
 	delete(d.orphans, host)
+	if d.counted[host] == nil {
+		d.counted[host] = &recent{}
+	}
+	d.counted[host].add(ledger.Position{Epoch: b.Epoch, Seq: b.Seq, Hash: o.hash})
 	d.count++
 	d.frames = store.AppendFrame(d.frames, envelope)
 	entry := ledgerBatch(o)

@@ -71,6 +71,12 @@ func TestIntake(t *testing.T) {
 			twin := *h
 			return []letter{h.letter(h.next(t, 2)), h.letter(twin.next(t, 5)), h.letter(h.next(t, 1))}
 		}, outcome{Reasons: []string{"equivocation"}, Kept: 1, Counted: 2, Windows: 6, Seq: 2, Receipted: true}},
+		{"another batch under an old number", func(t *testing.T, h *host) []letter {
+			twin := *h
+			a, other := h.letter(h.next(t, 2)), h.letter(twin.next(t, 5))
+			b := h.letter(h.next(t, 1))
+			return []letter{a, b, a, other, other}
+		}, outcome{Reasons: []string{"equivocation"}, Kept: 1, Counted: 2, Windows: 6, Seq: 2, Receipted: true}},
 		{"chain break", func(t *testing.T, h *host) []letter {
 			a := h.letter(h.next(t, 2))
 			h.prev[0] ^= 1

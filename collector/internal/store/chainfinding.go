@@ -1,0 +1,35 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base32"
+	"fmt"
+	"strings"
+)
+
+// RuleEquivocation is the rule of findings about hosts that signed two batches
+// under one number: a copied key, a restored machine image, or a forgery.
+const RuleEquivocation = "equivocation"
+
+// findEquivocations makes a critical finding of each batch that differs from the
+// one counted under its number. A batch that comes again is the same finding.
+func findEquivocations(ctx context.Context, tx *sql.Tx, rows []Quarantine) error {
+	for _, q := range rows {
+		if q.Reason != RuleEquivocation {
+			continue
+		}
+		hash := sha256.Sum256(append([]byte(RuleEquivocation+"\x00"+q.Host+"\x00"), q.Envelope...))
+		id := "fnd_" + strings.ToLower(base32.StdEncoding.EncodeToString(hash[:]))[:20]
+		_, err := tx.ExecContext(ctx, `INSERT INTO finding (id, pack, pack_version, pack_digest, pack_status, rule, citation, level, severity, subject,
+			tenant, customer, customer_name, foreign_status, threshold, ops_low, ops_best, ops_high, reason, occurred_ns, signalled_ns)
+			VALUES (?1, 'chain', 0, x'', 'internal', ?2, '', 'two batches of one number', 'critical', ?3, '', '', '', '', 0, 0, 0, 0, ?4, ?5, ?5)
+			ON CONFLICT (id) DO NOTHING`, id, RuleEquivocation, "host "+q.Host,
+			"The key of this host signed two different batches under one number ("+q.Detail+"). Both are kept.", q.Received.UnixNano())
+		if err != nil {
+			return fmt.Errorf("write finding about host %s: %w", q.Host, err)
+		}
+	}
+	return nil
+}
