@@ -74,7 +74,7 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 		return err
 	}
 	defer func() { err = errors.Join(err, bus.Close()) }()
-	deriver := store.NewDeriver(db, policy.Shipped(), time.Now)
+	deriver := store.NewDeriver(db, policy.InForce(policy.Shipped(), time.Now()), time.Now)
 	intake := ingest.Config{
 		Store: db, Conn: bus.Conn(), Key: key, Collector: attest.HostID(public), Followers: []store.Follower{deriver}, Log: log,
 	}

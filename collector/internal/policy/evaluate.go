@@ -14,14 +14,15 @@ import (
 
 // Subject is what rules are held against.
 type Subject struct {
-	Measure      Measure
-	ID           string // run_…, cus_… or tenant:… of a tenant that no customer claims
-	Label        string // in words
+	Measure      Measure // that Operations are of: RunOperations or CustomerOperations
+	ID           string  // run_…, cus_… or tenant:… of a tenant that no customer claims
+	Label        string  // in words
 	Tenant       measure.TenantID
 	CustomerID   string
 	CustomerName string
 	Status       party.ForeignStatus
 	Operations   compute.Bounds
+	Facts        Facts // what else is known
 }
 
 // Finding is the statement that a rule held for a subject at a level.
@@ -33,14 +34,27 @@ type Finding struct {
 	Level     string
 	Severity  string // info, warning, high, critical
 	Subject   Subject
-	Threshold compute.Operations
+	Threshold compute.Operations // 0 where the rule counts something else
 	Reason    string
 }
 
+// fact returns what is known about the subject.
+func (s *Subject) fact(k FactKey) (Figure, bool) {
+	if k == (FactKey{Measure: s.Measure}) {
+		return operationsFigure(s.Operations), true
+	}
+	f, known := s.Facts[k]
+	return f, known
+}
+
 // Evaluate returns a finding for every level of every rule of the pack that
-// holds: the warning levels and the crossing by best, the possible crossing by
-// high. Because operations only grow, a level that held once holds for ever, so
-// the set of findings does not depend on when one looks.
+// holds: the warning levels and the crossing by the bound that the rule decides
+// on, the possible crossing by high. Conditions that nobody can answer keep a
+// crossing possible; they never make it go away. A rule whose own figure is not
+// known finds nothing.
+//
+// Where a figure only grows a level that held once holds for ever, so the set
+// of findings does not depend on when one looks.
 func Evaluate(p *Pack, s Subject) []Finding {
 	if s.Status == "" {
 		s.Status = party.Undetermined
@@ -48,35 +62,61 @@ func Evaluate(p *Pack, s Subject) []Finding {
 	var found []Finding
 	for i := range p.Rules {
 		r := &p.Rules[i]
-		if r.Measure != s.Measure || !slices.Contains(r.AppliesTo, string(s.Status)) {
+		if r.OfCustomers() != (s.Measure == CustomerOperations) || !slices.Contains(r.AppliesTo, string(s.Status)) {
 			continue
 		}
-		add := func(level, severity, why string) {
-			found = append(found, Finding{
-				ID: identify(p, r, s, level), Pack: p, Rule: r.ID, Citation: r.Citation, Level: level, Severity: severity, Subject: s, Threshold: r.threshold,
-				Reason: fmt.Sprintf("%s of %s (%s): %s; %s, best %s, threshold %s", r.Title, s.Label, s.Status, why, interval(s.Operations), s.Operations.Best, r.threshold),
-			})
+		figure, known := s.fact(r.Key())
+		if !known {
+			continue
 		}
-		for _, percent := range r.WarnPercent {
-			if s.Operations.Best >= percentOf(r.threshold, percent) {
-				add(fmt.Sprintf("warning %d", percent), "warning", fmt.Sprintf("best has reached %d %% of the threshold", percent))
-			}
+		answer, why := combine(r.And, &s, func(worst, a Answer) Answer { return min(worst, a) }, Yes)
+		if answer == No {
+			continue
 		}
-		if s.Operations.High >= r.threshold {
-			add("possible crossing", "high", "high has reached the threshold")
-		}
-		if s.Operations.Best >= r.threshold {
-			add("crossing", "critical", "best has reached the threshold")
-		}
+		found = append(found, r.levels(p, s, figure, answer, why)...)
 	}
 	return found
 }
 
-func interval(b compute.Bounds) string { return fmt.Sprintf("between %s and %s", b.Low, b.High) }
+func (r *Rule) levels(p *Pack, s Subject, figure Figure, answer Answer, why []string) []Finding {
+	u := measures[r.Measure].unit
+	decide, bound := figure.Best, "best"
+	switch r.Bound {
+	case "low":
+		decide, bound = figure.Low, "low"
+	case "high":
+		decide, bound = figure.High, "high"
+	}
+	var found []Finding
+	add := func(level, severity, what string) {
+		reason := fmt.Sprintf("%s of %s (%s): %s; between %s and %s, best %s, threshold %s",
+			r.Title, s.Label, s.Status, what, u.format(figure.Low), u.format(figure.High), u.format(figure.Best), u.format(r.threshold))
+		if len(why) > 0 {
+			reason += "; cannot tell: " + strings.Join(why, "; ")
+		}
+		f := Finding{ID: identify(p, r, s, level), Pack: p, Rule: r.ID, Citation: r.Citation, Level: level, Severity: severity, Subject: s, Reason: reason}
+		if u == unitOperations {
+			f.Threshold = compute.Operations(r.threshold)
+		}
+		found = append(found, f)
+	}
+	for _, percent := range r.WarnPercent {
+		if decide >= percentOf(r.threshold, percent) {
+			add(fmt.Sprintf("warning %d", percent), "warning", fmt.Sprintf("%s has reached %d %% of the threshold", bound, percent))
+		}
+	}
+	if figure.High >= r.threshold {
+		add("possible crossing", "high", "high has reached the threshold")
+	}
+	if decide >= r.threshold && answer == Yes {
+		add("crossing", "critical", bound+" has reached the threshold")
+	}
+	return found
+}
 
 // percentOf rounds up, so that a level is reached and not nearly reached.
-func percentOf(t compute.Operations, percent int) compute.Operations {
-	return t/100*compute.Operations(percent) + (t%100*compute.Operations(percent)+99)/100
+func percentOf(t int64, percent int) int64 {
+	return t/100*int64(percent) + (t%100*int64(percent)+99)/100
 }
 
 func identify(p *Pack, r *Rule, s Subject, level string) string {

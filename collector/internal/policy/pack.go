@@ -3,33 +3,20 @@
 package policy
 
 import (
-	"cmp"
 	"crypto/sha256"
-	"embed"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
-	"sync"
+	"strings"
+	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/party"
-	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/config"
 )
 
-//go:embed packs/*.yaml
-var shipped embed.FS
-
 // The statuses of a pack: what force its text has.
 var statuses = []string{"proposed", "final", "guidance", "revoked", "internal"}
-
-// Measure is what a rule looks at.
-type Measure string
-
-// The measures: operations of one run, and of all runs of one customer.
-const (
-	RunOperations      Measure = "run_operations"
-	CustomerOperations Measure = "customer_operations"
-)
 
 // Pack is a versioned set of rules with the text that it stands for.
 type Pack struct {
@@ -39,22 +26,60 @@ type Pack struct {
 	Citation  string `yaml:"citation"`
 	Status    string `yaml:"status"`
 	Effective string `yaml:"effective"` // in words: proposed rules have no date
-	Rules     []Rule `yaml:"rules"`
+	Published string `yaml:"published"` // dates, as 2024-01-29; empty if there is none
+	From      string `yaml:"from"`
+	Until     string `yaml:"until"` // excluded
+	// Binds says whom the text binds. A pack that does not bind the provider ships
+	// inactive: it says what customers will be asked to show.
+	Binds  string  `yaml:"binds"`
+	Active bool    `yaml:"active"` // held against the fleet unless a provider decides otherwise
+	Clocks []Clock `yaml:"clocks"`
+	Rules  []Rule  `yaml:"rules"`
 
 	Digest [32]byte `yaml:"-"` // SHA-256 of the file: its identity
 }
 
-// Rule is one condition.
+// Rule counts one measure against a threshold, where its conditions hold.
 type Rule struct {
-	ID          string   `yaml:"id"`
-	Title       string   `yaml:"title"`
-	Citation    string   `yaml:"citation"`
-	Measure     Measure  `yaml:"measure"`
-	Threshold   string   `yaml:"threshold"` // single operations, as "1e26"
-	WarnPercent []int    `yaml:"warn_percent"`
-	AppliesTo   []string `yaml:"applies_to"` // foreign statuses
+	ID           string      `yaml:"id"`
+	Title        string      `yaml:"title"`
+	Citation     string      `yaml:"citation"`
+	Measure      Measure     `yaml:"measure"`
+	Threshold    string      `yaml:"threshold"` // single operations, as "1e26", or in the measure's unit
+	WindowDays   int         `yaml:"window_days"`
+	NetworkGbitS int         `yaml:"network_gbit_s"`
+	Subject      string      `yaml:"subject"` // run or customer, where the measure is of both
+	Bound        string      `yaml:"bound"`   // that decides: low, best or high; best if empty
+	And          []Condition `yaml:"and"`
+	WarnPercent  []int       `yaml:"warn_percent"`
+	AppliesTo    []string    `yaml:"applies_to"` // foreign statuses
+	Clock        string      `yaml:"clock"`      // that a crossing starts; none if empty
 
-	threshold compute.Operations
+	threshold int64 // in the measure's unit
+}
+
+// Key names the fact that the rule counts.
+func (r *Rule) Key() FactKey {
+	return FactKey{Measure: r.Measure, WindowDays: r.WindowDays, NetworkGbitS: r.NetworkGbitS}
+}
+
+// Line is the threshold in the measure's unit.
+func (r *Rule) Line() int64 { return r.threshold }
+
+// OfCustomers reports whether the rule is about customers, and not about runs.
+func (r *Rule) OfCustomers() bool {
+	m := measures[r.Measure]
+	return m.customer && (!m.run || r.Subject == "customer")
+}
+
+// Clock is an obligation that a crossing starts.
+type Clock struct {
+	ID       string `yaml:"id"`
+	Title    string `yaml:"title"`
+	Citation string `yaml:"citation"`
+	Basis    string `yaml:"basis"` // earlier (of occurrence and knowledge), known, given
+	Days     int    `yaml:"days"`  // calendar days
+	Zone     string `yaml:"zone"`  // IANA name of the legal time zone
 }
 
 // Read reads a pack. Faults name the file, line and key where they can.
@@ -84,6 +109,8 @@ func (p *Pack) Validate() error {
 	if !slices.Contains(statuses, p.Status) {
 		fault("status", fmt.Sprintf("must be one of %v", statuses))
 	}
+	p.checkDates(fault)
+	p.checkClocks(fault)
 	if len(p.Rules) == 0 {
 		fault("rules", "is empty")
 	}
@@ -100,12 +127,9 @@ func (p *Pack) Validate() error {
 				fault(key+text.key, "is empty")
 			}
 		}
-		if r.Measure != RunOperations && r.Measure != CustomerOperations {
-			fault(key+"measure", "must be run_operations or customer_operations")
-		}
-		var err error
-		if r.threshold, err = compute.ParseOperations(r.Threshold); err != nil || r.threshold <= 0 {
-			fault(key+"threshold", "must be a number of operations above 0, such as 1e26")
+		r.settle(key, fault)
+		if r.Clock != "" && !slices.ContainsFunc(p.Clocks, func(c Clock) bool { return c.ID == r.Clock }) {
+			fault(key+"clock", "is not among the pack's clocks")
 		}
 		for n, percent := range r.WarnPercent {
 			if percent < 1 || percent > 99 || (n > 0 && percent <= r.WarnPercent[n-1]) {
@@ -128,25 +152,80 @@ func (p *Pack) Validate() error {
 	return errors.Join(faults...)
 }
 
-// Shipped returns the packs of the program, ordered by id. They are part of the
-// program and under test.
-var Shipped = sync.OnceValue(func() []*Pack {
-	entries, err := shipped.ReadDir("packs")
-	if err != nil {
-		panic(err)
+// settle checks what the rule counts and settles its lines.
+func (r *Rule) settle(key string, fault func(key, rule string)) {
+	m, known := measures[r.Measure]
+	if !known || !m.counter {
+		fault(key+"measure", "must be one that only grows, such as run_operations or customer_operations")
+		return
 	}
-	var packs []*Pack
-	for _, entry := range entries {
-		data, err := shipped.ReadFile("packs/" + entry.Name())
-		if err != nil {
-			panic(err)
-		}
-		p, err := Read(entry.Name(), data)
-		if err != nil {
-			panic(err)
-		}
-		packs = append(packs, p)
+	var err error
+	if r.threshold, err = m.unit.parse(r.Threshold); err != nil || r.threshold <= 0 {
+		fault(key+"threshold", "must be a number above 0, such as 1e26")
 	}
-	slices.SortFunc(packs, func(a, b *Pack) int { return cmp.Compare(a.ID, b.ID) })
-	return packs
-})
+	checkParameters(strings.TrimSuffix(key, "."), r.Key(), fault)
+	if r.Bound != "" && !slices.Contains(bounds, r.Bound) {
+		fault(key+"bound", "must be low, best or high")
+	}
+	if both := m.run && m.customer; both != (r.Subject == "run" || r.Subject == "customer") || !both && r.Subject != "" {
+		fault(key+"subject", "must be run or customer where the measure is of both, and is for that only")
+	}
+	left := maxConditions
+	for i := range r.And {
+		part := fmt.Sprintf("%sand[%d]", key, i)
+		r.And[i].settle(part, 1, &left, fault)
+		if !r.And[i].applies(r.OfCustomers()) {
+			fault(part, "looks at a measure that the rule's subject does not have")
+		}
+	}
+}
+
+func (p *Pack) checkDates(fault func(key, rule string)) {
+	var dates [3]time.Time
+	for i, d := range []struct{ key, value string }{{"published", p.Published}, {"from", p.From}, {"until", p.Until}} {
+		if d.value == "" {
+			continue
+		}
+		var err error
+		if dates[i], err = time.Parse(time.DateOnly, d.value); err != nil {
+			fault(d.key, "must be a date such as 2024-01-29")
+		}
+	}
+	published, from, until := dates[0], dates[1], dates[2]
+	if !from.IsZero() && from.Before(published) {
+		fault("from", "is before it was published")
+	}
+	if !until.IsZero() && !until.After(from) {
+		fault("until", "is not after from")
+	}
+	if p.Status == "final" && from.IsZero() {
+		fault("from", "is missing: a final text has a date")
+	}
+}
+
+func (p *Pack) checkClocks(fault func(key, rule string)) {
+	seen := map[string]bool{}
+	for i, c := range p.Clocks {
+		key := fmt.Sprintf("clocks[%d].", i)
+		if c.ID == "" || seen[c.ID] {
+			fault(key+"id", "is empty or there twice")
+		}
+		seen[c.ID] = true
+		if c.Title == "" || c.Citation == "" {
+			fault(key+"title", "title and citation must be there")
+		}
+		if c.Basis != "earlier" && c.Basis != "known" && c.Basis != "given" {
+			fault(key+"basis", "must be earlier, known or given")
+		}
+		if c.Days < 1 || c.Days > 3660 {
+			fault(key+"days", "must be from 1 to 3660")
+		}
+		if !zoneForm.MatchString(c.Zone) {
+			fault(key+"zone", "must be the name of a time zone, such as America/New_York")
+		}
+	}
+}
+
+// zoneForm is what names of time zones look like; whether one exists is known
+// where clocks are started.
+var zoneForm = regexp.MustCompile(`^(UTC|[A-Z][A-Za-z]+(/[A-Za-z_+-]+)+)$`)

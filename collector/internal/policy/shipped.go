@@ -1,0 +1,48 @@
+package policy
+
+import (
+	"cmp"
+	"embed"
+	"slices"
+	"sync"
+	"time"
+)
+
+//go:embed packs/*.yaml
+var shipped embed.FS
+
+// Shipped returns the packs of the program, ordered by id. They are part of the
+// program and under test.
+var Shipped = sync.OnceValue(func() []*Pack {
+	entries, err := shipped.ReadDir("packs")
+	if err != nil {
+		panic(err)
+	}
+	var packs []*Pack
+	for _, entry := range entries {
+		data, err := shipped.ReadFile("packs/" + entry.Name())
+		if err != nil {
+			panic(err)
+		}
+		p, err := Read(entry.Name(), data)
+		if err != nil {
+			panic(err)
+		}
+		packs = append(packs, p)
+	}
+	slices.SortFunc(packs, func(a, b *Pack) int { return cmp.Compare(a.ID, b.ID) })
+	return packs
+})
+
+// InForce returns the packs that are held against the fleet: those that are
+// active, and not those whose time is over at an instant.
+func InForce(packs []*Pack, now time.Time) []*Pack {
+	today := now.UTC().Format(time.DateOnly)
+	var out []*Pack
+	for _, p := range packs {
+		if p.Active && (p.Until == "" || today < p.Until) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
