@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -129,28 +128,32 @@ func (c *Condition) applies(customer bool) bool {
 	return c.Measure == "" || customer && m.customer || !customer && m.run
 }
 
-// holds answers for a subject and says, for each answer that is not yes, why.
-func (c *Condition) holds(s *Subject) (Answer, []string) {
+// holds answers for a subject. Where it does not hold, it adds why to why, if
+// that is not nil.
+func (c *Condition) holds(s *Subject, why *[]string) Answer {
 	switch {
 	case len(c.All) > 0:
-		return combine(c.All, s, func(worst, a Answer) Answer { return min(worst, a) }, Yes)
+		return combine(c.All, s, worst, Yes, why)
 	case len(c.Any) > 0:
-		return combine(c.Any, s, func(best, a Answer) Answer { return max(best, a) }, No)
+		return combine(c.Any, s, better, No, why)
 	}
-	u := measures[c.Measure].unit
 	f, known := s.fact(FactKey{c.Measure, c.WindowDays, c.NetworkGbitS, c.CountryGroup})
 	if !known {
-		return CannotTell, []string{c.title() + " is not known"}
+		if why != nil {
+			*why = append(*why, c.title()+" is not known")
+		}
+		return CannotTell
 	}
 	answer := c.compare(f)
-	if answer == Yes {
-		return Yes, nil
+	if answer != Yes && why != nil {
+		u := measures[c.Measure].unit
+		side := "at least " + c.AtLeast
+		if c.AtMost != "" {
+			side = "at most " + c.AtMost
+		}
+		*why = append(*why, fmt.Sprintf("%s is between %s and %s, not surely %s", c.title(), u.format(f.Low), u.format(f.High), side))
 	}
-	line, side := c.AtLeast, "at least"
-	if line == "" {
-		line, side = c.AtMost, "at most"
-	}
-	return answer, []string{fmt.Sprintf("%s is between %s and %s, not surely %s %s", c.title(), u.format(f.Low), u.format(f.High), side, line)}
+	return answer
 }
 
 // compare decides on the bound, and cannot tell where another bound decides otherwise.
@@ -189,16 +192,23 @@ func (c *Condition) title() string {
 	return name
 }
 
-func combine(parts []Condition, s *Subject, join func(a, b Answer) Answer, answer Answer) (Answer, []string) {
-	var why []string
+func worst(a, b Answer) Answer  { return min(a, b) }
+func better(a, b Answer) Answer { return max(a, b) }
+
+// combine joins the answers of parts, by worst or better, and begins with the answer
+// of no part. Why is emptied where the whole holds.
+func combine(parts []Condition, s *Subject, join func(a, b Answer) Answer, answer Answer, why *[]string) Answer {
+	var reasons []string
+	collect := &reasons
+	if why == nil {
+		collect = nil
+	}
 	for i := range parts {
-		a, reasons := parts[i].holds(s)
-		answer = join(answer, a)
-		why = append(why, reasons...)
+		answer = join(answer, parts[i].holds(s, collect))
 	}
-	if answer == Yes {
-		why = nil
+	if answer != Yes && why != nil {
+		slices.Sort(reasons)
+		*why = append(*why, slices.Compact(reasons)...)
 	}
-	slices.SortFunc(why, cmp.Compare[string])
-	return answer, slices.Compact(why)
+	return answer
 }

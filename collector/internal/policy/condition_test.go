@@ -119,8 +119,9 @@ func TestKnowingMoreDecides(t *testing.T) {
 				less.Facts[FactKey{Measure: m}] = Exactly(n)
 			}
 		}
-		exact, why := c.holds(&full)
-		vague, whyVague := c.holds(&less)
+		var why, whyVague []string
+		exact := c.holds(&full, &why)
+		vague := c.holds(&less, &whyVague)
 		if exact == CannotTell {
 			t.Fatalf("everything is known and nobody can tell: %v", why)
 		}

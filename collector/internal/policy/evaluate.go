@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
@@ -48,70 +49,121 @@ func (s *Subject) fact(k FactKey) (Figure, bool) {
 }
 
 // Evaluate returns a finding for every level of every rule of the pack that
-// holds: the warning levels and the crossing by the bound that the rule decides
-// on, the possible crossing by high. Conditions that nobody can answer keep a
-// crossing possible; they never make it go away. A rule whose own figure is not
-// known finds nothing.
-//
-// Where a figure only grows a level that held once holds for ever, so the set
-// of findings does not depend on when one looks.
+// holds, see Levels.
 func Evaluate(p *Pack, s Subject) []Finding {
 	if s.Status == "" {
 		s.Status = party.Undetermined
 	}
 	var found []Finding
-	for i := range p.Rules {
-		r := &p.Rules[i]
-		if r.OfCustomers() != (s.Measure == CustomerOperations) || !slices.Contains(r.AppliesTo, string(s.Status)) {
-			continue
-		}
-		figure, known := s.fact(r.Key())
-		if !known {
-			continue
-		}
-		answer, why := combine(r.And, &s, func(worst, a Answer) Answer { return min(worst, a) }, Yes)
-		if answer == No {
-			continue
-		}
-		found = append(found, r.levels(p, s, figure, answer, why)...)
-	}
+	Levels(p, &s, func(r *Rule, level string) {
+		found = append(found, r.finding(p, s, level))
+	})
 	return found
 }
 
-func (r *Rule) levels(p *Pack, s Subject, figure Figure, answer Answer, why []string) []Finding {
-	u := measures[r.Measure].unit
-	decide, bound := figure.Best, "best"
-	switch r.Bound {
+// Levels tells every level of every rule of the pack that holds: the warning
+// levels and the crossing by the bound that the rule decides on, the possible
+// crossing by high. Conditions that nobody can answer keep a crossing possible;
+// they never make it go away. A rule whose own figure is not known tells nothing.
+//
+// Where a figure only grows a level that held once holds for ever, so what was
+// ever told does not depend on when one looks.
+func Levels(p *Pack, s *Subject, tell func(r *Rule, level string)) {
+	for i := range p.Rules {
+		r := &p.Rules[i]
+		figure, ok := r.figure(s)
+		if !ok {
+			continue
+		}
+		answer := combine(r.And, s, worst, Yes, nil)
+		if answer == No {
+			continue
+		}
+		decide := r.decide(figure)
+		for n, percent := range r.WarnPercent {
+			if decide >= percentOf(r.threshold, percent) {
+				tell(r, r.warnings[n])
+			}
+		}
+		if figure.High >= r.threshold {
+			tell(r, PossibleCrossing)
+		}
+		if decide >= r.threshold && answer == Yes {
+			tell(r, Crossing)
+		}
+	}
+}
+
+// Reaches reports whether the figure of any rule reaches its lowest level,
+// whatever the rule's conditions say: where it is false, Levels tells nothing of
+// this figure or a smaller one.
+func Reaches(p *Pack, s *Subject) bool {
+	for i := range p.Rules {
+		r := &p.Rules[i]
+		figure, ok := r.figure(s)
+		if !ok {
+			continue
+		}
+		if figure.High >= r.threshold || len(r.WarnPercent) > 0 && r.decide(figure) >= percentOf(r.threshold, r.WarnPercent[0]) {
+			return true
+		}
+	}
+	return false
+}
+
+// The levels above the warnings.
+const (
+	PossibleCrossing = "possible crossing"
+	Crossing         = "crossing"
+)
+
+// figure returns what the rule counts of the subject, if it is about it.
+func (r *Rule) figure(s *Subject) (Figure, bool) {
+	status := s.Status
+	if status == "" {
+		status = party.Undetermined
+	}
+	if r.OfCustomers() != (s.Measure == CustomerOperations) || !slices.Contains(r.AppliesTo, string(status)) {
+		return Figure{}, false
+	}
+	return s.fact(r.Key())
+}
+
+func (r *Rule) decide(f Figure) int64 {
+	switch r.bound() {
 	case "low":
-		decide, bound = figure.Low, "low"
+		return f.Low
 	case "high":
-		decide, bound = figure.High, "high"
+		return f.High
 	}
-	var found []Finding
-	add := func(level, severity, what string) {
-		reason := fmt.Sprintf("%s of %s (%s): %s; between %s and %s, best %s, threshold %s",
-			r.Title, s.Label, s.Status, what, u.format(figure.Low), u.format(figure.High), u.format(figure.Best), u.format(r.threshold))
-		if len(why) > 0 {
-			reason += "; cannot tell: " + strings.Join(why, "; ")
-		}
-		f := Finding{ID: identify(p, r, s, level), Pack: p, Rule: r.ID, Citation: r.Citation, Level: level, Severity: severity, Subject: s, Reason: reason}
-		if u == unitOperations {
-			f.Threshold = compute.Operations(r.threshold)
-		}
-		found = append(found, f)
+	return f.Best
+}
+
+func (r *Rule) bound() string { return cmp.Or(r.Bound, "best") }
+
+func (r *Rule) finding(p *Pack, s Subject, level string) Finding {
+	u := measures[r.Measure].unit
+	figure, _ := r.figure(&s)
+	severity, what := "warning", ""
+	switch level {
+	case PossibleCrossing:
+		severity, what = "high", "high has reached the threshold"
+	case Crossing:
+		severity, what = "critical", r.bound()+" has reached the threshold"
+	default:
+		what = fmt.Sprintf("%s has reached %s %% of the threshold", r.bound(), strings.TrimPrefix(level, warning))
 	}
-	for _, percent := range r.WarnPercent {
-		if decide >= percentOf(r.threshold, percent) {
-			add(fmt.Sprintf("warning %d", percent), "warning", fmt.Sprintf("%s has reached %d %% of the threshold", bound, percent))
-		}
+	reason := fmt.Sprintf("%s of %s (%s): %s; between %s and %s, best %s, threshold %s",
+		r.Title, s.Label, s.Status, what, u.format(figure.Low), u.format(figure.High), u.format(figure.Best), u.format(r.threshold))
+	var why []string
+	if combine(r.And, &s, worst, Yes, &why) == CannotTell {
+		reason += "; cannot tell: " + strings.Join(why, "; ")
 	}
-	if figure.High >= r.threshold {
-		add("possible crossing", "high", "high has reached the threshold")
+	f := Finding{ID: identify(p, r, s, level), Pack: p, Rule: r.ID, Citation: r.Citation, Level: level, Severity: severity, Subject: s, Reason: reason}
+	if u == unitOperations {
+		f.Threshold = compute.Operations(r.threshold)
 	}
-	if decide >= r.threshold && answer == Yes {
-		add("crossing", "critical", bound+" has reached the threshold")
-	}
-	return found
+	return f
 }
 
 // percentOf rounds up, so that a level is reached and not nearly reached.

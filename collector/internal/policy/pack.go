@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,7 +56,8 @@ type Rule struct {
 	AppliesTo    []string    `yaml:"applies_to"` // foreign statuses
 	Clock        string      `yaml:"clock"`      // that a crossing starts; none if empty
 
-	threshold int64 // in the measure's unit
+	threshold int64    // in the measure's unit
+	warnings  []string // levels of WarnPercent
 }
 
 // Key names the fact that the rule counts.
@@ -71,6 +73,9 @@ func (r *Rule) OfCustomers() bool {
 	m := measures[r.Measure]
 	return m.customer && (!m.run || r.Subject == "customer")
 }
+
+// warning is what warning levels begin with, before the percent.
+const warning = "warning "
 
 // Clock is an obligation that a crossing starts.
 type Clock struct {
@@ -169,6 +174,10 @@ func (r *Rule) settle(key string, fault func(key, rule string)) {
 	}
 	if both := m.run && m.customer; both != (r.Subject == "run" || r.Subject == "customer") || !both && r.Subject != "" {
 		fault(key+"subject", "must be run or customer where the measure is of both, and is for that only")
+	}
+	r.warnings = nil
+	for _, percent := range r.WarnPercent {
+		r.warnings = append(r.warnings, warning+strconv.Itoa(percent))
 	}
 	left := maxConditions
 	for i := range r.And {

@@ -1,0 +1,91 @@
+// Package lab answers what a policy would find in history: which subjects reach
+// which level on which day, and what changes when a line is moved. It is pure;
+// the same inputs give the same bytes and the same digest on any machine.
+//
+// It holds packs against days. A subject reaches a level on the first day at
+// whose end the level holds, which is also what live evaluation finds that day.
+package lab
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/flopwatch/flopwatch/collector/internal/party"
+	"github.com/flopwatch/flopwatch/collector/internal/policy"
+	"github.com/flopwatch/flopwatch/pkg/canonical"
+	"github.com/flopwatch/flopwatch/pkg/compute"
+)
+
+// Day is what was done on one day, numbered from the first of the history.
+type Day struct {
+	Day        int
+	Operations compute.Bounds
+}
+
+// Run is a training run by day.
+type Run struct {
+	ID    string
+	Days  []Day // in order; days of nothing may be missing
+	Facts policy.Facts
+}
+
+// Customer is a customer with its runs, identified as of one date.
+type Customer struct {
+	ID       string
+	Status   party.ForeignStatus
+	Country  string
+	Reseller string
+	Facts    policy.Facts
+	Runs     []Run
+}
+
+// History is a pinned snapshot. Customers and runs are in order of their ids.
+type History struct {
+	FirstDay  string // as 2026-01-01
+	Days      int    // that it covers
+	Watermark int64  // newest committed window, Unix ns
+	Identity  string // "as recorded then" or "as known now"
+	Customers []Customer
+}
+
+// Engine is the version of the rules by which this package decides. It is a part
+// of every digest.
+const Engine = "lab/1"
+
+// Snapshot is a history with its digest. The history may not change after.
+type Snapshot struct {
+	history *History
+	digest  string
+}
+
+// Pin digests a history, once for every simulation on it.
+func Pin(h *History) (*Snapshot, error) {
+	digest, err := h.Digest()
+	if err != nil {
+		return nil, err
+	}
+	return &Snapshot{h, digest}, nil
+}
+
+// Digest identifies the history.
+func (h *History) Digest() (string, error) {
+	sum := sha256.New()
+	head, err := canonical.Marshal([]string{Engine, h.FirstDay, fmt.Sprint(h.Days), fmt.Sprint(h.Watermark), h.Identity})
+	if err != nil {
+		return "", fmt.Errorf("digest of history: %w", err)
+	}
+	sum.Write(head)
+	for i := range h.Customers {
+		c := &h.Customers[i]
+		fmt.Fprintf(sum, "\nc %q %q %q %q %d", c.ID, c.Status, c.Country, c.Reseller, len(c.Runs))
+		writeFacts(sum, c.Facts)
+		for j := range c.Runs {
+			r := &c.Runs[j]
+			fmt.Fprintf(sum, "\nr %q %d", r.ID, len(r.Days))
+			writeFacts(sum, r.Facts)
+			writeDays(sum, r.Days)
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
