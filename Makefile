@@ -12,7 +12,7 @@ export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 
 .DEFAULT_GOAL := help
-.PHONY: kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost bench insider fuzz clean
+.PHONY: eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost bench insider fuzz clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,12 @@ gpu-truth: build ## record workloads of counted operations on this host's GPU an
 	python3 testdata/gputruth/gputruth.py run --agent $(BIN)/flopwatch-agent --out testdata/recordings
 	python3 testdata/gputruth/gputruth.py cost --agent $(BIN)/flopwatch-agent
 	$(GO) test -count=1 -run TestRecordedTruth -v ./agent/internal/fleet
+
+eval: ## hold the judgements against public recordings and write docs/evaluation.md; skipped with a message without ../shared/traces
+	$(GO) test -count=1 -v -run 'TestEvaluation|TestMadeUp' ./collector/internal/eval -args -write
+
+fit: ## fit the scorecard anew from the tuning recordings, then look at make eval
+	UPDATE=1 $(GO) test -count=1 -v -run TestScorecardIsFitted ./collector/internal/eval
 
 cost: build standin ## measure the agent with 8 stand-in GPUs and 1,000 processes
 	testdata/cost/cost.sh $(BIN) 60

@@ -1,0 +1,232 @@
+package eval
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/training"
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+// Labelled are the workloads of one tenant, with the true run of each.
+type Labelled struct {
+	Tenant    measure.TenantID
+	Stretches []training.Stretch
+	Truth     []string
+}
+
+// Joining is how joining did on one set.
+type Joining struct {
+	Set       string
+	What      string // the evidence that joining was given, and the rule that the truth follows
+	Workloads int
+	Runs      int // true ones
+	Exact     int // that came out with just their workloads
+	Merges    int // joined runs that hold workloads of several true ones
+	Splits    int // true runs whose workloads lie in several joined ones
+	together  int64
+	right     int64
+	belong    int64
+}
+
+// Precision returns the share of pairs joined that belong together, Recall that
+// of pairs belonging together that were joined; 1 where there is no pair.
+func (j Joining) Precision() float64 { return pairs(j.right, j.together) }
+
+// Recall is described at Precision.
+func (j Joining) Recall() float64 { return pairs(j.right, j.belong) }
+
+func pairs(n, of int64) float64 {
+	if of == 0 {
+		return 1
+	}
+	return float64(n) / float64(of)
+}
+
+// add joins the workloads of a tenant and counts.
+func (j *Joining) add(l Labelled) {
+	j.Workloads += len(l.Stretches)
+	sizes, parts := map[string]int{}, map[string]int{}
+	for _, truth := range l.Truth {
+		sizes[truth]++
+	}
+	for _, n := range sizes {
+		j.belong += choose(n)
+	}
+	j.Runs += len(sizes)
+	for _, run := range training.Join(l.Tenant, l.Stretches) {
+		inside := map[string]int{}
+		for _, i := range run.Members {
+			inside[l.Truth[i]]++
+		}
+		j.together += choose(len(run.Members))
+		for truth, n := range inside {
+			j.right += choose(n)
+			parts[truth]++
+			if len(inside) == 1 && n == sizes[truth] {
+				j.Exact++
+			}
+		}
+		if len(inside) > 1 {
+			j.Merges++
+		}
+	}
+	for _, n := range parts {
+		if n > 1 {
+			j.Splits++
+		}
+	}
+}
+
+func choose(n int) int64 { return int64(n) * int64(n-1) / 2 }
+
+// Joinings measures joining on every set below the folder.
+func Joinings(traces string) ([]Joining, error) {
+	var out []Joining
+	for _, set := range []struct {
+		name, what string
+		read       func(string) ([]Labelled, error)
+	}{
+		{"mlperf-training-v4.0-runs", "one container on each node, no scheduler job; each published run is one run", publishedRuns},
+		{trainingPowerSet, "one container on each node, no scheduler job; each recording of several nodes is one run", recordedNodes},
+		{"acme-kalos-completed-jobs", "one scheduler job after the other, no user; continued pre-training by the rule of the folder's README", continuedJobs},
+	} {
+		j := Joining{Set: set.name, What: set.what}
+		labelled, err := set.read(traces)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range labelled {
+			j.add(l)
+		}
+		out = append(out, j)
+	}
+	return out, nil
+}
+
+// byTenant collects labelled workloads in the order in which tenants appear.
+type byTenant struct {
+	order []measure.TenantID
+	all   map[measure.TenantID]*Labelled
+}
+
+func (b *byTenant) add(tenant measure.TenantID, truth string, s training.Stretch) {
+	if b.all == nil {
+		b.all = map[measure.TenantID]*Labelled{}
+	}
+	l := b.all[tenant]
+	if l == nil {
+		l = &Labelled{Tenant: tenant}
+		b.all[tenant], b.order = l, append(b.order, tenant)
+	}
+	l.Stretches, l.Truth = append(l.Stretches, s), append(l.Truth, truth)
+}
+
+func (b *byTenant) list() []Labelled {
+	var out []Labelled
+	for _, tenant := range b.order {
+		out = append(out, *b.all[tenant])
+	}
+	return out
+}
+
+// publishedRuns makes one workload for each node of each published run. Hosts
+// have no names there: the nodes of a system are numbered.
+func publishedRuns(traces string) ([]Labelled, error) {
+	var b byTenant
+	err := rows(filepath.Join(traces, "mlperf-training-v4.0-runs", "runs.csv.gz"),
+		[]string{"run_id", "submitter", "system", "nodes", "accelerator", "init_start_ms"}, func(r *row) error {
+			id, system := strings.Clone(r.text(0)), strings.Clone(r.text(2))
+			for node := range r.int(3) {
+				b.add(measure.TenantID(strings.Clone(r.text(1))), id, training.Stretch{
+					Host: fmt.Sprintf("%s-%d", system, node), Accelerator: strings.Clone(r.text(4)),
+					Workload: measure.Workload{Kind: measure.KindContainer, ID: fmt.Sprintf("%s/%d", id, node)},
+					StartNS:  r.int(5) * int64(time.Millisecond),
+				})
+			}
+			return nil
+		})
+	return b.list(), err
+}
+
+// recordedNodes makes one workload for each node whose power was recorded. The
+// first reading is its start.
+func recordedNodes(traces string) ([]Labelled, error) {
+	runs, err := nodePower(traces)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, 0, len(runs))
+	for id := range runs {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	var b byTenant
+	for _, id := range ids {
+		for node, readings := range runs[id] {
+			start := readings[0].ns
+			for _, r := range readings {
+				start = min(start, r.ns)
+			}
+			b.add("smc", id, training.Stretch{
+				Host: strings.Split(id, "/")[1] + "-" + node, Accelerator: "H100-SXM5-80GB", StartNS: start,
+				Workload: measure.Workload{Kind: measure.KindContainer, ID: id + "/" + node},
+			})
+		}
+	}
+	return b.list(), nil
+}
+
+// continuedJobs are the pre-training jobs of at least an hour. The truth follows
+// the rule of the README: GPUs within 5 % of the job before, arrival between 15
+// minutes before and 2 hours after its end, nearest first, each job once.
+func continuedJobs(traces string) ([]Labelled, error) {
+	type job struct {
+		id         string
+		start, end float64 // seconds
+		gpus       float64
+		run        string
+		continued  bool
+	}
+	var jobs []*job
+	err := rows(filepath.Join(traces, "acme-kalos-completed-jobs", "jobs.csv.gz"),
+		[]string{"job_id", "arrival_time", "num_iteration", "gpu_workers", "gpu_per_worker", "profiled_network"}, func(r *row) error {
+			j := &job{id: strings.Clone(r.text(0)), start: r.float(1), gpus: r.float(3) * r.float(4)}
+			j.end = j.start + r.float(2)/2
+			if r.float(5) == 1000 && j.end-j.start >= 3600 {
+				jobs = append(jobs, j)
+			}
+			return nil
+		})
+	if err != nil {
+		return nil, err
+	}
+	var b byTenant
+	for _, j := range jobs {
+		var before *job
+		for _, o := range jobs {
+			gap := j.start - o.end
+			if o.run == "" || o.continued || gap < -900 || gap > 7200 || j.gpus < 0.95*o.gpus || j.gpus > 1.05*o.gpus {
+				continue
+			}
+			if before == nil || abs(gap) < abs(j.start-before.end) {
+				before = o
+			}
+		}
+		j.run = "from " + j.id
+		if before != nil {
+			before.continued, j.run = true, before.run
+		}
+		b.add("kalos", j.run, training.Stretch{
+			Host: "gpus-" + strconv.FormatFloat(j.gpus, 'f', 0, 64), Accelerator: "A100-SXM4-80GB",
+			Workload: measure.Workload{Kind: measure.KindSlurmJob, ID: j.id}, StartNS: int64(j.start * 1e9),
+		})
+	}
+	return b.list(), nil
+}
+
+func abs(x float64) float64 { return max(x, -x) }
