@@ -49,6 +49,10 @@ func BatchSubject(host string) string { return "telemetry." + host + ".batch" }
 // ReceiptSubject returns the subject on which a host hears of its receipts.
 func ReceiptSubject(host string) string { return "receipt." + host }
 
+// InstanceMark stands in the name of an agent's connection before a word that is
+// new with each start of the agent.
+const InstanceMark = " instance "
+
 // HostFacts is what a host says of itself. Names are for display only.
 type HostFacts struct {
 	Name, OS, Kernel, AgentVersion string
@@ -70,7 +74,7 @@ type DeviceRow struct {
 // Header numbers a batch and chains it to the one before.
 type Header struct {
 	Version    uint32
-	Host       string // attest.HostID of the signing key
+	Host       string // as the collector knows the signing key; attest.HostID of it where nobody enrols
 	Epoch, Seq uint64 // both from 1
 	PrevHash   [32]byte
 	BootID     string

@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,7 +24,7 @@ func (u *Uplink) connect(ctx context.Context, gone chan struct{}) (*nats.Conn, e
 		}
 	}
 	options := []nats.Option{
-		nats.Name("flopwatch-agent"),
+		nats.Name("flopwatch-agent" + wire.InstanceMark + rand.Text()),
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(500 * time.Millisecond),

@@ -1,6 +1,10 @@
 // Package broker runs the message broker inside the collector: NATS with
 // JetStream on a loopback address.
 //
+// Hosts connect with keys of their own and may send on one subject each; Access
+// says whose key is whose. The attacks that were measured against the broker are
+// tests.
+//
 // The broker is transport and may lose everything: agents keep each batch until
 // a receipt that follows the collector's commit. So the stream gives no
 // acknowledgements, which closes the reply subject as a way for one host to
@@ -32,11 +36,17 @@ const MaxMessageBytes = 1<<20 + 4<<10
 
 // Options of a Broker. Dir must be set.
 type Options struct {
-	Dir        string       // private directory for the stream and the agents' key
-	Port       int          // on 127.0.0.1; 0 takes a free one
-	MaxBytes   int64        // of the stream on disk, 2 GiB if 0
-	MaxPerHost int64        // messages of one host in the stream, 1,000 if 0
-	Log        *slog.Logger // warnings and errors of the server; nil drops them
+	Dir        string // private directory for the stream and the agents' key
+	Port       int    // on 127.0.0.1; 0 takes a free one
+	MaxBytes   int64  // of the stream on disk, 2 GiB if 0
+	MaxPerHost int64  // messages of one host in the stream, 1,000 if 0
+	// Access admits hosts by keys of their own. nil admits none but the agents of
+	// this machine.
+	Access Access
+	// OwnKeysOnly refuses the key that all agents of this machine share, which may
+	// send for every host: it is for a trial.
+	OwnKeysOnly bool
+	Log         *slog.Logger // warnings and errors of the server; nil drops them
 }
 
 // Broker is a running broker.
@@ -44,6 +54,9 @@ type Broker struct {
 	server *server.Server
 	conn   *nats.Conn
 	seed   string
+	gate   *gate
+	watch  *watch
+	access Access
 }
 
 // Start starts the server, makes the stream and connects to it in process. It
@@ -58,7 +71,7 @@ func Start(ctx context.Context, opts Options) (*Broker, error) {
 	if opts.Port == 0 {
 		opts.Port = server.RANDOM_PORT
 	}
-	b := &Broker{seed: filepath.Join(opts.Dir, "agent.nk")}
+	b := &Broker{seed: filepath.Join(opts.Dir, "agent.nk"), access: opts.Access}
 	if err := b.start(ctx, opts); err != nil {
 		return nil, errors.Join(fmt.Errorf("start broker in %s: %w", opts.Dir, err), b.Close())
 	}
@@ -82,35 +95,32 @@ func (b *Broker) start(ctx context.Context, opts Options) error {
 	if err != nil {
 		return fmt.Errorf("make the collector's key: %w", err)
 	}
-	srv, err := server.NewServer(&server.Options{
-		ServerName: "flopwatch-collector",
-		Host:       "127.0.0.1",
-		Port:       opts.Port,
-		NoSigs:     true,
-		JetStream:  true,
-		StoreDir:   opts.Dir,
-		MaxPayload: MaxMessageBytes,
-		// Room for the stream's own files beside its messages.
-		JetStreamMaxStore:  opts.MaxBytes + 64<<20,
-		JetStreamMaxMemory: 16 << 20,
-		AuthTimeout:        2,
-		PingInterval:       5 * time.Second,
-		MaxPingsOut:        2,
-		Nkeys: []*server.NkeyUser{
-			{Nkey: ownPublic},
-			{Nkey: agents, Permissions: &server.Permissions{
-				Publish:   &server.SubjectPermission{Allow: []string{wire.BatchSubject("*")}},
-				Subscribe: &server.SubjectPermission{Allow: []string{wire.ReceiptSubject("*")}},
-			}},
-		},
-	})
+	if opts.OwnKeysOnly {
+		agents = ""
+	}
+	b.watch = newWatch(opts.Access)
+	b.gate = &gate{own: ownPublic, shared: agents, access: opts.Access, tell: b.watch.tell}
+	settings := serverOptions(opts)
+	settings.CustomClientAuthentication = b.gate
+	srv, err := server.NewServer(settings)
 	if err != nil {
 		return fmt.Errorf("configure server: %w", err)
 	}
 	b.server = srv
-	if opts.Log != nil {
-		srv.SetLoggerV2(serverLog{opts.Log}, false, false, false)
+	log := opts.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
 	}
+	srv.SetLoggerV2(serverLog{log, b.gate.read}, false, false, false)
+	b.watch.live = func(nkey string) []*server.ConnInfo {
+		all, err := connections(srv, nkey)
+		if err != nil {
+			log.Error("broker", slog.Any("error", err))
+		}
+		return all
+	}
+	b.watch.kick = func(cid uint64) { _ = srv.DisconnectClientByID(cid) } // it may have left by itself
+	go b.watch.run()
 	srv.Start()
 	if !srv.ReadyForConnections(10 * time.Second) {
 		return errors.New("the server took no connection within 10 s (is the port in use?)")
@@ -121,6 +131,28 @@ func (b *Broker) start(ctx context.Context, opts Options) error {
 		return fmt.Errorf("connect: %w", err)
 	}
 	return b.stream(ctx, opts)
+}
+
+// serverOptions turns every feature off that a host has no use for.
+func serverOptions(opts Options) *server.Options {
+	return &server.Options{
+		ServerName:        "flopwatch-collector",
+		Host:              "127.0.0.1",
+		Port:              opts.Port,
+		NoSigs:            true,
+		NoSystemAccount:   true,
+		AlwaysEnableNonce: true,
+		JetStream:         true,
+		StoreDir:          opts.Dir,
+		MaxPayload:        MaxMessageBytes,
+		MaxControlLine:    1 << 10,
+		// Room for the stream's own files beside its messages.
+		JetStreamMaxStore:  opts.MaxBytes + 64<<20,
+		JetStreamMaxMemory: 16 << 20,
+		AuthTimeout:        2,
+		PingInterval:       5 * time.Second,
+		MaxPingsOut:        2,
+	}
 }
 
 // stream makes the stream that agents publish to, or brings it up to date.
@@ -171,6 +203,7 @@ func (b *Broker) Close() error {
 	if b.server != nil {
 		b.server.Shutdown()
 		b.server.WaitForShutdown()
+		b.watch.close()
 	}
 	return nil
 }
@@ -220,7 +253,10 @@ func createSeed(path string) (seed []byte, err error) {
 }
 
 // serverLog passes what the server warns about to the collector's log.
-type serverLog struct{ log *slog.Logger }
+type serverLog struct {
+	log  *slog.Logger
+	read func(line string) // hears every error
+}
 
 func (l serverLog) Noticef(format string, v ...any) {}
 func (l serverLog) Debugf(format string, v ...any)  {}
@@ -229,6 +265,8 @@ func (l serverLog) Warnf(format string, v ...any) {
 	l.log.Warn("broker", slog.String("says", fmt.Sprintf(format, v...)))
 }
 func (l serverLog) Errorf(format string, v ...any) {
-	l.log.Error("broker", slog.String("says", fmt.Sprintf(format, v...)))
+	line := fmt.Sprintf(format, v...)
+	l.read(line)
+	l.log.Error("broker", slog.String("says", line))
 }
 func (l serverLog) Fatalf(format string, v ...any) { l.Errorf(format, v...) }

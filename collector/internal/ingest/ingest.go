@@ -21,6 +21,7 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
+	"github.com/flopwatch/flopwatch/pkg/attest"
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )
 
@@ -37,9 +38,10 @@ type Config struct {
 	Log       *slog.Logger       // nil drops
 	Now       func() time.Time   // time.Now if nil
 
-	// Admit says whether a host may report. nil admits every key, and a host is
-	// then known by the key it first came with.
-	Admit func(host string, key ed25519.PublicKey) bool
+	// Identify says which host signs with a key, and why not if none may. It is all
+	// that says who sent a batch: what subject and batch say must agree with it.
+	// nil takes the host id that follows from the key.
+	Identify func(key ed25519.PublicKey) (host ledger.HostID, refused string)
 
 	Interval    time.Duration // longest time from a batch to its checkpoint, 200 ms if 0
 	MaxBatches  int           // batches in one checkpoint, 2,048 if 0
@@ -82,6 +84,11 @@ func New(cfg Config) (*Ingest, error) {
 		cfg.OrphanGrace = 10 * time.Second
 	}
 	return &Ingest{cfg: cfg, requests: make(chan request), ended: make(chan struct{})}, nil
+}
+
+// byKey knows a host by the key that it first came with.
+func byKey(key ed25519.PublicKey) (ledger.HostID, string) {
+	return ledger.HostID(attest.HostID(key)), ""
 }
 
 // Run loads the ledger and counts batches until ctx ends; what was taken by

@@ -67,6 +67,9 @@ type orphan struct {
 const maxSeen = 4096
 
 func newIntake(cfg Config, book *ledger.Ledger) *intake {
+	if cfg.Identify == nil {
+		cfg.Identify = byKey
+	}
 	return &intake{
 		cfg: cfg, book: book, reply: map[ledger.HostID]bool{}, orphans: map[ledger.HostID]orphan{}, seen: map[[32]byte]bool{},
 		counted: map[ledger.HostID]*recent{},
@@ -114,11 +117,12 @@ func (d *intake) open(l letter, now time.Time) opened {
 		return o.refuse(reasonSignature, err.Error())
 	}
 	o.key = key
-	if id := attest.HostID(key); id != o.host {
+	id, refused := d.cfg.Identify(key)
+	switch {
+	case id != "" && string(id) != o.host:
 		return o.refuse(reasonIdentity, fmt.Sprintf("signed by %s, sent as %s", id, o.host))
-	}
-	if d.cfg.Admit != nil && !d.cfg.Admit(o.host, key) {
-		return o.refuse(reasonNotAdmitted, "the host is not enrolled")
+	case refused != "":
+		return o.refuse(reasonNotAdmitted, refused)
 	}
 	batch, err := wire.Decode(body)
 	if err != nil {

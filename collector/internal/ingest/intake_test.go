@@ -3,6 +3,7 @@ package ingest
 import (
 	"crypto/ed25519"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -165,11 +166,60 @@ func TestOrphanIsCountedAfterGrace(t *testing.T) {
 	}
 }
 
-func TestAdmit(t *testing.T) {
-	good, bad := newHost("good", 1), newHost("bad", 1)
-	d := testIntake(Config{Admit: func(host string, _ ed25519.PublicKey) bool { return host == good.id }})
-	d.takeAll([]letter{good.letter(good.next(t, 1)), bad.letter(bad.next(t, 1))}, now)
-	if o := look(d, bad); o.Counted != 1 || o.Receipted || len(o.Reasons) != 1 || o.Reasons[0] != "not_admitted" {
+// Who signed decides, and what subject and batch say must agree with it: of all
+// pairs of three hosts' subjects, keys and ids only a host's own three pass. Host
+// ids that the collector chose follow from no key.
+func TestEveryWrongPairIsRefused(t *testing.T) {
+	hosts := []*host{newHost("a", 1), newHost("b", 1), newHost("c", 1)}
+	chosen := map[string]ledger.HostID{}
+	for i, h := range hosts {
+		id := strings.Repeat(string(rune('a'+i)), 26)
+		chosen[string(h.key.Public().(ed25519.PublicKey))] = ledger.HostID(id)
+		h.id = id
+	}
+	stranger := newHost("d", 1)
+	identify := func(key ed25519.PublicKey) (ledger.HostID, string) {
+		if id, ok := chosen[string(key)]; ok {
+			return id, ""
+		}
+		return "", "the key belongs to no host"
+	}
+	passed := 0
+	for s, subject := range hosts {
+		for k, signer := range append(hosts, stranger) {
+			for i, claimed := range hosts {
+				d := testIntake(Config{Identify: identify})
+				fresh := *signer // each pair is the host's first batch
+				batch := fresh.batch(1)
+				batch.Host = claimed.id
+				envelope := fresh.seal(t, batch)
+				d.takeAll([]letter{{subject: wire.BatchSubject(subject.id), envelope: envelope}}, now)
+				c, _ := d.drain()
+				right := s == k && k == i
+				switch {
+				case right && len(c.Quarantine) == 0 && c.FrameCount == 1:
+					passed++
+				case right:
+					t.Errorf("host %d: refused its own: %+v", s, c.Quarantine)
+				case len(c.Quarantine) != 1 || c.FrameCount != 0 || !c.Changes.Empty():
+					t.Errorf("subject %d, key %d, id %d: passed", s, k, i)
+				case signer == stranger && c.Quarantine[0].Reason != reasonNotAdmitted, signer != stranger && c.Quarantine[0].Reason != reasonIdentity:
+					t.Errorf("subject %d, key %d, id %d: %s", s, k, i, c.Quarantine[0].Reason)
+				}
+			}
+		}
+	}
+	if passed != len(hosts) {
+		t.Errorf("%d of %d right ones passed", passed, len(hosts))
+	}
+}
+
+// A key that may not report any more is named with its host.
+func TestWithdrawnKey(t *testing.T) {
+	h := newHost("a", 1)
+	d := testIntake(Config{Identify: func(ed25519.PublicKey) (ledger.HostID, string) { return ledger.HostID(h.id), "the host was revoked" }})
+	d.takeAll([]letter{h.letter(h.next(t, 1))}, now)
+	if o := look(d, h); o.Counted != 0 || o.Receipted || len(o.Reasons) != 1 || o.Reasons[0] != reasonNotAdmitted {
 		t.Errorf("outcome %+v", o)
 	}
 }

@@ -111,6 +111,9 @@ func (s *Store) quarantine(ctx context.Context, tx *sql.Tx, rows []Quarantine) e
 	if err := findEquivocations(ctx, tx, rows); err != nil {
 		return err
 	}
+	if err := findIdentities(ctx, tx, rows); err != nil {
+		return err
+	}
 	_, err := tx.ExecContext(ctx, `DELETE FROM quarantine WHERE id IN (
 		SELECT id FROM (SELECT id, row_number() OVER newest AS n, sum(length(envelope)) OVER newest AS bytes
 			FROM quarantine WINDOW newest AS (ORDER BY id DESC)) WHERE n > ? OR bytes > ?)`,
