@@ -302,7 +302,7 @@ var attacks = []struct {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer raw.Close()
+		defer func() { _ = raw.Close() }()
 		if _, err := fmt.Fprintf(raw, "CONNECT {\"verbose\":false}\r\nPUB %s %d\r\n", wire.BatchSubject(hostA), 2<<20); err != nil {
 			t.Fatal(err)
 		}
