@@ -115,7 +115,7 @@ func (b *Broker) start(ctx context.Context, opts Options) error {
 	b.watch.live = func(nkey string) []*server.ConnInfo {
 		all, err := connections(srv, nkey)
 		if err != nil {
-			log.Error("broker", slog.Any("error", err))
+			log.ErrorContext(ctx, "broker", slog.Any("error", err))
 		}
 		return all
 	}
