@@ -88,7 +88,7 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	reader := store.NewReader(db, version.Version, demonstration).VerifyAudit(audit.Origin(attest.HostID(public)), public)
 	r := &running{store: db, deriver: deriver, ingest: counting, audit: &auditor{store: db, reader: reader, key: key, log: log}}
 	r.http, err = httpd.New(httpd.Options{
-		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Listen: c.Listen, DataDir: c.Data,
+		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Users: db, UserAdmin: accounts{db}, Listen: c.Listen, DataDir: c.Data,
 		Version: version.Version, Demonstration: demonstration, Log: log,
 	})
 	if err != nil {

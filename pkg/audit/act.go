@@ -28,3 +28,11 @@ func Of(ctx context.Context) Act {
 	}
 	return act
 }
+
+// Because returns a context in which the same is done by the same, as the named
+// action and for the reason.
+func Because(ctx context.Context, action, reason string) context.Context {
+	act := Of(ctx)
+	act.Action, act.Reason = action, reason
+	return With(ctx, act)
+}

@@ -1,20 +1,24 @@
 // Package access decides who may talk to the desk and the API on this machine.
 //
-// The collector listens on loopback only. A person comes by a one-time link that
-// the collector prints and then holds a session cookie; a program sends the
-// token of a file that only the owner can read. Requests under another host name
+// The collector listens on loopback only. A person signs in with a password and
+// then holds a session, as a cookie or as a token; while nobody has an account,
+// for a trial, a one-time link that the collector prints opens a session of the
+// owner. A program sends the token of a file that only the owner can read. What
+// each may do is for package permission to say. Requests under another host name
 // (DNS rebinding) and unsafe requests from other origins are refused before
 // anything is looked up. Sessions and links are kept in memory, hashed, and end
 // with the process.
 package access
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -22,6 +26,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/permission"
 )
 
 // How long things hold.
@@ -63,17 +69,34 @@ type Guard struct {
 	bearer  [32]byte // hash of the token
 	cross   *http.CrossOriginProtection
 	now     func() time.Time
+	users   Users
+	log     *slog.Logger
+	hashing chan struct{} // one place for each password that is checked at a time
 
 	mu       sync.Mutex
 	links    map[[32]byte]time.Time // hash → made
 	sessions map[[32]byte]session
+	tries    map[string]tries // login → wrong passwords
 }
 
-type session struct{ made, used time.Time }
+// session is one sign-in. Its user is "" for the owner, who came by a link.
+type session struct {
+	made, used time.Time
+	user       string
+}
+
+// sessionPrefix tells a session's token from others.
+const sessionPrefix = "fws_"
+
+// Options of a Guard. The zero value is good for a trial.
+type Options struct {
+	Users Users            // people with accounts; nil: nobody has one
+	Now   func() time.Time // nil is the real clock
+	Log   *slog.Logger     // nil discards
+}
 
 // New returns a guard for a server that listens on addr, with a fresh token.
-// The clock is an argument for tests; nil is the real one.
-func New(addr net.Addr, now func() time.Time) (*Guard, error) {
+func New(addr net.Addr, o Options) (*Guard, error) {
 	at, err := netip.ParseAddrPort(addr.String())
 	if err != nil {
 		return nil, fmt.Errorf("guard %v: %w", addr, err)
@@ -81,14 +104,17 @@ func New(addr net.Addr, now func() time.Time) (*Guard, error) {
 	if !at.Addr().IsLoopback() {
 		return nil, fmt.Errorf("guard %v: %w", addr, ErrNotLoopback)
 	}
-	if now == nil {
-		now = time.Now
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	port := strconv.Itoa(int(at.Port()))
 	g := &Guard{
 		addr: at, hosts: map[string]bool{}, origins: map[string]bool{}, cookie: "flopwatch_session_" + port,
-		token: "fwt_" + secret(), cross: http.NewCrossOriginProtection(), now: now,
-		links: map[[32]byte]time.Time{}, sessions: map[[32]byte]session{},
+		token: "fwt_" + secret(), cross: http.NewCrossOriginProtection(), now: o.Now, users: o.Users, log: o.Log, hashing: make(chan struct{}, 2),
+		links: map[[32]byte]time.Time{}, sessions: map[[32]byte]session{}, tries: map[string]tries{},
 	}
 	g.bearer = sha256.Sum256([]byte(g.token))
 	names := []string{at.String(), "localhost:" + port, "127.0.0.1:" + port, "[::1]:" + port}
@@ -133,34 +159,74 @@ func (g *Guard) redeem(text string) (id string, ok bool) {
 	if !known || now.Sub(made) >= LinkLife {
 		return "", false
 	}
-	evict(g.sessions, maxSessions, func(s session) time.Time { return s.used })
-	id = secret()
-	g.sessions[sha256.Sum256([]byte(id))] = session{made: now, used: now}
-	return id, true
+	return g.open(session{made: now, used: now}), true
 }
 
-// hasSession reports whether the request carries a live session and marks it as
-// used. It returns a name of the session that opens nothing. The table is keyed
-// by hash, so a look-up tells nothing by its timing.
-func (g *Guard) hasSession(r *http.Request) (name string, ok bool) {
-	c, err := r.Cookie(g.cookie)
-	if err != nil {
-		return "", false
+// open keeps a session and returns its secret. The caller holds the lock.
+func (g *Guard) open(s session) (id string) {
+	evict(g.sessions, maxSessions, func(s session) time.Time { return s.used })
+	id = secret()
+	g.sessions[sha256.Sum256([]byte(id))] = s
+	return id
+}
+
+// secretOf returns the session's secret that a request carries: in its cookie,
+// or for the API as a token.
+func (g *Guard) secretOf(r *http.Request) (text string, cookie bool) {
+	if text, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "+sessionPrefix); ok && isAPI(r) {
+		return text, false
 	}
-	key, now := sha256.Sum256([]byte(c.Value)), g.now()
+	if c, err := r.Cookie(g.cookie); err == nil {
+		return c.Value, true
+	}
+	return "", false
+}
+
+// sessionOf returns the live session that the request carries and marks it as
+// used, and a name of it that opens nothing. The table is keyed by hash, so a
+// look-up tells nothing by its timing.
+func (g *Guard) sessionOf(r *http.Request) (s session, name string, ok bool) {
+	text, _ := g.secretOf(r)
+	key, now := sha256.Sum256([]byte(text)), g.now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s, ok := g.sessions[key]
+	s, ok = g.sessions[key]
 	if !ok {
-		return "", false
+		return session{}, "", false
 	}
 	if now.Sub(s.used) >= SessionIdle || now.Sub(s.made) >= SessionLife {
 		delete(g.sessions, key)
-		return "", false
+		return session{}, "", false
 	}
 	s.used = now
 	g.sessions[key] = s
-	return "ses_" + hex.EncodeToString(key[:8]), true
+	return s, "ses_" + hex.EncodeToString(key[:8]), true
+}
+
+// end ends the session that the request carries.
+func (g *Guard) end(r *http.Request) {
+	text, _ := g.secretOf(r)
+	g.mu.Lock()
+	delete(g.sessions, sha256.Sum256([]byte(text)))
+	g.mu.Unlock()
+}
+
+// principal returns who a session is, ok false if the account is gone or disabled.
+func (g *Guard) principal(ctx context.Context, s session) (p permission.Principal, ok bool, err error) {
+	if s.user == "" {
+		// The owner of a trial. As soon as people have accounts nobody is everybody.
+		any, err := g.anyUser(ctx)
+		return permission.Principal{ID: "owner", Roles: permission.People, SignedIn: s.made}, !any, err
+	}
+	u, ok, err := g.users.User(ctx, s.user)
+	return permission.Principal{ID: u.ID, Roles: u.Roles, SignedIn: s.made}, ok && !u.Disabled, err
+}
+
+func (g *Guard) anyUser(ctx context.Context) (bool, error) {
+	if g.users == nil {
+		return false, nil
+	}
+	return g.users.AnyUser(ctx)
 }
 
 // hasToken compares hashes, so the time taken tells nothing of the token.
@@ -170,9 +236,9 @@ func (g *Guard) hasToken(r *http.Request) bool {
 }
 
 // evict makes room for one more entry by dropping the oldest.
-func evict[V any](m map[[32]byte]V, most int, age func(V) time.Time) {
+func evict[K comparable, V any](m map[K]V, most int, age func(V) time.Time) {
 	for len(m) >= most {
-		var oldest [32]byte
+		var oldest K
 		var when time.Time
 		for id, v := range m {
 			if at := age(v); when.IsZero() || at.Before(when) {

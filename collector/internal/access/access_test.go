@@ -18,11 +18,12 @@ type bench struct {
 	guard *access.Guard
 	h     http.Handler
 	now   time.Time
+	users *people
 }
 
 func newBench(t *testing.T) *bench {
-	b := &bench{T: t, now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)}
-	g, err := access.New(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080}, func() time.Time { return b.now })
+	b := &bench{T: t, users: &people{}, now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)}
+	g, err := access.New(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080}, access.Options{Now: func() time.Time { return b.now }, Users: b.users})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +74,7 @@ func TestLoopbackOnly(t *testing.T) {
 	if err := access.CheckLoopback("8080"); err == nil {
 		t.Error("an address without a port passed")
 	}
-	if _, err := access.New(&net.TCPAddr{IP: net.IPv4zero, Port: 1}, nil); !errors.Is(err, access.ErrNotLoopback) {
+	if _, err := access.New(&net.TCPAddr{IP: net.IPv4zero, Port: 1}, access.Options{}); !errors.Is(err, access.ErrNotLoopback) {
 		t.Errorf("guard on 0.0.0.0: %v", err)
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"html/template"
+	"log/slog"
 	"net/http"
 	"strings"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/collector/internal/permission"
 	"github.com/flopwatch/flopwatch/pkg/audit"
 )
 
@@ -30,34 +32,63 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 			refuse(w, r, http.StatusForbidden, "requests from other origins change nothing here")
 			return
 		}
-		session, signedIn := g.hasSession(r)
 		switch {
 		case r.URL.Path == "/login":
 			g.login(w, r)
+		case r.URL.Path == "/sign-in":
+			g.serveSignIn(w, r)
+		case r.URL.Path == "/v1/sessions":
+			g.serveSessions(w, r)
 		case strings.HasPrefix(r.URL.Path, AssetPrefix) && safe(r.Method):
 			next.ServeHTTP(w, r)
 		case g.hasToken(r) && isAPI(r):
-			next.ServeHTTP(w, acting(r, audit.Actor{Kind: audit.Service, ID: "api-token"}))
-		case signedIn:
-			// Old browsers send neither Origin nor Sec-Fetch-Site, which the check
-			// above lets through; with a cookie that is not good enough.
-			if !safe(r.Method) && !g.origins[r.Header.Get("Origin")] {
-				refuse(w, r, http.StatusForbidden, "a change with a session cookie needs this desk's Origin")
-				return
-			}
-			next.ServeHTTP(w, acting(r, audit.Actor{Kind: audit.Person, ID: "owner", SignIn: session}))
+			next.ServeHTTP(w, acting(r, audit.Actor{Kind: audit.Service, ID: "api-token"}, permission.Principal{ID: "api-token", Roles: []permission.Role{permission.Machine}}))
 		default:
-			if isAPI(r) {
-				w.Header().Set("WWW-Authenticate", `Bearer realm="flopwatch"`)
-			}
-			refuse(w, r, http.StatusUnauthorized, "")
+			g.person(w, r, next)
 		}
 	})
 }
 
-// acting returns the request with who makes it, for the audit log.
-func acting(r *http.Request, who audit.Actor) *http.Request {
-	return r.WithContext(audit.With(r.Context(), audit.Act{Actor: who, Request: "req_" + rand.Text()}))
+// person lets the holder of a session through.
+func (g *Guard) person(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	s, name, ok := g.sessionOf(r)
+	var who permission.Principal
+	if ok {
+		var err error
+		if who, ok, err = g.principal(r.Context(), s); err != nil {
+			g.log.LogAttrs(r.Context(), slog.LevelError, "session could not be checked", slog.String("error", err.Error()))
+			refuse(w, r, http.StatusInternalServerError, "the session could not be checked; the collector's log says why")
+			return
+		}
+	}
+	_, cookie := g.secretOf(r)
+	switch {
+	case !ok && isAPI(r):
+		w.Header().Set("WWW-Authenticate", `Bearer realm="flopwatch"`)
+		refuse(w, r, http.StatusUnauthorized, "")
+	case !ok:
+		if any, err := g.anyUser(r.Context()); err == nil && any {
+			http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
+			return
+		}
+		refuse(w, r, http.StatusUnauthorized, "")
+	case cookie && !safe(r.Method) && !g.origins[r.Header.Get("Origin")]:
+		// Old browsers send neither Origin nor Sec-Fetch-Site, which the check
+		// before lets through; with a cookie that is not good enough.
+		refuse(w, r, http.StatusForbidden, "a change with a session cookie needs this desk's Origin")
+	case r.URL.Path == "/sign-out" && r.Method == http.MethodPost:
+		g.end(r)
+		http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
+	default:
+		next.ServeHTTP(w, acting(r, audit.Actor{Kind: audit.Person, ID: who.ID, SignIn: name}, who))
+	}
+}
+
+// acting returns the request with who makes it, for the audit log and for what
+// they may do.
+func acting(r *http.Request, who audit.Actor, p permission.Principal) *http.Request {
+	ctx := permission.With(r.Context(), p)
+	return r.WithContext(audit.With(ctx, audit.Act{Actor: who, Request: "req_" + rand.Text()}))
 }
 
 // login takes a one-time link. The answer is a page that goes on by itself and
@@ -74,19 +105,27 @@ func (g *Guard) login(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusServiceUnavailable, "login links are not opened ahead")
 		return
 	}
+	if any, err := g.anyUser(r.Context()); err != nil || any {
+		show(w, http.StatusForbidden, "Sign in with your account", "Login links are for a trial. People have accounts here: open /sign-in.", false)
+		return
+	}
 	id, ok := g.redeem(r.URL.Query().Get("t"))
 	if !ok {
-		if _, ok := g.hasSession(r); ok {
+		if _, _, ok := g.sessionOf(r); ok {
 			show(w, http.StatusOK, "Already logged in", "This link was used before; the session goes on.", true)
 			return
 		}
 		show(w, http.StatusForbidden, "This login link cannot be used", "It was used before, is older than 15 minutes, or belongs to an earlier start of the collector.", false)
 		return
 	}
+	g.setCookie(w, id)
+	show(w, http.StatusOK, "Logged in", "The desk opens by itself.", true)
+}
+
+func (g *Guard) setCookie(w http.ResponseWriter, id string) {
 	http.SetCookie(w, &http.Cookie{
 		Name: g.cookie, Value: id, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, MaxAge: int(SessionLife.Seconds()),
 	})
-	show(w, http.StatusOK, "Logged in", "The desk opens by itself.", true)
 }
 
 func secure(h http.Header) {

@@ -35,7 +35,8 @@ type client struct {
 }
 
 // connect finds the collector. The token of the data directory goes only to the
-// address that stands beside it; for another one FLOPWATCH_TOKEN is needed.
+// address that stands beside it, and a session only to the address at which it
+// was opened; for another one FLOPWATCH_TOKEN is needed.
 func (s *scope) connect() (*client, error) {
 	path := filepath.Join(s.flags.Data, apitypes.EndpointFile)
 	known, err := apitypes.ReadEndpoint(path)
@@ -43,7 +44,14 @@ func (s *scope) connect() (*client, error) {
 	if env := os.Getenv("FLOPWATCH_TOKEN"); env != "" {
 		token = env
 	}
-	if server := strings.TrimRight(s.flags.Server, "/"); server != "" && server != base {
+	mine, unreadable := s.readSession()
+	if unreadable != nil {
+		return nil, unreadable
+	}
+	server := strings.TrimRight(s.flags.Server, "/")
+	if mine.URL != "" && (server == mine.URL || server == "" && (err != nil || base == mine.URL)) {
+		base, token, err = mine.URL, mine.Token, nil
+	} else if server != "" && server != base {
 		base, token = server, os.Getenv("FLOPWATCH_TOKEN")
 		if token == "" {
 			return nil, fmt.Errorf("no token for %s: %s is not about that address; set FLOPWATCH_TOKEN", base, path)
@@ -81,7 +89,9 @@ func (c *client) do(method, path string, query url.Values, media string, body []
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", c.base, err)
 	}
-	request.Header.Set("Authorization", "Bearer "+c.token)
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	if media != "" {
 		request.Header.Set("Content-Type", media)
 	}
@@ -107,9 +117,12 @@ func (c *client) do(method, path string, query url.Values, media string, body []
 			return fmt.Errorf("%s%s answered %s; is that a flopwatch collector?", c.base, path, answer.Status)
 		}
 		if answer.StatusCode == http.StatusUnauthorized {
-			problem.Detail = "the collector at " + c.base + " does not know the token; was it started again on another data directory?"
+			problem.Detail = "the collector at " + c.base + " does not know the token or the session: sign in again, or was it started again on another data directory?"
 		}
 		return &problem
+	}
+	if answer.StatusCode == http.StatusNoContent {
+		return nil
 	}
 	if err := json.Unmarshal(data, into); err != nil {
 		return fmt.Errorf("the answer of %s%s is not what this version expects: %w", c.base, path, err)
@@ -125,6 +138,20 @@ func one[T any](s *scope, path string, query url.Values) (T, error) {
 		err = c.do(http.MethodGet, path, query, "", nil, &out)
 	}
 	return out, err
+}
+
+// send sends a body and returns the answer.
+func send[T any](s *scope, method, path string, body any) (T, error) {
+	var out T
+	c, err := s.connect()
+	if err != nil {
+		return out, err
+	}
+	data, err := json.Marshal(body)
+	if err != nil {
+		return out, fmt.Errorf("encode request: %w", err)
+	}
+	return out, c.do(method, path, nil, "application/json", data, &out)
 }
 
 // all reads a list to its end, or its first limit items; 0 is no limit.

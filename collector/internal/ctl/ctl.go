@@ -29,9 +29,10 @@ const (
 )
 
 type commands struct {
-	Server string `help:"Address of the collector, as http://127.0.0.1:8080. Default: the one that runs on the data directory." env:"FLOPWATCH_SERVER" placeholder:"URL"`
-	Data   string `help:"Data directory of the collector; its api.json says where it is and holds the token." env:"FLOPWATCH_DATA" default:"data" placeholder:"DIR"`
-	Output string `help:"How to print: table, json or csv." short:"o" enum:"table,json,csv" default:"table"`
+	Server  string `help:"Address of the collector, as http://127.0.0.1:8080. Default: the one that runs on the data directory." env:"FLOPWATCH_SERVER" placeholder:"URL"`
+	Data    string `help:"Data directory of the collector; its api.json says where it is and holds the token." env:"FLOPWATCH_DATA" default:"data" placeholder:"DIR"`
+	Session string `help:"File that holds your session after sign-in." env:"FLOPWATCH_SESSION" placeholder:"FILE"`
+	Output  string `help:"How to print: table, json or csv." short:"o" enum:"table,json,csv" default:"table"`
 
 	Tenants   tenantsCommand `cmd:"" help:"Tenants with their totals."`
 	Customers struct {
@@ -57,8 +58,16 @@ type commands struct {
 	Events   eventsCommand   `cmd:"" help:"What hosts reported beside figures, last come first."`
 	Hosts    hostsCommand    `cmd:"" help:"Reporting hosts."`
 	Status   statusCommand   `cmd:"" help:"The collector's own state."`
-	Login    loginCommand    `cmd:"" help:"Print a new one-time link to the desk."`
-	Version  versionCommand  `cmd:"" help:"Print the version of this program."`
+	Users    struct {
+		List   usersCommand      `cmd:"" default:"withargs" help:"People with accounts."`
+		Add    addUserCommand    `cmd:"" help:"Make an account; the password is read from standard input."`
+		Change changeUserCommand `cmd:"" help:"Change roles or password of an account, disable or enable it."`
+	} `cmd:"" help:"Accounts: list, add, change."`
+	SignIn  signInCommand  `cmd:"" help:"Sign in; the password is read from standard input. What follows is done by you."`
+	SignOut signOutCommand `cmd:"" help:"End the session."`
+	Whoami  whoamiCommand  `cmd:"" help:"Who you are to the collector, and what your roles allow."`
+	Login   loginCommand   `cmd:"" help:"Print a new one-time link to the desk."`
+	Version versionCommand `cmd:"" help:"Print the version of this program."`
 }
 
 // scope is what a command works with.

@@ -53,7 +53,7 @@ func collector(t *testing.T, reader desk.Reader) (data string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	guard, err := access.New(listener.Addr(), nil)
+	guard, err := access.New(listener.Addr(), access.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,7 @@ type Deps struct {
 	Importer Importer // nil answers imports with 501
 	// Allocator takes allocations; nil answers with 501.
 	Allocator Allocator
+	UserAdmin UserAdmin // nil answers with 501
 	// NewLink makes a one-time link to the desk; nil answers with 501.
 	NewLink func() (url string, expires time.Time)
 	// Stopping ends the event streams when it is closed; nil never does.
@@ -70,12 +71,14 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	aliasQuantities(config.Components.Schemas)
 	mux := http.NewServeMux()
 	api := humago.New(mux, config)
+	api.UseMiddleware(permit(api))
 	s.registerLists(api)
 	s.registerHostEvents(api)
 	s.registerLedger(api)
 	s.registerImport(api)
 	s.registerAllocations(api)
 	s.registerAudit(api)
+	s.registerUsers(api)
 	s.registerEvents(api)
 	mux.HandleFunc("/v1/", unmatched(mux))
 	return mux, api
@@ -93,7 +96,7 @@ func get[I, O any](api huma.API, path, id, summary string, handler func(context.
 // else 404.
 func unmatched(mux *http.ServeMux) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 			other := r.Clone(r.Context())
 			other.Method = method
 			if _, pattern := mux.Handler(other); pattern != "/v1/" && pattern != "" {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,11 +22,23 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/collector/internal/desk/desktest"
 	"github.com/flopwatch/flopwatch/collector/internal/httpapi"
+	"github.com/flopwatch/flopwatch/collector/internal/permission"
 )
+
+// trusted is the context of a request by somebody who may do everything.
+func trusted(ctx context.Context) context.Context {
+	return permission.With(ctx, permission.Principal{ID: "usr_all", Roles: append(slices.Clone(permission.People), permission.Machine)})
+}
+
+// open serves as to somebody who may do everything.
+func open(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(w, r.WithContext(trusted(r.Context()))) })
+}
 
 func call(t *testing.T, h http.Handler, method, target, media, body string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r = r.WithContext(trusted(r.Context()))
 	if media != "" {
 		r.Header.Set("Content-Type", media)
 	}
@@ -384,7 +397,7 @@ func TestPutAllocations(t *testing.T) {
 func TestEvents(t *testing.T) {
 	r := desktest.New()
 	stopping := make(chan struct{})
-	server := httptest.NewServer(httpapi.New(httpapi.Deps{Reader: r, Poll: 5 * time.Millisecond, Stopping: stopping}))
+	server := httptest.NewServer(open(httpapi.New(httpapi.Deps{Reader: r, Poll: 5 * time.Millisecond, Stopping: stopping})))
 	defer server.Close()
 	answer, err := http.Get(server.URL + "/v1/events")
 	if err != nil {
@@ -417,7 +430,7 @@ func TestEvents(t *testing.T) {
 }
 
 func TestEventStreamsAreBounded(t *testing.T) {
-	server := httptest.NewServer(httpapi.New(httpapi.Deps{Reader: desktest.New(), Poll: time.Hour}))
+	server := httptest.NewServer(open(httpapi.New(httpapi.Deps{Reader: desktest.New(), Poll: time.Hour})))
 	defer server.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -447,7 +460,7 @@ func FuzzCursorAndQuery(f *testing.F) {
 	f.Add("cursor=YWZ0ZXI6ZXZ0XzM&kind=xid&host=h")
 	f.Fuzz(func(t *testing.T, query string) {
 		for _, path := range []string{"/v1/runs", "/v1/host-events"} {
-			r := httptest.NewRequest("GET", path, nil)
+			r := httptest.NewRequestWithContext(trusted(t.Context()), "GET", path, nil)
 			r.URL.RawQuery = query
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, r)

@@ -29,6 +29,8 @@ type Options struct {
 	Reader        desk.Reader
 	Importer      httpapi.Importer  // nil: customers cannot be imported
 	Allocator     httpapi.Allocator // nil: allocations cannot be recorded
+	Users         access.Users      // people with accounts; nil: nobody has one
+	UserAdmin     httpapi.UserAdmin // nil: accounts cannot be made
 	Listen        string            // loopback host:port; port 0 takes a free one
 	DataDir       string            // exists; api.json is written there
 	Version       string
@@ -70,13 +72,13 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for API and desk: %w", err)
 	}
-	guard, err := access.New(listener.Addr(), nil)
+	guard, err := access.New(listener.Addr(), access.Options{Users: o.Users, Log: o.Log})
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
 	stopping := make(chan struct{})
 	pages := webui.New(webui.Deps{Reader: o.Reader, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
-	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
+	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, UserAdmin: o.UserAdmin, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api)
 	mux.Handle("/", pages)

@@ -33,6 +33,7 @@ var auditedKinds = []audited{
 	{"inventory_key", `SELECT key AS id, host FROM inventory_key`, "id"},
 	{"customer", `SELECT c.id, c.name, c.country, c.status, c.status_reason, c.demonstration, t.tenant FROM customer c
 		LEFT JOIN customer_tenant t ON t.customer = c.id`, "id, tenant"},
+	{"user", `SELECT id, login, roles, password, disabled, created_ns FROM user`, "id"},
 }
 
 // digests calls tell with the digest of the state of the objects that the

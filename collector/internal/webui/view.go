@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
+	"github.com/flopwatch/flopwatch/collector/internal/permission"
 	"github.com/flopwatch/flopwatch/pkg/compute"
 )
 
@@ -31,6 +32,7 @@ type todayView struct {
 	MoreFind bool
 	Tenants  []desk.Tenant
 	MoreTen  bool
+	Cases    bool // the reader may see findings
 }
 
 // runRow is a run with the threshold it is held against.
@@ -52,7 +54,7 @@ func (s *site) today(ctx context.Context, _ *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	findings, err := s.Reader.Findings(ctx, 0)
+	findings, err := s.seenFindings(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -64,12 +66,20 @@ func (s *site) today(ctx context.Context, _ *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := todayView{Check: check, Hosts: check.Totals.Hosts}
+	v := todayView{Check: check, Hosts: check.Totals.Hosts, Cases: permission.Of(ctx).May(permission.ReadCases)}
 	rows := gauged(runs, findings)
 	v.Runs, v.MoreRuns = cut(rows, todayRows)
 	v.Findings, v.MoreFind = cut(findings, todayRows)
 	v.Tenants, v.MoreTen = cut(tenants, todayRows)
 	return v, nil
+}
+
+// seenFindings returns the findings, none to whom may not read them.
+func (s *site) seenFindings(ctx context.Context, limit int) ([]desk.Finding, error) {
+	if !permission.Of(ctx).May(permission.ReadCases) {
+		return nil, nil
+	}
+	return s.Reader.Findings(ctx, limit)
 }
 
 type listView[T any] struct {
@@ -78,7 +88,7 @@ type listView[T any] struct {
 }
 
 func (s *site) findings(ctx context.Context, _ *http.Request) (any, error) {
-	all, err := s.Reader.Findings(ctx, maxRows+1)
+	all, err := s.seenFindings(ctx, maxRows+1)
 	rows, more := cut(all, maxRows)
 	return listView[desk.Finding]{rows, more}, err
 }
@@ -88,7 +98,7 @@ func (s *site) runs(ctx context.Context, _ *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	findings, err := s.Reader.Findings(ctx, 0)
+	findings, err := s.seenFindings(ctx, 0)
 	rows, more := cut(gauged(runs, findings), maxRows)
 	return listView[runRow]{rows, more}, err
 }
@@ -109,7 +119,7 @@ func (s *site) run(ctx context.Context, r *http.Request) (any, error) {
 		if run.ID != id {
 			continue
 		}
-		all, err := s.Reader.Findings(ctx, 0)
+		all, err := s.seenFindings(ctx, 0)
 		if err != nil {
 			return nil, err
 		}

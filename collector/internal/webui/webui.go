@@ -21,6 +21,7 @@ import (
 	"unicode"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
+	"github.com/flopwatch/flopwatch/collector/internal/permission"
 )
 
 //go:embed templates/*.html
@@ -56,23 +57,30 @@ func New(deps Deps) http.Handler {
 			ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+name+".html"))
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", s.show("today", "Today", s.today))
-	mux.HandleFunc("GET /findings", s.show("findings", "Findings", s.findings))
-	mux.HandleFunc("GET /runs", s.show("runs", "Training runs", s.runs))
-	mux.HandleFunc("GET /runs/{id}", s.show("run", "Training run", s.run))
-	mux.HandleFunc("GET /customers", s.show("customers", "Customers and tenants", s.customers))
-	mux.HandleFunc("GET /hosts", s.show("hosts", "Hosts and coverage", s.hosts))
+	mux.HandleFunc("GET /{$}", s.show("today", "Today", permission.ReadAggregates, s.today))
+	mux.HandleFunc("GET /findings", s.show("findings", "Findings", permission.ReadCases, s.findings))
+	mux.HandleFunc("GET /runs", s.show("runs", "Training runs", permission.ReadAggregates, s.runs))
+	mux.HandleFunc("GET /runs/{id}", s.show("run", "Training run", permission.ReadAggregates, s.run))
+	mux.HandleFunc("GET /customers", s.show("customers", "Customers and tenants", permission.ReadAggregates, s.customers))
+	mux.HandleFunc("GET /hosts", s.show("hosts", "Hosts and coverage", permission.ReadAggregates, s.hosts))
 	mux.HandleFunc("GET /assets/{file}", s.serveAsset)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.problem(w, r, http.StatusNotFound, "There is no such page.")
+		s.problem(w, r, http.StatusNotFound, noPage)
 	})
 	return mux
 }
 
+const noPage = "There is no such page, or your roles do not allow you to see it."
+
 // show reads a view and renders it whole before the first byte is sent, so that
-// a fault is a page with a status and not half a table.
-func (s *site) show(name, title string, read func(context.Context, *http.Request) (any, error)) http.HandlerFunc {
+// a fault is a page with a status and not half a table. Who may not see the page
+// is answered as if there were none.
+func (s *site) show(name, title string, need permission.Action, read func(context.Context, *http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		if !permission.Of(r.Context()).May(need) {
+			s.problem(w, r, http.StatusNotFound, noPage)
+			return
+		}
 		status, err := s.Reader.Status(r.Context())
 		var view any
 		if err == nil {
@@ -106,11 +114,15 @@ type layout struct {
 	Version       string
 	Asset         string
 	Live          bool // the page renews itself
+	Cases         bool // the reader may see findings and cases
+	Who           string
 	View          any
 }
 
 func (s *site) render(w http.ResponseWriter, r *http.Request, code int, name string, l layout) {
 	l.Demonstration = s.Demonstration || l.Status.Demonstration
+	who := permission.Of(r.Context())
+	l.Cases, l.Who = who.May(permission.ReadCases), who.ID
 	l.Asset, l.Live, l.Here = s.asset, code == http.StatusOK, r.URL.Path
 	if l.Version = s.Version; l.Version == "" {
 		l.Version = l.Status.Version

@@ -11,15 +11,21 @@ import (
 	"testing"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk/desktest"
+	"github.com/flopwatch/flopwatch/collector/internal/permission"
 	"github.com/flopwatch/flopwatch/collector/internal/webui"
 )
 
 var pages = []string{"/", "/findings", "/runs", "/runs/run_4kq2", "/runs/run_9zd7", "/customers", "/hosts", "/runs/run_none", "/nowhere"}
 
+// as is the request by somebody with the roles.
+func as(roles []permission.Role, r *http.Request) *http.Request {
+	return r.WithContext(permission.With(r.Context(), permission.Principal{ID: "usr_a", Roles: roles}))
+}
+
 func ask(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	h.ServeHTTP(w, as(permission.People, httptest.NewRequest(http.MethodGet, path, nil)))
 	return w
 }
 
@@ -272,5 +278,26 @@ func TestAssets(t *testing.T) {
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", nil))
 	if w.Code != http.StatusMethodNotAllowed && w.Code != http.StatusNotFound {
 		t.Errorf("POST /: %d", w.Code)
+	}
+}
+
+// Who may not read findings sees none, and is not told that there are any.
+func TestPagesByRole(t *testing.T) {
+	h := webui.New(webui.Deps{Reader: desktest.New()})
+	for _, role := range append(permission.People, "nobody") {
+		for _, path := range []string{"/", "/findings", "/runs/run_4kq2", "/hosts"} {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, as([]permission.Role{role}, httptest.NewRequest(http.MethodGet, path, nil)))
+			need := permission.ReadAggregates
+			if path == "/findings" {
+				need = permission.ReadCases
+			}
+			if want := map[bool]int{true: 200, false: 404}[role.Allows(need)]; w.Code != want {
+				t.Errorf("%s to %s: %d, want %d", path, role, w.Code, want)
+			}
+			if !role.Allows(permission.ReadCases) && (strings.Contains(w.Body.String(), "fnd_") || strings.Contains(w.Body.String(), "crossing")) {
+				t.Errorf("%s shows findings to %s", path, role)
+			}
+		}
 	}
 }

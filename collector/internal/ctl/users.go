@@ -1,0 +1,213 @@
+package ctl
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+)
+
+// sessionPath is the file that holds the session.
+func (s *scope) sessionPath() (string, error) {
+	if s.flags.Session != "" {
+		return s.flags.Session, nil
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("find the folder of the session: %w", err)
+	}
+	return filepath.Join(dir, "flopwatch", "session.json"), nil
+}
+
+// readSession returns the session; its URL is "" if there is none.
+func (s *scope) readSession() (apitypes.Endpoint, error) {
+	path, err := s.sessionPath()
+	if err != nil {
+		return apitypes.Endpoint{}, nil // nowhere to keep one, so there is none
+	}
+	e, err := apitypes.ReadEndpoint(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return apitypes.Endpoint{}, nil
+	}
+	return e, err
+}
+
+// readPassword reads one line: without echo where a person types.
+func (s *scope) readPassword() (string, error) {
+	if in := int(os.Stdin.Fd()); term.IsTerminal(in) {
+		fmt.Fprint(os.Stderr, "password: ")
+		text, err := term.ReadPassword(in)
+		fmt.Fprintln(os.Stderr)
+		return string(text), err
+	}
+	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if line = strings.TrimRight(line, "\r\n"); line == "" {
+		return "", errors.Join(errors.New("no password on standard input"), err)
+	}
+	return line, nil
+}
+
+type signInCommand struct {
+	Login string `arg:"" help:"Your login."`
+}
+
+// Run opens a session and keeps it for the commands that follow.
+func (c signInCommand) Run(s *scope) error {
+	path, err := s.sessionPath()
+	if err != nil {
+		return err
+	}
+	password, err := s.readPassword()
+	if err != nil {
+		return err
+	}
+	client, err := s.connect()
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(map[string]string{"login": c.Login, "password": password})
+	if err != nil {
+		return err
+	}
+	client.token = "" // nobody yet
+	var session apitypes.Session
+	if err := client.do(http.MethodPost, "/v1/sessions", nil, "application/json", body, &session); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("keep the session: %w", err)
+	}
+	if err := (apitypes.Endpoint{URL: client.base, Token: session.Token}).Write(path); err != nil {
+		return err
+	}
+	s.out.say("signed in as %s until %s at the latest\n", printable(session.User), when(session.Expires))
+	return nil
+}
+
+type signOutCommand struct{}
+
+// Run ends the session, also when the collector no longer knows it.
+func (signOutCommand) Run(s *scope) error {
+	path, err := s.sessionPath()
+	if err != nil {
+		return err
+	}
+	mine, err := s.readSession()
+	if err != nil {
+		return err
+	}
+	if mine.URL == "" {
+		s.out.say("nobody is signed in\n")
+		return nil
+	}
+	if client, err := s.connect(); err == nil && client.token == mine.Token {
+		err = client.do(http.MethodDelete, "/v1/sessions", nil, "", nil, nil)
+		var refused *apitypes.Problem
+		if err != nil && !errors.As(err, &refused) {
+			return err
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("forget the session: %w", err)
+	}
+	s.out.say("signed out\n")
+	return nil
+}
+
+type whoamiCommand struct{}
+
+// Run prints who asks.
+func (whoamiCommand) Run(s *scope) error {
+	me, err := one[apitypes.Me](s, "/v1/me", nil)
+	if err != nil {
+		return err
+	}
+	if s.format == "json" {
+		return printJSON(s.out, me)
+	}
+	s.out.say("%s: %s\nmay %s\n", printable(me.ID), printable(strings.Join(me.Roles, ", ")), printable(strings.Join(me.Actions, ", ")))
+	return nil
+}
+
+type usersCommand struct{}
+
+// Run prints the accounts.
+func (usersCommand) Run(s *scope) error {
+	rows, err := all[apitypes.User](s, "/v1/users", nil, 0)
+	if err != nil {
+		return err
+	}
+	return printUsers(s, rows)
+}
+
+func printUsers(s *scope, rows []apitypes.User) error {
+	type row = apitypes.User
+	return list(s, rows, "No accounts: the login link opens the desk for everything. Make one with flopwatchctl users add.", []column[row]{
+		{name: "user_id", exact: func(u row) string { return u.ID }, title: "ID"},
+		{name: "login", exact: func(u row) string { return u.Login }, title: "LOGIN"},
+		{name: "roles", exact: func(u row) string { return strings.Join(u.Roles, " ") }, title: "ROLES"},
+		{name: "disabled", exact: func(u row) string { return strconv.FormatBool(u.Disabled) }, title: "STATE", text: func(u row) string {
+			if u.Disabled {
+				return "disabled"
+			}
+			return "active"
+		}},
+		{name: "created", exact: func(u row) string { return exactTime(u.Created) }, title: "CREATED", text: func(u row) string { return when(u.Created) }},
+	})
+}
+
+type addUserCommand struct {
+	Login string   `arg:"" help:"Lower case letters, digits, dots, dashes."`
+	Role  []string `help:"What they are trusted with; may be given more than once." required:""`
+}
+
+// Run makes an account.
+func (c addUserCommand) Run(s *scope) error {
+	password, err := s.readPassword()
+	if err != nil {
+		return err
+	}
+	u, err := send[apitypes.User](s, http.MethodPost, "/v1/users", apitypes.NewUser{Login: c.Login, Password: password, Roles: c.Role})
+	if err != nil {
+		return err
+	}
+	return printUsers(s, []apitypes.User{u})
+}
+
+type changeUserCommand struct {
+	ID       string   `arg:"" help:"usr_…, as flopwatchctl users lists it."`
+	Role     []string `help:"All their roles from now on."`
+	Password bool     `help:"Read a new password from standard input."`
+	Disable  bool     `help:"End what they may do, at once." xor:"state"`
+	Enable   bool     `help:"Let them sign in again." xor:"state"`
+	Reason   string   `help:"Why; it stands in the audit log." required:""`
+}
+
+// Run changes an account.
+func (c changeUserCommand) Run(s *scope) error {
+	change := apitypes.UserChange{Roles: c.Role, Reason: c.Reason}
+	if c.Disable || c.Enable {
+		change.Disabled = &c.Disable
+	}
+	if c.Password {
+		var err error
+		if change.Password, err = s.readPassword(); err != nil {
+			return err
+		}
+	}
+	u, err := send[apitypes.User](s, http.MethodPost, "/v1/users/"+c.ID+"/changes", change)
+	if err != nil {
+		return err
+	}
+	return printUsers(s, []apitypes.User{u})
+}

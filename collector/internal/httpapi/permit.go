@@ -1,0 +1,57 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/collector/internal/permission"
+)
+
+// actions says what an operation needs. What is not named here needs
+// ReadAggregates to read and Administer to change; permissions.txt holds all of
+// them, so that a change shows in review.
+var actions = map[string]permission.Action{
+	"list-findings":      permission.ReadCases,
+	"list-customers":     permission.ReadAggregates,
+	"import-customers":   permission.Import,
+	"put-allocations":    permission.Import,
+	"list-audit-entries": permission.ReadAudit,
+	"check-audit":        permission.ReadAudit,
+	"list-users":         permission.Administer,
+	"show-me":            permission.ReadAggregates,
+}
+
+// actionOf returns what an operation needs.
+func actionOf(op *huma.Operation) permission.Action {
+	if a, ok := actions[op.OperationID]; ok {
+		return a
+	}
+	if op.Method == http.MethodGet || op.Method == http.MethodHead {
+		return permission.ReadAggregates
+	}
+	return permission.Administer
+}
+
+// hidden are actions of which those who may not do them are not told what there is.
+var hidden = map[permission.Action]bool{permission.ReadCases: true, permission.ReadReports: true}
+
+// permit refuses who may not do it, before anything is read.
+func permit(api huma.API) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		need := actionOf(ctx.Operation())
+		if permission.Of(ctx.Context()).May(need) {
+			next(ctx)
+			return
+		}
+		p := apitypes.NewProblem(http.StatusForbidden, "your roles do not allow this: it needs the right to "+string(need))
+		if hidden[need] {
+			p = apitypes.NewProblem(http.StatusNotFound, "there is nothing that you may see here")
+		}
+		ctx.SetHeader("Content-Type", apitypes.ProblemMedia)
+		ctx.SetStatus(p.Status)
+		// The status is sent; a client that left cannot be told more.
+		_ = api.Marshal(ctx.BodyWriter(), "application/json", p)
+	}
+}
