@@ -5,6 +5,10 @@
 // bound an interval, which is estimated, split over the workloads and folded
 // into windows; windows are batched, signed and fsynced in the spool, and only
 // then sent. A replay takes the place of the source and changes nothing else.
+//
+// Two processes share this work on a host: sample has the devices and the key and
+// no network, ship has the network and neither. Between them are the spool, which
+// sample alone writes, and one signed receipt, which sample verifies itself.
 package agent
 
 import (
@@ -15,7 +19,9 @@ import (
 
 // commands is the command line.
 type commands struct {
-	Run     runCommand     `cmd:"" help:"Read this host's devices and send what they did."`
+	Run     runCommand     `cmd:"" help:"Read this host's devices and send what they did, in one process: sample and ship together, for a trial."`
+	Sample  sampleCommand  `cmd:"" help:"Read this host's devices and keep what they did, signed, in the spool. Uses no network."`
+	Ship    shipCommand    `cmd:"" help:"Send what is in the spool. Can not sign and removes nothing."`
 	Replay  replayCommand  `cmd:"" help:"Play job traces or recordings as a fleet of hosts."`
 	Convert convertCommand `cmd:"" help:"Write the job trace that a table of published results stands for."`
 	Doctor  doctorCommand  `cmd:"" help:"Say what works on this host, what does not, and why."`

@@ -59,9 +59,13 @@ func openCourier(cfg courierConfig) (*courier, error) {
 			return ed25519.NewKeyFromSeed(seed[:]), nil
 		}
 	}
+	keep := spool.Options{} // a fleet that is replayed can be replayed again
+	if !cfg.Fleet {
+		keep = spool.Options{MaxBytes: spoolBytes, RetainBytes: spoolBytes / retainShare}
+	}
 	box, err := outbox.Open(filepath.Join(cfg.Data, "spool"), outbox.Options{
 		KeyFor: keyFor, AgentVersion: version.Version, BatchWindows: cfg.BatchWindows, BatchSpan: cfg.BatchSpan,
-		Spool: spool.Options{},
+		Spool: keep,
 	})
 	if err != nil {
 		return nil, err
@@ -121,6 +125,8 @@ func (c *courier) Run(ctx context.Context, drain time.Duration, work func(contex
 	err := group.Wait()
 	return errors.Join(err, c.Outbox.Close())
 }
+
+func (c *courier) outgoing() *outbox.Outbox { return c.Outbox }
 
 // Waiting returns the number of batches that are spooled and not receipted.
 func (c *courier) Waiting() int { return c.uplink.Stats().Waiting }

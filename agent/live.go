@@ -60,7 +60,7 @@ func (noDriver) Release(int64, ...measure.DeviceID) error {
 }
 
 // start prepares the loop: who the host is, what its devices are.
-func (c runCommand) start(ctx context.Context, from source, way *courier, metrics *exporter.Exporter, who *owners, log *slog.Logger) (*live, error) {
+func (c sampling) start(ctx context.Context, from source, out way, metrics *exporter.Exporter, who *owners, log *slog.Logger) (*live, error) {
 	facts, boot, err := hostfacts.Read(ctx, "/proc")
 	if err != nil {
 		return nil, err
@@ -68,12 +68,12 @@ func (c runCommand) start(ctx context.Context, from source, way *courier, metric
 	facts.Attribution = who.witness.By()
 	who.name = facts.Name
 	l := &live{
-		outbox: way.Outbox, source: from, owners: who, metrics: metrics, waiting: way.Waiting,
+		outbox: out.outgoing(), source: from, owners: who, metrics: metrics, waiting: out.Waiting,
 		log: log, failing: map[measure.DeviceID]string{}, ecc: map[measure.DeviceID]uint64{},
 	}
 	who.refresh(ctx, time.Now())
 	l.host = sampler.New(l.devices(), measure.FoldConfig{Window: c.Window, Period: c.Period})
-	if l.lane, err = way.Outbox.Open(facts.Name, facts, boot.ID, l.host.Rows()); err != nil {
+	if l.lane, err = l.outbox.Open(facts.Name, facts, boot.ID, l.host.Rows()); err != nil {
 		return nil, err
 	}
 	l.offer(ctx)

@@ -16,21 +16,27 @@ import (
 	"github.com/flopwatch/flopwatch/agent/internal/guest"
 	"github.com/flopwatch/flopwatch/agent/internal/hostfacts"
 	"github.com/flopwatch/flopwatch/agent/internal/nvml"
+	"github.com/flopwatch/flopwatch/agent/internal/outbox"
 	"github.com/flopwatch/flopwatch/agent/internal/reader"
 	"github.com/flopwatch/flopwatch/pkg/cli"
 	"github.com/flopwatch/flopwatch/pkg/endpoint"
 	"github.com/flopwatch/flopwatch/pkg/version"
 )
 
-// runCommand reads this host's devices.
+// runCommand reads this host's devices and sends what they did, in one process.
 type runCommand struct {
-	Endpoint   string        `help:"File that says where the collector is." default:"data/agent.json" type:"path"`
-	Data       string        `help:"Folder for the spool and the host's key." default:"data/agent" type:"path"`
-	Library    string        `help:"Path of libnvidia-ml; by default the usual places." placeholder:"PATH"`
-	Period     time.Duration `help:"Time between samples." default:"1s"`
-	Window     time.Duration `help:"Window length." default:"10s"`
-	Metrics    string        `help:"Loopback address for Prometheus metrics, such as 127.0.0.1:9400; none by default." placeholder:"ADDRESS"`
-	WithoutGPU []string      `name:"without-gpu" help:"Trace to replay when this host has no driver, for a trial." placeholder:"PATH"`
+	sampling
+	WithoutGPU []string `name:"without-gpu" help:"Trace to replay when this host has no driver, for a trial." placeholder:"PATH"`
+}
+
+// sampling says what is read, whose it is and where it is kept.
+type sampling struct {
+	Endpoint string        `help:"File that says where the collector is." default:"data/agent.json" type:"path"`
+	Data     string        `help:"Folder for the spool and the host's key." default:"data/agent" type:"path"`
+	Library  string        `help:"Path of libnvidia-ml; by default the usual places." placeholder:"PATH"`
+	Period   time.Duration `help:"Time between samples." default:"1s"`
+	Window   time.Duration `help:"Window length." default:"10s"`
+	Metrics  string        `help:"Loopback address for Prometheus metrics, such as 127.0.0.1:9400; none by default." placeholder:"ADDRESS"`
 
 	ownerFlags
 }
@@ -44,16 +50,8 @@ const stopDrain = 5 * time.Second
 
 // Run samples until it is interrupted, then seals and syncs what it holds.
 func (c runCommand) Run(ctx context.Context, s cli.Streams) error {
-	if c.Period < 100*time.Millisecond || c.Window < c.Period {
-		return fmt.Errorf("run: the period (%s) must be at least 100 ms, and the window (%s) no shorter than it", c.Period, c.Window)
-	}
-	var from source
-	from, err := openReader(ctx, c.Library, c.Period)
-	switch {
-	case errors.Is(err, nvml.ErrNoDriver) && passedThrough():
-		fmt.Fprintf(s.Err, "%v\nthis host's devices are passed through to virtual machines: their time is counted by allocation\n", err)
-		from, err = noDriver{}, nil
-	case errors.Is(err, nvml.ErrNoDriver) && len(c.WithoutGPU) > 0:
+	from, err := c.open(ctx, s)
+	if errors.Is(err, nvml.ErrNoDriver) && len(c.WithoutGPU) > 0 {
 		fmt.Fprintf(s.Err, "%v\nno GPU to read: replaying what published runs and recordings say instead\n", err)
 		return replayCommand{Endpoint: c.Endpoint, Data: c.Data + "-replay", Traces: c.WithoutGPU, Leases: c.Leases, Speed: "max"}.Run(ctx, s)
 	}
@@ -64,18 +62,49 @@ func (c runCommand) Run(ctx context.Context, s cli.Streams) error {
 	if err != nil {
 		return errors.Join(err, from.Close())
 	}
-	log := s.Logger()
-	way, err := openCourier(courierConfig{Data: c.Data, Endpoint: target, BatchSpan: c.Window, Log: log})
+	way, err := openCourier(courierConfig{Data: c.Data, Endpoint: target, BatchSpan: c.Window, Log: s.Logger()})
 	if err != nil {
 		return errors.Join(err, from.Close())
 	}
+	return c.sample(ctx, s, from, way)
+}
+
+// open opens the devices of this host. Its error wraps nvml.ErrNoDriver on a
+// host that has nothing to account for.
+func (c sampling) open(ctx context.Context, s cli.Streams) (source, error) {
+	if c.Period < 100*time.Millisecond || c.Window < c.Period {
+		return nil, fmt.Errorf("the period (%s) must be at least 100 ms, and the window (%s) no shorter than it", c.Period, c.Window)
+	}
+	from, err := openReader(ctx, c.Library, c.Period)
+	if errors.Is(err, nvml.ErrNoDriver) && passedThrough() {
+		fmt.Fprintf(s.Err, "%v\nthis host's devices are passed through to virtual machines: their time is counted by allocation\n", err)
+		return noDriver{}, nil
+	}
+	if err != nil {
+		return nil, err // a typed nil inside the interface would look like a source
+	}
+	return from, nil
+}
+
+// way is where samples go: a spool, and what empties it.
+type way interface {
+	outgoing() *outbox.Outbox
+	// Run does the work beside what empties the spool, and closes the spool.
+	Run(ctx context.Context, drain time.Duration, work func(context.Context) error) error
+	// Waiting is how many batches have no receipt, -1 where that is not known.
+	Waiting() int
+}
+
+// sample reads the devices until ctx ends. It closes from and out.
+func (c sampling) sample(ctx context.Context, s cli.Streams, from source, out way) error {
+	log := s.Logger()
 	desk, err := control.Listen(c.Data)
 	if err != nil {
-		return errors.Join(err, way.Outbox.Close(), from.Close())
+		return errors.Join(err, out.outgoing().Close(), from.Close())
 	}
 	who, err := openOwners(ctx, c.ownerFlags, log)
 	if err != nil {
-		return errors.Join(err, desk.Close(), way.Outbox.Close(), from.Close())
+		return errors.Join(err, desk.Close(), out.outgoing().Close(), from.Close())
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return who.Run(ctx) })
@@ -86,8 +115,8 @@ func (c runCommand) Run(ctx context.Context, s cli.Streams) error {
 		})
 	}
 	group.Go(func() error {
-		return way.Run(ctx, stopDrain, func(ctx context.Context) error {
-			live, err := c.start(ctx, from, way, metrics, who, log)
+		return out.Run(ctx, stopDrain, func(ctx context.Context) error {
+			live, err := c.start(ctx, from, out, metrics, who, log)
 			if err != nil {
 				return err
 			}

@@ -16,8 +16,10 @@ const (
 	tmpSuffix     = ".tmp"
 )
 
-func (s *Spool) segmentPath(number uint64) string {
-	return filepath.Join(s.dir, fmt.Sprintf("%016x%s", number, segmentSuffix))
+func (s *Spool) segmentPath(number uint64) string { return segmentPath(s.dir, number) }
+
+func segmentPath(dir string, number uint64) string {
+	return filepath.Join(dir, fmt.Sprintf("%016x%s", number, segmentSuffix))
 }
 
 // Append writes frames as one unit: after a crash either all of them are there
@@ -205,5 +207,5 @@ func (s *Spool) syncActive() error {
 	}
 	s.synced = s.end()
 	signal(s.wake)
-	return nil
+	return s.publish()
 }

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,10 +11,22 @@ import (
 // Cursor reads synced frames in the order of appending. It belongs to one
 // goroutine.
 type Cursor struct {
-	s      *Spool
-	at     Position
-	file   File
-	number uint64
+	s        segments
+	at       Position
+	file     File
+	number   uint64
+	instance uint64 // of the spool when file was opened
+}
+
+// segments is where a cursor reads: a spool, or another process's spool.
+type segments interface {
+	// locate moves p past what is removed or damaged to where a frame can be, and
+	// returns the end of the readable part of its segment and the instance of the
+	// spool: what was opened of another instance is not that file any more.
+	locate(p *Position) (limit int64, instance uint64, ok bool)
+	// deliverable reports whether the collector can ever accept a frame.
+	deliverable(Frame) bool
+	openSegment(number uint64) (File, error)
 }
 
 // Cursor returns a reader at the oldest frame.
@@ -41,9 +54,15 @@ func (c *Cursor) Close() error {
 // after the spool was opened.
 func (c *Cursor) Next() (Frame, Position, error) {
 	for {
-		limit, ok := c.s.locate(&c.at)
+		limit, instance, ok := c.s.locate(&c.at)
 		if !ok {
 			return Frame{}, Position{}, io.EOF
+		}
+		if c.instance != instance {
+			if err := c.Close(); err != nil {
+				return Frame{}, Position{}, fmt.Errorf("close segment %d: %w", c.number, err)
+			}
+			c.instance = instance
 		}
 		payload, size, err := c.read(limit)
 		if err != nil {
@@ -64,9 +83,11 @@ func (c *Cursor) Next() (Frame, Position, error) {
 	}
 }
 
-// locate moves p past what is removed or damaged to where a frame can be, and
-// returns the end of the readable part of its segment.
-func (s *Spool) locate(p *Position) (limit int64, ok bool) {
+func (s *Spool) openSegment(number uint64) (File, error) {
+	return s.fs.Open(s.segmentPath(number), os.O_RDONLY)
+}
+
+func (s *Spool) locate(p *Position) (limit int64, instance uint64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, seg := range s.segments {
@@ -84,16 +105,16 @@ func (s *Spool) locate(p *Position) (limit int64, ok bool) {
 			limit = bad
 		}
 		if !p.Before(s.synced) {
-			return 0, false
+			return 0, 0, false
 		}
 		if seg.number == s.synced.Segment {
 			limit = min(limit, s.synced.Offset)
 		}
 		if p.Offset < limit {
-			return limit, true
+			return limit, s.instance, true
 		}
 	}
-	return 0, false
+	return 0, 0, false
 }
 
 // damage returns where the readable part of a segment ends.
@@ -106,7 +127,6 @@ func (r Recovery) damage(number uint64) (int64, bool) {
 	return 0, false
 }
 
-// deliverable reports whether the collector can ever accept f.
 func (s *Spool) deliverable(f Frame) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +139,7 @@ func (c *Cursor) read(limit int64) (payload []byte, size int64, err error) {
 		if err := c.Close(); err != nil {
 			return nil, 0, fmt.Errorf("close segment %d: %w", c.number, err)
 		}
-		f, err := c.s.fs.Open(c.s.segmentPath(c.at.Segment), os.O_RDONLY)
+		f, err := c.s.openSegment(c.at.Segment)
 		if err != nil {
 			return nil, 0, fmt.Errorf("open segment: %w", err)
 		}
@@ -146,6 +166,9 @@ func (c *Cursor) read(limit int64) (payload []byte, size int64, err error) {
 
 func (c *Cursor) readAt(b []byte, offset int64) error {
 	if n, err := c.file.ReadAt(b, offset); n < len(b) {
+		if errors.Is(err, io.EOF) {
+			err = ErrCorrupt // it was longer when it was synced
+		}
 		return fmt.Errorf("read segment %d offset %d: %w", c.number, offset, err)
 	}
 	return nil

@@ -122,7 +122,7 @@ func (f *faultyFile) Close() error {
 // story is one life of a spool. It returns the batches whose Sync succeeded and
 // that were not released, and stops at the first error.
 func story(dir string, fsys FS) (promised []string, err error) {
-	s, err := Open(dir, Options{FS: fsys, SegmentBytes: 400})
+	s, err := Open(dir, Options{FS: fsys, SegmentBytes: 400, Shared: "a"})
 	if err != nil {
 		return nil, err
 	}

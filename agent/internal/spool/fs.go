@@ -9,7 +9,8 @@ import (
 // FS is the part of the file system that a spool uses, so that a test can make
 // each call fail. Names are full paths. No call is retried by the spool.
 type FS interface {
-	// Open opens a file with the flags of package os and mode 0600.
+	// Open opens a file with the flags of package os and mode 0640, which the
+	// umask narrows: the group is the process that ships.
 	Open(name string, flag int) (File, error)
 	Rename(from, to string) error
 	Remove(name string) error
@@ -30,7 +31,7 @@ type File interface {
 type diskFS struct{}
 
 func (diskFS) Open(name string, flag int) (File, error) {
-	f, err := os.OpenFile(name, flag, 0o600)
+	f, err := os.OpenFile(name, flag, 0o640)
 	if err != nil {
 		return nil, err // a typed nil inside the interface would look like a file
 	}

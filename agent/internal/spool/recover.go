@@ -93,7 +93,12 @@ func (s *Spool) recover() error {
 	s.nextNumber = max(s.nextNumber, 1)
 	s.synced = s.end()
 	s.generation = c.topEpoch + 1
-	return s.writeHeads()
+	// Every opening stores a generation of its own, so it names the instance too.
+	s.instance = s.generation << 16
+	if err := s.writeHeads(); err != nil {
+		return err
+	}
+	return s.publish()
 }
 
 // listSegments returns the numbers of the segments in order, and removes what an

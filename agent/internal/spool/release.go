@@ -22,6 +22,15 @@ func (s *Spool) Release(p Position) error {
 	return nil
 }
 
+// Rewind says that the collector stands at m again, as after a restore of a
+// backup: everything that is still here behind m may be needed once more.
+func (s *Spool) Rewind(host string, m Mark) {
+	s.Receipted(host, m)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.released = Position{}
+}
+
 // Receipted records the last receipt of a host. It is stored with the next heads
 // and only saves sending again after a restart.
 func (s *Spool) Receipted(host string, m Mark) {
@@ -61,7 +70,7 @@ func (s *Spool) collect(retain int64) error {
 	}
 	s.segments = append([]segment(nil), s.segments[count:]...)
 	s.total -= freed
-	return nil
+	return s.publish()
 }
 
 // writeHeads stores the heads file. Frames are synced first: heads that knew of

@@ -19,7 +19,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 )
 
 // Errors that callers decide on.
@@ -49,7 +48,10 @@ type Options struct {
 	// RetainBytes keeps receipted segments up to this total, so that a collector
 	// that was restored from a backup can be served again. Default 0.
 	RetainBytes int64
-	FS          FS // default the operating system's
+	// Shared names the host whose spool another process reads, see Follow. Empty
+	// keeps the spool to this process.
+	Shared string
+	FS     FS // default the operating system's
 }
 
 // Position is a place between two frames of a spool.
@@ -93,6 +95,7 @@ type Spool struct {
 	synced     Position
 	released   Position
 	generation uint64
+	instance   uint64 // changes when positions lose their meaning
 	heads      map[string]Head
 	orphans    map[epochOf]uint64 // batches with a greater number can not be delivered
 	failed     error
@@ -111,10 +114,10 @@ func Open(dir string, o Options) (*Spool, error) {
 	if o.FS == nil {
 		o.FS = diskFS{}
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("create spool folder: %w", err)
 	}
-	lock, err := takeLock(filepath.Join(dir, "lock"))
+	lock, err := TakeLock(filepath.Join(dir, "lock"))
 	if err != nil {
 		return nil, err
 	}
@@ -129,22 +132,11 @@ func Open(dir string, o Options) (*Spool, error) {
 	return s, nil
 }
 
-// takeLock holds name for this process until the file is closed. The kernel
-// lets go of it when the process dies, so that no stale lock can remain.
-func takeLock(name string) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open spool lock: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = fmt.Errorf("lock %s: %w", name, ErrLocked)
-		} else {
-			err = fmt.Errorf("lock %s: %w", name, err)
-		}
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
+// Instance changes when positions in the spool lose their meaning.
+func (s *Spool) Instance() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.instance
 }
 
 // Dir returns the folder of the spool.

@@ -21,11 +21,16 @@ func (s *shipper) receive(ctx context.Context, r signedReceipt) error {
 		return err
 	}
 	s.u.count(func(st *Stats) { st.Receipts++; st.LastReceiptUnixS = time.Now().Unix() })
-	switch {
-	case m.Before(h.receipted):
-		return s.rewind(ctx, h, m)
-	case m == h.receipted:
+	if m == h.receipted {
 		return s.checkBehind(ctx, h)
+	}
+	if s.u.opt.OnReceipt != nil {
+		if err := s.u.opt.OnReceipt(r.envelope); err != nil {
+			return fmt.Errorf("keep receipt for %s: %w", h.id, err)
+		}
+	}
+	if m.Before(h.receipted) {
+		return s.rewind(ctx, h, m)
 	}
 	h.receipted, h.hash, h.hashKnown = m, r.Hash, true
 	h.behind = time.Time{}
@@ -36,6 +41,9 @@ func (s *shipper) receive(ctx context.Context, r signedReceipt) error {
 		s.finish(h.queue[n])
 	}
 	h.queue = h.queue[n:]
+	if h.read.Before(m) {
+		h.read = m // after a rewind that this receipt overtook
+	}
 	if len(h.queue) > 0 {
 		s.touched[h] = struct{}{} // the next epoch may begin
 	}
@@ -89,14 +97,19 @@ func (s *shipper) rewind(ctx context.Context, h *host, m spool.Mark) error {
 	s.u.opt.Log.WarnContext(ctx, "receipt went back, sending again", slog.String("host", h.id),
 		slog.Uint64("epoch", m.Epoch), slog.Uint64("seq", m.Seq))
 	h.receipted, h.hashKnown = m, false
-	s.u.spool.Receipted(h.id, m)
+	s.u.spool.Rewind(h.id, m)
+	s.reset()
+	return s.checkBehind(ctx, h)
+}
+
+// reset reads everything anew from the oldest batch on.
+func (s *shipper) reset() {
 	for _, other := range s.hosts {
 		other.queue, other.read = nil, other.receipted
 	}
 	clear(s.touched)
 	s.order, s.count, s.bytes, s.caught = nil, 0, 0, false
 	s.cursor.Seek(spool.Position{})
-	return s.checkBehind(ctx, h)
 }
 
 // checkBehind notices that the batch which the collector waits for is not in the

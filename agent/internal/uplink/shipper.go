@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"time"
 
@@ -47,24 +48,26 @@ type host struct {
 
 // shipper is the state of a running uplink. One goroutine owns it.
 type shipper struct {
-	u       *Uplink
-	nc      *nats.Conn
-	cursor  *spool.Cursor // reads on
-	again   *spool.Cursor // reads what is sent again
-	hosts   map[string]*host
-	order   []*entry // in the order of the spool
-	bytes   int64    // of the envelopes in order
-	count   int      // entries of order that are not done
-	caught  bool     // the cursor is at the end of what is synced
-	online  bool
-	drains  []drain
-	touched map[*host]struct{} // have batches that may be sent now
+	u      *Uplink
+	nc     *nats.Conn
+	cursor *spool.Cursor // reads on
+	again  *spool.Cursor // reads what is sent again
+	hosts  map[string]*host
+	order  []*entry // in the order of the spool
+	bytes  int64    // of the envelopes in order
+	count  int      // entries of order that are not done
+	caught bool     // the cursor is at the end of what is synced
+	online bool
+	drains []drain
+	// instance of the spool that positions in order are of
+	instance uint64
+	touched  map[*host]struct{} // have batches that may be sent now
 }
 
 func newShipper(u *Uplink, nc *nats.Conn) *shipper {
 	s := &shipper{
 		u: u, nc: nc, cursor: u.spool.Cursor(), again: u.spool.Cursor(),
-		hosts: map[string]*host{}, touched: map[*host]struct{}{},
+		hosts: map[string]*host{}, touched: map[*host]struct{}{}, instance: u.spool.Instance(),
 	}
 	for id, h := range u.spool.Heads() {
 		s.hosts[id] = &host{id: id, receipted: h.Receipted, read: h.Receipted}
@@ -127,11 +130,18 @@ func (s *shipper) takeReceipts(ctx context.Context, r signedReceipt) error {
 
 // ship reads what is new and sends what may be sent.
 func (s *shipper) ship(ctx context.Context) error {
+	if now := s.u.spool.Instance(); now != s.instance {
+		// The writer of the spool began anew, or put coarser batches in place.
+		s.instance = now
+		s.reset()
+	}
 	for !s.caught && s.count < s.u.opt.WindowBatches && s.bytes < s.u.opt.WindowBytes {
 		f, at, err := s.cursor.Next()
 		if errors.Is(err, io.EOF) {
 			s.caught = true
 			break
+		} else if s.u.spool.Instance() != s.instance {
+			return nil // what was read is of another instance
 		} else if err != nil {
 			return fmt.Errorf("read spool: %w", err)
 		}
@@ -198,6 +208,11 @@ func (s *shipper) send(h *host) error {
 		}
 		s.again.Seek(e.at)
 		f, _, err := s.again.Next()
+		if errors.Is(err, io.EOF) || errors.Is(err, fs.ErrNotExist) || s.u.spool.Instance() != s.instance {
+			// It is not there any more, or not where it was: read everything anew.
+			s.reset()
+			return nil
+		}
 		if err == nil && (f.Host != h.id || f.Mark() != e.mark) {
 			err = fmt.Errorf("found batch %d.%d of %s: %w", f.Epoch, f.Seq, f.Host, spool.ErrCorrupt)
 		}

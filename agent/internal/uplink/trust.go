@@ -115,7 +115,8 @@ func writePin(path string, key ed25519.PublicKey) error {
 // signedReceipt is a receipt whose signature is good, and who signed it.
 type signedReceipt struct {
 	wire.Receipt
-	key ed25519.PublicKey
+	key      ed25519.PublicKey
+	envelope []byte
 }
 
 // verify opens a receipt. A bad one is counted and logged and otherwise ignored:
@@ -138,5 +139,5 @@ func (u *Uplink) verify(ctx context.Context, m *nats.Msg) (signedReceipt, bool) 
 		u.opt.Log.WarnContext(ctx, "receipt ignored", slog.String("subject", m.Subject), slog.Any("err", err))
 		return signedReceipt{}, false
 	}
-	return signedReceipt{r, key}, true
+	return signedReceipt{r, key, m.Data}, true
 }

@@ -63,7 +63,10 @@ type Options struct {
 	// begin a new epoch, and record the loss. Without it Run ends with
 	// ErrBehindSpool instead. It is called by Run and must not wait for it.
 	OnLost func(spool.LostRange)
-	Log    *slog.Logger // default: nothing is logged
+	// OnReceipt hears the signed bytes of each receipt that moved a host on or
+	// back. An error ends Run.
+	OnReceipt func(envelope []byte) error
+	Log       *slog.Logger // default: nothing is logged
 }
 
 // Stats are counts since the uplink was made.
@@ -82,9 +85,27 @@ type Stats struct {
 	LastReceiptUnixS int64 // 0 if none came
 }
 
+// Store is what an uplink ships from: a spool of this process, or a follower of
+// another process's.
+type Store interface {
+	Dir() string
+	Heads() map[string]spool.Head
+	Head(host string) (spool.Head, bool)
+	Cursor() *spool.Cursor
+	// Wake holds a value after more became readable.
+	Wake() <-chan struct{}
+	// Instance changes when positions that cursors gave lose their meaning.
+	Instance() uint64
+	// Receipted records how far the collector is, Rewind that it went back.
+	Receipted(host string, m spool.Mark)
+	Rewind(host string, m spool.Mark)
+	// Release says that what starts before p is receipted.
+	Release(p spool.Position) error
+}
+
 // Uplink ships one spool. Run may be called once.
 type Uplink struct {
-	spool *spool.Spool
+	spool Store
 	opt   Options
 	trust *trust
 
@@ -114,7 +135,7 @@ type drain struct{ done chan struct{} }
 
 // New returns an uplink. It reads collector.pub if there is no CollectorKey, and
 // starts nothing.
-func New(s *spool.Spool, o Options) (*Uplink, error) {
+func New(s Store, o Options) (*Uplink, error) {
 	if o.URL == "" {
 		return nil, errors.New("uplink: no broker URL")
 	}

@@ -1,0 +1,93 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/flopwatch/flopwatch/agent/internal/handover"
+	"github.com/flopwatch/flopwatch/agent/internal/spool"
+	"github.com/flopwatch/flopwatch/agent/internal/uplink"
+	"github.com/flopwatch/flopwatch/pkg/cli"
+	"github.com/flopwatch/flopwatch/pkg/endpoint"
+)
+
+// shipCommand sends the spool that sample writes.
+type shipCommand struct {
+	Endpoint string `help:"File that says where the collector is." default:"data/agent.json" type:"path"`
+	Spool    string `help:"Folder of the spool that sample writes." default:"data/agent/spool" type:"path"`
+	State    string `help:"Folder for the newest receipt; sample reads it there." default:"data/ship" type:"path"`
+}
+
+// samplerWait is how often a shipper looks for a sampler that was never there.
+const samplerWait = time.Second
+
+// Run ships until it is interrupted. It needs no sampler: what is in the spool is
+// sent while the sampler is away.
+func (c shipCommand) Run(ctx context.Context, s cli.Streams) (err error) {
+	target, err := endpoint.Read(c.Endpoint)
+	if err != nil {
+		return err
+	}
+	seed, err := nats.NkeyOptionFromSeed(target.SeedFile)
+	if err != nil {
+		return fmt.Errorf("read broker key %s: %w", target.SeedFile, err)
+	}
+	if err := os.MkdirAll(c.State, 0o750); err != nil {
+		return fmt.Errorf("make state folder: %w", err)
+	}
+	lock, err := spool.TakeLock(filepath.Join(c.State, "lock"))
+	if err != nil {
+		return fmt.Errorf("ship: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	log := s.Logger()
+	from, err := c.follow(ctx, log)
+	if from == nil {
+		return err
+	}
+	receipt := filepath.Join(c.State, "receipt")
+	up, err := uplink.New(from, uplink.Options{
+		URL: target.URL, NATS: []nats.Option{seed}, Host: from.Host(), CollectorKey: target.CollectorKey, Log: log,
+		OnReceipt: func(envelope []byte) error { return handover.Write(receipt, envelope) },
+		// The sampler sees the same receipt and begins a new epoch.
+		OnLost: func(l spool.LostRange) {
+			log.ErrorContext(ctx, "batches given up", slog.String("host", l.Host), slog.String("why", "the collector lacks what comes before them"))
+		},
+	})
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return from.Run(ctx) })
+	group.Go(func() error { return up.Run(ctx) })
+	return group.Wait()
+}
+
+// follow waits for the first sampler. It returns nil without an error when it is
+// interrupted before.
+func (c shipCommand) follow(ctx context.Context, log *slog.Logger) (*spool.Follower, error) {
+	told := false
+	for {
+		from, err := spool.Follow(c.Spool, nil)
+		if !errors.Is(err, spool.ErrNotShared) {
+			return from, err
+		}
+		if !told {
+			log.WarnContext(ctx, "waiting for the sampler", slog.Any("error", err))
+			told = true
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil
+		case <-time.After(samplerWait):
+		}
+	}
+}
