@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -58,7 +57,7 @@ func (j *Joining) add(l Labelled) {
 		j.belong += choose(n)
 	}
 	j.Runs += len(sizes)
-	for _, run := range training.Join(l.Tenant, l.Stretches) {
+	for _, run := range training.Runs(l.Tenant, l.Stretches, training.Knowledge{}) {
 		inside := map[string]int{}
 		for _, i := range run.Members {
 			inside[l.Truth[i]]++
@@ -139,13 +138,17 @@ func (b *byTenant) list() []Labelled {
 func publishedRuns(traces string) ([]Labelled, error) {
 	var b byTenant
 	err := rows(filepath.Join(traces, "mlperf-training-v4.0-runs", "runs.csv.gz"),
-		[]string{"run_id", "submitter", "system", "nodes", "accelerator", "init_start_ms"}, func(r *row) error {
+		[]string{"run_id", "submitter", "system", "nodes", "accelerator", "init_start_ms", "run_stop_ms", "accelerators_per_node"}, func(r *row) error {
 			id, system := strings.Clone(r.text(0)), strings.Clone(r.text(2))
+			stop := r.int(5)
+			if r.text(6) != "" { // one log breaks off
+				stop = r.int(6)
+			}
 			for node := range r.int(3) {
 				b.add(measure.TenantID(strings.Clone(r.text(1))), id, training.Stretch{
 					Host: fmt.Sprintf("%s-%d", system, node), Accelerator: strings.Clone(r.text(4)),
 					Workload: measure.Workload{Kind: measure.KindContainer, ID: fmt.Sprintf("%s/%d", id, node)},
-					StartNS:  r.int(5) * int64(time.Millisecond),
+					StartNS:  r.int(5) * int64(time.Millisecond), EndNS: stop * int64(time.Millisecond), Devices: int(r.int(7)),
 				})
 			}
 			return nil
@@ -168,22 +171,49 @@ func recordedNodes(traces string) ([]Labelled, error) {
 	var b byTenant
 	for _, id := range ids {
 		for node, readings := range runs[id] {
-			start := readings[0].ns
+			start, end := readings[0].ns, readings[0].ns
 			for _, r := range readings {
-				start = min(start, r.ns)
+				start, end = min(start, r.ns), max(end, r.ns)
 			}
 			b.add("smc", id, training.Stretch{
-				Host: strings.Split(id, "/")[1] + "-" + node, Accelerator: "H100-SXM5-80GB", StartNS: start,
-				Workload: measure.Workload{Kind: measure.KindContainer, ID: id + "/" + node},
+				Host: strings.Split(id, "/")[1] + "-" + node, Accelerator: "H100-SXM5-80GB", StartNS: start, EndNS: end, Devices: 8,
+				Workload: measure.Workload{Kind: measure.KindContainer, ID: id + "/" + node}, Activity: curveOf(readings),
 			})
 		}
 	}
 	return b.list(), nil
 }
 
+// curveStep is how long each value of a curve is the mean of: five readings.
+const curveStep = 10 * time.Second
+
+// curveOf returns power on a grid of steps that all nodes share. Readings that
+// are impossible are left out, a step without any is a hole.
+func curveOf(readings []reading) training.Curve {
+	first, last := readings[0].ns, readings[0].ns
+	for _, r := range readings {
+		first, last = min(first, r.ns), max(last, r.ns)
+	}
+	step := int64(curveStep)
+	first -= first % step
+	sums, counts := make([]float64, (last-first)/step+1), make([]float64, (last-first)/step+1)
+	for _, r := range readings {
+		if r.w > 0 {
+			sums[(r.ns-first)/step] += r.w
+			counts[(r.ns-first)/step]++
+		}
+	}
+	c := training.Curve{StartNS: first, StepNS: step, Values: make([]float32, len(sums))}
+	for i := range sums {
+		c.Values[i] = float32(sums[i] / counts[i]) // 0/0 is NaN: a hole
+	}
+	return c
+}
+
 // continuedJobs are the pre-training jobs of at least an hour. The truth follows
 // the rule of the README: GPUs within 5 % of the job before, arrival between 15
-// minutes before and 2 hours after its end, nearest first, each job once.
+// minutes before and 2 hours after its end, nearest first, each job once. Hosts are
+// not in the set, so no two jobs share one.
 func continuedJobs(traces string) ([]Labelled, error) {
 	type job struct {
 		id         string
@@ -222,8 +252,8 @@ func continuedJobs(traces string) ([]Labelled, error) {
 			before.continued, j.run = true, before.run
 		}
 		b.add("kalos", j.run, training.Stretch{
-			Host: "gpus-" + strconv.FormatFloat(j.gpus, 'f', 0, 64), Accelerator: "A100-SXM4-80GB",
-			Workload: measure.Workload{Kind: measure.KindSlurmJob, ID: j.id}, StartNS: int64(j.start * 1e9),
+			Host: "of job " + j.id, Accelerator: "A100-SXM4-80GB",
+			Workload: measure.Workload{Kind: measure.KindSlurmJob, ID: j.id}, StartNS: int64(j.start * 1e9), EndNS: int64(j.end * 1e9), Devices: int(j.gpus),
 		})
 	}
 	return b.list(), nil

@@ -41,7 +41,6 @@ type tenantRuns struct {
 // member is what one workload did on one host with one accelerator.
 type member struct {
 	training.Stretch
-	endNS   int64
 	devices map[string]bool // by number
 	sums    sums
 }
@@ -56,13 +55,14 @@ func readRuns(ctx context.Context, q querier, tenant measure.TenantID) (tenantRu
 	stretches := make([]training.Stretch, len(members))
 	for i := range members {
 		stretches[i] = members[i].Stretch
+		stretches[i].Devices = len(members[i].devices)
 	}
-	for _, run := range training.Join(tenant, stretches) {
+	for _, run := range training.Runs(tenant, stretches, training.Knowledge{}) {
 		r := runRow{id: run.ID, label: run.Label, joinedBy: run.JoinedBy, startNS: members[run.Members[0]].StartNS}
 		hosts, accelerators, devices := map[string]bool{}, map[string]bool{}, map[string]bool{}
 		for _, i := range run.Members {
 			m := &members[i]
-			r.startNS, r.endNS = min(r.startNS, m.StartNS), max(r.endNS, m.endNS)
+			r.startNS, r.endNS = min(r.startNS, m.StartNS), max(r.endNS, m.EndNS)
 			r.sums.add(m.sums)
 			hosts[m.Host], accelerators[m.Accelerator] = true, true
 			for device := range m.devices {
@@ -87,7 +87,7 @@ func readMembers(ctx context.Context, q querier, tenant measure.TenantID) ([]mem
 		var m member
 		var g group
 		var devices string
-		err := rows.Scan(append([]any{&m.Host, &m.Workload.Kind, &m.Workload.ID, &m.Workload.Hint, &m.Accelerator, &m.StartNS, &m.endNS, &devices}, g.targets()...)...)
+		err := rows.Scan(append([]any{&m.Host, &m.Workload.Kind, &m.Workload.ID, &m.Workload.Hint, &m.Accelerator, &m.StartNS, &m.EndNS, &devices}, g.targets()...)...)
 		if err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func readMembers(ctx context.Context, q querier, tenant measure.TenantID) ([]mem
 			last++
 		}
 		have := &members[last]
-		have.StartNS, have.endNS = min(have.StartNS, m.StartNS), max(have.endNS, m.endNS)
+		have.StartNS, have.EndNS = min(have.StartNS, m.StartNS), max(have.EndNS, m.EndNS)
 		have.sums.add(g.sums())
 		for device := range strings.SplitSeq(devices, ",") {
 			have.devices[device] = true

@@ -1,105 +1,134 @@
-// Package training judges which workloads serve one training run. It is pure,
-// and the order in which workloads come to be known changes nothing.
+// Package training judges which workloads serve one training run, and which
+// runs serve one campaign. It is pure, and the order in which workloads come to
+// be known changes nothing.
 //
-// For now three kinds of evidence join: a run hint that the scheduler gives, one
-// scheduler job, and, for workloads without a scheduler, starting at the same
-// time on the same accelerator.
+// It works in three steps. What one workload did on its hosts is a part: a
+// scheduler's job is one part whatever hosts it has, a virtual machine is one
+// part by itself. Parts that ran at the same time and whose evidence adds up to
+// the threshold are one attempt: joined in space. An attempt that takes up
+// where an earlier one ended goes on with its run: joined in time.
+//
+// Evidence has weights in bits, as in record linkage (Fellegi and Sunter 1969):
+// the logarithm of how much likelier it is between parts of one run than
+// between others. A join keeps its evidence. A person can undo or confirm it,
+// and what they said is one more input here, so that taking it back gives what
+// was there before.
+//
+// No step looks at all pairs. Candidates share a communicator, a fabric, a
+// peer, a start, a rhythm, an image or hosts, and of those that share one only
+// neighbours in order are weighed, so the work grows as n log n.
 package training
 
 import (
-	"cmp"
-	"crypto/sha256"
-	"encoding/base32"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
-// Together is how far apart workloads without a scheduler may start and still
-// be one run.
-const Together = 60 * time.Second
-
-// Stretch is what one workload did on one host with one accelerator.
+// Stretch is what one workload did on one host with one accelerator, without a
+// gap longer than Weights.Time.Gap. The fields after EndNS are evidence; each
+// may be empty, which means not known.
 type Stretch struct {
 	Host        string
 	Workload    measure.Workload
 	Accelerator string
 	StartNS     int64
+	EndNS       int64
+	Devices     int
+
+	Communicators   []string // hashes of NCCL communicators
+	Fabrics         []string // NVLink domains of several hosts
+	Peers           []Peer   // hosts with which it exchanged most
+	Rhythm          Rhythm
+	Activity        Curve
+	Image           string // digest of what it runs
+	ReadCheckpoint  string // digest or name of what it read at its start
+	WroteCheckpoint string // of what it wrote last
 }
 
-// Run is a set of stretches that serve one effort.
+// Peer is traffic of one stretch with another host.
+type Peer struct {
+	Host          string
+	SentBytes     int64
+	ReceivedBytes int64
+}
+
+// Rhythm is the beat of a workload's steps, as power or activity shows it.
+// PeriodNS 0 is not known.
+type Rhythm struct {
+	PeriodNS int64
+	PhaseNS  int64 // Unix time of one beat
+}
+
+// Curve is activity over time in any unit that is proportional to it, such as
+// watts: the mean of each step. A value that was not read is NaN.
+type Curve struct {
+	StartNS int64
+	StepNS  int64
+	Values  []float32
+}
+
+// PartKey names a part for ever. A job is known by kind and id, anything else
+// by kind, id and host.
+type PartKey string
+
+// Knowledge is what is known beside the stretches.
+type Knowledge struct {
+	Weights   *Weights // nil is Default()
+	Decisions []Decision
+	// Runs is the run that each part was in at the last derivation. A run keeps
+	// its id as long as its founding part is in it.
+	Runs map[PartKey]string
+}
+
+// Part is what one workload did on its hosts.
+type Part struct {
+	Key         PartKey
+	Workload    measure.Workload
+	Hosts       []string // ascending
+	Accelerator string   // of most devices
+	Devices     int
+	StartNS     int64
+	EndNS       int64
+	Members     []int // indexes of the stretches, ascending
+}
+
+// Run is a set of parts that serve one effort.
 type Run struct {
-	ID       string // run_…, follows from what joined it
+	ID       string // run_…
 	Label    string
 	JoinedBy string // the evidence, in words
+	Attempts int    // starts of it, each on all its hosts
+	Parts    []Part // by start
+	Joins    []Join // by the start of the later part; one fewer than parts
 	Members  []int  // indexes of the stretches, ascending
 }
 
-// scheduled are the kinds whose id means the same on every host.
-var scheduled = []measure.WorkloadKind{measure.KindSlurmJob, measure.KindPod}
+// Kind says along what a join goes.
+type Kind string
 
-// Join groups the stretches of one tenant into runs, ordered by id.
-func Join(tenant measure.TenantID, stretches []Stretch) []Run {
-	runs := map[string]*Run{}
-	var loose []int
-	for i, s := range stretches {
-		var label, evidence string
-		switch {
-		case s.Workload.Hint != "":
-			label, evidence = s.Workload.Hint, "run hint "+s.Workload.Hint
-		case slices.Contains(scheduled, s.Workload.Kind):
-			label, evidence = s.Workload.ID, string(s.Workload.Kind)+" "+s.Workload.ID
-		default:
-			loose = append(loose, i)
-			continue
-		}
-		add(runs, tenant, label, evidence, evidence, i)
-	}
-	simultaneous(runs, tenant, stretches, loose)
-	out := make([]Run, 0, len(runs))
-	for _, r := range runs {
-		slices.Sort(r.Members)
-		out = append(out, *r)
-	}
-	slices.SortFunc(out, func(a, b Run) int { return cmp.Compare(a.ID, b.ID) })
-	return out
+// The kinds of join.
+const (
+	Space Kind = "space" // at the same time
+	Time  Kind = "time"  // one after the other
+)
+
+// Join says why two parts are in one run.
+type Join struct {
+	ID        string // jon_…
+	Kind      Kind
+	From, To  PartKey // From began earlier
+	FromLabel string
+	ToLabel   string
+	Bits      int // sum of the evidence
+	Evidence  []Evidence
+	Gap       time.Duration // from the end of the one to the start of the other; negative where they overlap
+	Confirmed bool          // by a person
 }
 
-// simultaneous joins workloads that start within a minute of the first of their
-// group on the same accelerator.
-func simultaneous(runs map[string]*Run, tenant measure.TenantID, stretches []Stretch, loose []int) {
-	slices.SortFunc(loose, func(i, j int) int {
-		a, b := stretches[i], stretches[j]
-		return cmp.Or(cmp.Compare(a.Accelerator, b.Accelerator), cmp.Compare(a.StartNS, b.StartNS), cmp.Compare(a.Host, b.Host),
-			cmp.Compare(a.Workload.Kind, b.Workload.Kind), cmp.Compare(a.Workload.ID, b.Workload.ID))
-	})
-	for from := 0; from < len(loose); {
-		first := stretches[loose[from]]
-		to := from
-		for to < len(loose) && stretches[loose[to]].Accelerator == first.Accelerator && stretches[loose[to]].StartNS-first.StartNS <= int64(Together) {
-			to++
-		}
-		evidence := "one workload, no scheduler job"
-		if to-from > 1 {
-			evidence = fmt.Sprintf("%d workloads started within %s on %s", to-from, Together, first.Accelerator)
-		}
-		key := strings.Join([]string{"start", first.Accelerator, first.Host, string(first.Workload.Kind), first.Workload.ID}, "\x00")
-		for _, i := range loose[from:to] {
-			add(runs, tenant, string(first.Workload.Kind)+" "+first.Workload.ID, evidence, key, i)
-		}
-		from = to
-	}
-}
-
-func add(runs map[string]*Run, tenant measure.TenantID, label, evidence, key string, member int) {
-	r := runs[key]
-	if r == nil {
-		sum := sha256.Sum256([]byte(string(tenant) + "\x00" + key))
-		r = &Run{ID: "run_" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:20], Label: label, JoinedBy: evidence}
-		runs[key] = r
-	}
-	r.Members = append(r.Members, member)
+// Evidence is one piece of it.
+type Evidence struct {
+	Name   string // as in the weights
+	Bits   int    // negative speaks against
+	Detail string // in words
 }

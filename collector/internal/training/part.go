@@ -1,0 +1,178 @@
+package training
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+// scheduled are the kinds whose id means the same on every host.
+var scheduled = []measure.WorkloadKind{measure.KindSlurmJob, measure.KindPod}
+
+// part is a part with what is known of it.
+type part struct {
+	Part
+	communicators []string
+	fabrics       []string
+	peers         []Peer
+	images        []string
+	read, wrote   []string
+	rhythm        Rhythm
+	activity      Curve
+	ended         bool // and not merely seen up to now
+}
+
+// baseKey names a workload. The hint is in it, because a person may say that the
+// same hint is chance.
+func baseKey(s *Stretch) PartKey {
+	key := string(s.Workload.Kind) + " " + s.Workload.ID
+	if !slices.Contains(scheduled, s.Workload.Kind) {
+		key += " on " + s.Host
+	}
+	if s.Workload.Hint != "" {
+		key += " for " + strconv.Quote(s.Workload.Hint)
+	}
+	return PartKey(key)
+}
+
+// partsOf cuts the stretches into parts, ordered by start and key.
+func partsOf(stretches []Stretch, w *Weights) []part {
+	keys := make([]PartKey, len(stretches))
+	order := make([]int, len(stretches))
+	frontier := int64(0)
+	for i := range stretches {
+		keys[i], order[i] = baseKey(&stretches[i]), i
+		frontier = max(frontier, stretches[i].EndNS)
+	}
+	slices.SortFunc(order, func(i, j int) int {
+		a, b := &stretches[i], &stretches[j]
+		return cmp.Or(cmp.Compare(keys[i], keys[j]), cmp.Compare(a.StartNS, b.StartNS), cmp.Compare(a.EndNS, b.EndNS),
+			cmp.Compare(a.Host, b.Host), cmp.Compare(a.Accelerator, b.Accelerator))
+	})
+	var parts []part
+	for from := 0; from < len(order); {
+		// A job's number comes round again, and a machine may serve something else
+		// next month: what lies further apart than any join goes is another part.
+		limit := w.Time.Gap
+		if stretches[order[from]].Workload.Hint != "" || slices.Contains(scheduled, stretches[order[from]].Workload.Kind) {
+			limit = w.Time.GapWithMatch
+		}
+		end, to := stretches[order[from]].EndNS, from+1
+		for to < len(order) && keys[order[to]] == keys[order[from]] && stretches[order[to]].StartNS-end <= int64(limit) {
+			end = max(end, stretches[order[to]].EndNS)
+			to++
+		}
+		p := gather(stretches, order[from:to])
+		p.Key = keys[order[from]]
+		if from > 0 && keys[order[from-1]] == p.Key {
+			p.Key += PartKey(" from " + time.Unix(0, p.StartNS).UTC().Format(time.DateOnly))
+		}
+		p.ended = p.EndNS < frontier-int64(w.Space.StopWithin)
+		parts = append(parts, p)
+		from = to
+	}
+	slices.SortFunc(parts, func(a, b part) int { return cmp.Or(cmp.Compare(a.StartNS, b.StartNS), cmp.Compare(a.Key, b.Key)) })
+	return parts
+}
+
+// gather makes one part of stretches that are ordered by start.
+func gather(stretches []Stretch, members []int) part {
+	first := &stretches[members[0]]
+	p := part{Part: Part{Workload: first.Workload, StartNS: first.StartNS, Members: slices.Sorted(slices.Values(members))}}
+	type place struct{ host, accelerator string }
+	devices := map[place]int{}
+	for _, i := range members {
+		s := &stretches[i]
+		p.EndNS = max(p.EndNS, s.EndNS)
+		at := place{s.Host, s.Accelerator}
+		devices[at] = max(devices[at], s.Devices)
+		p.Hosts = append(p.Hosts, s.Host)
+		p.communicators = append(p.communicators, s.Communicators...)
+		p.fabrics = append(p.fabrics, s.Fabrics...)
+		p.peers = append(p.peers, s.Peers...)
+		p.images = appendKnown(p.images, s.Image)
+		p.read = appendKnown(p.read, s.ReadCheckpoint)
+		p.wrote = appendKnown(p.wrote, s.WroteCheckpoint)
+		if p.rhythm.PeriodNS == 0 {
+			p.rhythm = s.Rhythm
+		}
+		if len(p.activity.Values) == 0 {
+			p.activity = s.Activity
+		}
+	}
+	for _, list := range []*[]string{&p.Hosts, &p.communicators, &p.fabrics, &p.images, &p.read, &p.wrote} {
+		slices.Sort(*list)
+		*list = slices.Compact(*list)
+	}
+	slices.SortFunc(p.peers, func(a, b Peer) int { return cmp.Compare(a.Host, b.Host) })
+	of := map[string]int{}
+	for at, n := range devices {
+		p.Devices += n
+		of[at.accelerator] += n
+	}
+	p.Accelerator = most(of)
+	return p
+}
+
+// most returns the word with the largest number, of equals the first.
+func most(of map[string]int) string {
+	best, found := "", false
+	for word, n := range of {
+		if !found || n > of[best] || n == of[best] && word < best {
+			best, found = word, true
+		}
+	}
+	return best
+}
+
+func appendKnown(list []string, word string) []string {
+	if word == "" {
+		return list
+	}
+	return append(list, word)
+}
+
+// label is what people call the part.
+func (p *Part) label() string {
+	switch {
+	case p.Workload.Hint != "":
+		return p.Workload.Hint
+	case p.Workload.Kind == measure.KindSlurmJob || p.Workload.Kind == measure.KindPod:
+		return p.Workload.ID
+	}
+	return string(p.Workload.Kind) + " " + p.Workload.ID
+}
+
+// share reports whether two ordered lists have a word in common, and which.
+func share(a, b []string) (string, bool) {
+	for len(a) > 0 && len(b) > 0 {
+		switch cmp.Compare(a[0], b[0]) {
+		case -1:
+			a = a[1:]
+		case 1:
+			b = b[1:]
+		default:
+			return a[0], true
+		}
+	}
+	return "", false
+}
+
+// common counts the words that two ordered lists have in common.
+func common(a, b []string) int {
+	n := 0
+	for len(a) > 0 && len(b) > 0 {
+		switch cmp.Compare(a[0], b[0]) {
+		case -1:
+			a = a[1:]
+		case 1:
+			b = b[1:]
+		default:
+			n, a, b = n+1, a[1:], b[1:]
+		}
+	}
+	return n
+}
