@@ -16,6 +16,7 @@ type Labelled struct {
 	Tenant    measure.TenantID
 	Stretches []training.Stretch
 	Truth     []string
+	UntilNS   int64 // up to when the set is known
 }
 
 // Joining is how joining did on one set.
@@ -57,7 +58,7 @@ func (j *Joining) add(l Labelled) {
 		j.belong += choose(n)
 	}
 	j.Runs += len(sizes)
-	for _, run := range training.Runs(l.Tenant, l.Stretches, training.Knowledge{}) {
+	for _, run := range training.Runs(l.Tenant, l.Stretches, training.Knowledge{UntilNS: l.UntilNS}) {
 		inside := map[string]int{}
 		for _, i := range run.Members {
 			inside[l.Truth[i]]++
@@ -90,6 +91,7 @@ func Joinings(traces string) ([]Joining, error) {
 		name, what string
 		read       func(string) ([]Labelled, error)
 	}{
+		{"mlperf-training-v4.0-runs as jobs", "one scheduler job for each published run, on hosts that later runs have again", publishedJobs},
 		{"mlperf-training-v4.0-runs", "one container on each node, no scheduler job; each published run is one run", publishedRuns},
 		{trainingPowerSet, "one container on each node, no scheduler job; each recording of several nodes is one run", recordedNodes},
 		{"acme-kalos-completed-jobs", "one scheduler job after the other, no user; continued pre-training by the rule of the folder's README", continuedJobs},
@@ -99,7 +101,15 @@ func Joinings(traces string) ([]Joining, error) {
 		if err != nil {
 			return nil, err
 		}
+		// The sets are of the past: whatever they hold has ended.
+		until := int64(0)
 		for _, l := range labelled {
+			for i := range l.Stretches {
+				until = max(until, l.Stretches[i].EndNS+int64(time.Hour))
+			}
+		}
+		for _, l := range labelled {
+			l.UntilNS = until
 			j.add(l)
 		}
 		out = append(out, j)
@@ -154,6 +164,17 @@ func publishedRuns(traces string) ([]Labelled, error) {
 			return nil
 		})
 	return b.list(), err
+}
+
+// publishedJobs are the same with a scheduler that numbers its jobs.
+func publishedJobs(traces string) ([]Labelled, error) {
+	all, err := publishedRuns(traces)
+	for _, l := range all {
+		for i := range l.Stretches {
+			l.Stretches[i].Workload = measure.Workload{Kind: measure.KindSlurmJob, ID: l.Truth[i]}
+		}
+	}
+	return all, err
 }
 
 // recordedNodes makes one workload for each node whose power was recorded. The

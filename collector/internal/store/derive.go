@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
+	"github.com/flopwatch/flopwatch/collector/internal/training"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
@@ -29,12 +30,14 @@ type Deriver struct {
 	all   bool
 	dirty map[measure.TenantID]int64 // tenant → newest revision that changed it
 
-	known *known // of the last derivation; used by Derive alone
+	// Used by Derive alone.
+	known   *known                     // of the last derivation
+	waiting map[measure.TenantID]int64 // tenant → when what it runs will have ended, if nothing more comes of it
 }
 
 // NewDeriver returns a deriver that has everything to do.
 func NewDeriver(s *Store, packs []*policy.Pack, now func() time.Time) *Deriver {
-	return &Deriver{store: s, packs: packs, now: now, all: true, dirty: map[measure.TenantID]int64{}}
+	return &Deriver{store: s, packs: packs, now: now, all: true, dirty: map[measure.TenantID]int64{}, waiting: map[measure.TenantID]int64{}}
 }
 
 // Follow notes the tenants of a checkpoint.
@@ -138,7 +141,11 @@ func (d *Deriver) read(ctx context.Context) (tenants []tenantRuns, findings []fo
 	if err != nil {
 		return nil, nil, err
 	}
-	due, all := d.take(revision)
+	watermark, err := meta(ctx, tx, "watermark_ns")
+	if err != nil {
+		return nil, nil, err
+	}
+	due, all := d.take(revision, watermark)
 	if len(due) == 0 && !all {
 		return nil, nil, nil
 	}
@@ -151,20 +158,31 @@ func (d *Deriver) read(ctx context.Context) (tenants []tenantRuns, findings []fo
 		return nil, nil, err
 	}
 	for _, tenant := range due {
-		t, err := readRuns(ctx, tx, tenant)
+		t, err := readRuns(ctx, tx, tenant, watermark)
 		if err != nil {
 			return nil, nil, err
 		}
+		d.wait(&t, watermark)
 		tenants = append(tenants, t)
 	}
 	findings, err = evaluate(d.packs, d.known, tenants, func(tenant measure.TenantID) (total, error) { return readTotal(ctx, tx, tenant) })
 	return tenants, findings, err
 }
 
-// take returns the tenants that are due up to the revision, in order, or that
-// all are. A checkpoint is followed before it is committed, so what is newer
-// than the revision stays due.
-func (d *Deriver) take(revision int64) (due []measure.TenantID, all bool) {
+// wait makes a tenant due again when what it runs has ended: how long something
+// took is evidence only then, and the tenant itself may do nothing any more.
+func (d *Deriver) wait(t *tenantRuns, watermark int64) {
+	if ends := t.total.endNS + int64(training.Default().Space.StopWithin); t.total.endNS > 0 && ends >= watermark {
+		d.waiting[t.tenant] = ends
+	} else {
+		delete(d.waiting, t.tenant)
+	}
+}
+
+// take returns the tenants that are due up to the revision and the watermark, in
+// order, or that all are. A checkpoint is followed before it is committed, so
+// what is newer than the revision stays due.
+func (d *Deriver) take(revision, watermark int64) (due []measure.TenantID, all bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	all, d.all = d.all, false
@@ -174,8 +192,13 @@ func (d *Deriver) take(revision int64) (due []measure.TenantID, all bool) {
 			delete(d.dirty, tenant)
 		}
 	}
+	for tenant, ends := range d.waiting {
+		if ends < watermark {
+			due = append(due, tenant)
+		}
+	}
 	slices.Sort(due)
-	return due, all
+	return slices.Compact(due), all
 }
 
 // learn reads the customers if they changed.

@@ -46,7 +46,7 @@ type member struct {
 }
 
 // readRuns joins the workloads of a tenant into runs, from its segments alone.
-func readRuns(ctx context.Context, q querier, tenant measure.TenantID) (tenantRuns, error) {
+func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark int64) (tenantRuns, error) {
 	out := tenantRuns{tenant: tenant}
 	members, err := readMembers(ctx, q, tenant)
 	if err != nil {
@@ -57,7 +57,7 @@ func readRuns(ctx context.Context, q querier, tenant measure.TenantID) (tenantRu
 		stretches[i] = members[i].Stretch
 		stretches[i].Devices = len(members[i].devices)
 	}
-	for _, run := range training.Runs(tenant, stretches, training.Knowledge{}) {
+	for _, run := range training.Runs(tenant, stretches, training.Knowledge{UntilNS: watermark}) {
 		r := runRow{id: run.ID, label: run.Label, joinedBy: run.JoinedBy, startNS: members[run.Members[0]].StartNS}
 		hosts, accelerators, devices := map[string]bool{}, map[string]bool{}, map[string]bool{}
 		for _, i := range run.Members {

@@ -22,7 +22,7 @@ func Runs(tenant measure.TenantID, stretches []Stretch, k Knowledge) []Run {
 	if w == nil {
 		w = Default()
 	}
-	j := &joiner{tenant: tenant, w: w, parts: partsOf(stretches, w), said: standing(k.Decisions)}
+	j := &joiner{tenant: tenant, w: w, parts: partsOf(stretches, w, k.UntilNS), said: standing(k.Decisions)}
 	j.g = newGroups(len(j.parts))
 	j.decisions()
 	j.space()

@@ -39,10 +39,10 @@ func baseKey(s *Stretch) PartKey {
 }
 
 // partsOf cuts the stretches into parts, ordered by start and key.
-func partsOf(stretches []Stretch, w *Weights) []part {
+func partsOf(stretches []Stretch, w *Weights, until int64) []part {
 	keys := make([]PartKey, len(stretches))
 	order := make([]int, len(stretches))
-	frontier := int64(0)
+	frontier := until
 	for i := range stretches {
 		keys[i], order[i] = baseKey(&stretches[i]), i
 		frontier = max(frontier, stretches[i].EndNS)

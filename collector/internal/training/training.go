@@ -76,6 +76,9 @@ type PartKey string
 type Knowledge struct {
 	Weights   *Weights // nil is Default()
 	Decisions []Decision
+	// UntilNS is up to when the fleet is known: what stopped before has ended and
+	// is not merely seen up to now. 0 is the end of the newest stretch.
+	UntilNS int64
 	// Runs is the run that each part was in at the last derivation. A run keeps
 	// its id as long as its founding part is in it.
 	Runs map[PartKey]string
