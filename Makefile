@@ -12,7 +12,7 @@ export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 
 .DEFAULT_GOAL := help
-.PHONY: eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost bench insider fuzz clean
+.PHONY: eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost bench suppression insider fuzz clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ kernels: ## run the BPF tests on Debian kernels 5.10, 6.1 and 6.12 in QEMU (SERI
 
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+suppression: ## hide hosts, devices and batches 1,000 times: each must be found, and a clean fleet must be quiet
+	FLOPWATCH_LONG=1 $(GO) test -count=1 -run 'SuppressionIsFound|CleanFleet' -v ./collector/internal/gap
 
 insider: ## edit the database 1,000 times behind the collector's back: each edit must be named
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -run TestInsiderEditsAreNamed -v ./collector/internal/store

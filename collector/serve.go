@@ -52,6 +52,7 @@ type running struct {
 	deriver *store.Deriver
 	ingest  *ingest.Ingest
 	audit   *auditor
+	watch   *watcher
 	http    *httpd.Server
 }
 
@@ -75,8 +76,9 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	}
 	defer func() { err = errors.Join(err, bus.Close()) }()
 	deriver := store.NewDeriver(db, policy.InForce(policy.Shipped(), time.Now()), time.Now)
+	watching := newWatcher(db, log, time.Now())
 	intake := ingest.Config{
-		Store: db, Conn: bus.Conn(), Key: key, Collector: attest.HostID(public), Followers: []store.Follower{deriver}, Log: log,
+		Store: db, Conn: bus.Conn(), Key: key, Collector: attest.HostID(public), Followers: []store.Follower{deriver, watching}, Log: log,
 	}
 	if demonstration {
 		intake.MaxAhead = -1 // a trace may be of any time
@@ -86,7 +88,7 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 		return err
 	}
 	reader := store.NewReader(db, version.Version, demonstration).VerifyAudit(audit.Origin(attest.HostID(public)), public)
-	r := &running{store: db, deriver: deriver, ingest: counting, audit: &auditor{store: db, reader: reader, key: key, log: log}}
+	r := &running{store: db, deriver: deriver, ingest: counting, audit: &auditor{store: db, reader: reader, key: key, log: log}, watch: watching}
 	r.http, err = httpd.New(httpd.Options{
 		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Users: db, UserAdmin: accounts{db}, Listen: c.Listen, DataDir: c.Data,
 		Version: version.Version, Demonstration: demonstration, Log: log,
@@ -119,6 +121,7 @@ func (r *running) run(ctx context.Context, counting *ingest.Ingest, then func(co
 	group.Go(func() error { return r.deriver.Run(deriving, deriveEvery) })
 	group.Go(func() error { return r.http.Serve(ctx) })
 	group.Go(func() error { return r.audit.run(ctx) })
+	group.Go(func() error { return r.watch.run(ctx) })
 	group.Go(func() error {
 		defer stop()
 		return then(ctx, r)
