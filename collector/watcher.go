@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -92,16 +93,21 @@ func (w *watcher) look(ctx context.Context, now time.Time) error {
 		expected = append(expected, x)
 	}
 	w.mu.Lock()
-	found := append(w.found, w.watch.Tick(now.UnixNano(), expected)...)
+	reported := w.found
 	w.found = nil
+	found := append(slices.Clip(reported), w.watch.Tick(now.UnixNano(), expected)...)
+	w.mu.Unlock()
 	var fresh []gap.Finding
 	for _, f := range found {
 		if known[f.Host] && !w.told[f.ID] {
 			fresh = append(fresh, f)
 		}
 	}
-	w.mu.Unlock()
 	if err := w.store.FindGaps(ctx, fresh, now); err != nil {
+		// What reports showed is told once: it waits for the next look.
+		w.mu.Lock()
+		w.found = append(reported, w.found...)
+		w.mu.Unlock()
 		return err
 	}
 	for _, f := range fresh {
