@@ -8,6 +8,7 @@ package collector
 
 import (
 	"io"
+	_ "time/tzdata" // the legal time zones of the packs, wherever the program runs
 
 	"github.com/flopwatch/flopwatch/pkg/cli"
 )

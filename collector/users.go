@@ -2,10 +2,8 @@ package collector
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/access"
@@ -35,7 +33,7 @@ func (a accounts) AddUser(ctx context.Context, u apitypes.NewUser) (apitypes.Use
 	if err != nil {
 		return apitypes.User{}, refuse(http.StatusUnprocessableEntity, err)
 	}
-	id, now := newID("usr_"), time.Now()
+	id, now := store.NewID("usr_"), time.Now()
 	if err := a.store.AddUser(ctx, id, u.Login, roles, hash, now); errors.Is(err, store.ErrLoginTaken) {
 		return apitypes.User{}, refuse(http.StatusConflict, store.ErrLoginTaken)
 	} else if err != nil {
@@ -91,6 +89,3 @@ func userOf(a store.Account) apitypes.User {
 func refuse(status int, why error) *httpapi.Refusal {
 	return &httpapi.Refusal{Status: status, Why: why.Error()}
 }
-
-// newID returns a new id of 80 random bits.
-func newID(prefix string) string { return prefix + strings.ToLower(rand.Text())[:16] }

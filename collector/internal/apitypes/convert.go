@@ -56,13 +56,13 @@ func FromHost(h desk.Host) Host {
 	}
 }
 
-// FromFinding turns the desk's view into the API's.
-func FromFinding(f desk.Finding) Finding {
+// FromFinding turns the desk's view into the API's, with the work on the finding.
+func FromFinding(f desk.Finding, w desk.FindingWork) Finding {
 	return Finding{
 		ID: f.ID, Rule: f.Rule, Pack: f.Pack, PackStatus: f.PackStatus, Citation: f.Citation, Level: f.Level,
 		Severity: f.Severity, Subject: f.Subject, Tenant: string(f.Tenant), CustomerID: f.CustomerID,
 		CustomerName: f.CustomerName, ForeignStatus: f.ForeignStatus, Threshold: f.Threshold.Decimal(),
-		Operations: FromBounds(f.Operations), Reason: f.Reason, Occurred: Time(f.OccurredNS), Signalled: Time(f.SignalledNS),
+		Operations: FromBounds(f.Operations), Reason: f.Reason, Occurred: Time(f.OccurredNS), Signalled: Time(f.SignalledNS), Work: FromFindingWork(w),
 	}
 }
 

@@ -99,3 +99,6 @@ func Time(ns int64) time.Time {
 	}
 	return time.Unix(0, ns).UTC()
 }
+
+// ParseTime reads a time as the API takes it, RFC 3339 with its zone.
+func ParseTime(text string) (time.Time, error) { return time.Parse(time.RFC3339Nano, text) }

@@ -114,23 +114,24 @@ type Host struct {
 
 // Finding is an immutable record that a rule held.
 type Finding struct {
-	ID            string    `json:"id"`
-	Rule          string    `json:"rule"`
-	Pack          string    `json:"pack"`
-	PackStatus    string    `json:"pack_status" doc:"proposed, final, guidance, revoked or internal"`
-	Citation      string    `json:"citation,omitempty"`
-	Level         string    `json:"level"`
-	Severity      string    `json:"severity" doc:"info, warning, high or critical"`
-	Subject       string    `json:"subject"`
-	Tenant        string    `json:"tenant,omitempty"`
-	CustomerID    string    `json:"customer_id,omitempty"`
-	CustomerName  string    `json:"customer_name,omitempty"`
-	ForeignStatus string    `json:"foreign_status"`
-	Threshold     string    `json:"threshold" doc:"Single operations; 0 where the finding rests on none"`
-	Operations    Bounds    `json:"operations"`
-	Reason        string    `json:"reason"`
-	Occurred      time.Time `json:"occurred,omitzero" doc:"When the windows that crossed ended"`
-	Signalled     time.Time `json:"signalled,omitzero" doc:"When the collector said so"`
+	ID            string      `json:"id"`
+	Rule          string      `json:"rule"`
+	Pack          string      `json:"pack"`
+	PackStatus    string      `json:"pack_status" doc:"proposed, final, guidance, revoked or internal"`
+	Citation      string      `json:"citation,omitempty"`
+	Level         string      `json:"level"`
+	Severity      string      `json:"severity" doc:"info, warning, high or critical"`
+	Subject       string      `json:"subject"`
+	Tenant        string      `json:"tenant,omitempty"`
+	CustomerID    string      `json:"customer_id,omitempty"`
+	CustomerName  string      `json:"customer_name,omitempty"`
+	ForeignStatus string      `json:"foreign_status"`
+	Threshold     string      `json:"threshold" doc:"Single operations; 0 where the finding rests on none"`
+	Operations    Bounds      `json:"operations"`
+	Reason        string      `json:"reason"`
+	Occurred      time.Time   `json:"occurred,omitzero" doc:"When the windows that crossed ended"`
+	Signalled     time.Time   `json:"signalled,omitzero" doc:"When the collector said so"`
+	Work          FindingWork `json:"work" doc:"How people's work on it stands"`
 }
 
 // Event is what a host reported beside its figures. It changes none.

@@ -33,24 +33,27 @@ func (d Decision) Digest() (approval.Digest, error) { return canonical.Digest(d)
 
 // Case is people's work on the findings about one subject under one obligation.
 type Case struct {
-	ID         string // cas_…
-	Subject    string // customer or cluster
-	Obligation string
-	State      CaseState
-	Assignee   string
-	Findings   []string // ids, in the order in which they were attached
-	Decision   Decision
-	Proposal   approval.Proposal
-	Approval   approval.Approval
-	Clocks     []clock.Clock
-	Held       bool // legal hold: nothing about it may be erased
-	Version    int64
+	ID           string // cas_…
+	Subject      string // customer or cluster
+	Obligation   string
+	State        CaseState
+	Assignee     string
+	Findings     []string // ids, in the order in which they were attached
+	Decision     Decision
+	Proposal     approval.Proposal
+	Approval     approval.Approval
+	Clocks       []clock.Clock
+	Move         Move // of knowledge to a later instant, that waits for a second person; its Clock is "" if none does
+	MoveProposal approval.Proposal
+	Held         bool // legal hold: nothing about it may be erased
+	Version      int64
 }
 
 // Errors of acts on cases.
 var (
 	ErrVersion = errors.New("the case was changed since it was shown")
 	ErrClocks  = errors.New("an obligation is not met")
+	ErrInput   = errors.New("the act is not complete")
 )
 
 // Open returns a new case on a finding, with the clocks that its obligations start.
@@ -78,7 +81,7 @@ func (c Case) move(to CaseState) (Case, error) {
 // Assign gives the case to a person. A new or reopened case is then investigated.
 func (c Case) Assign(to string) (Case, error) {
 	if to == "" {
-		return c, fmt.Errorf("case %s: assign: nobody is named", c.ID)
+		return c, fmt.Errorf("case %s: assign: nobody is named: %w", c.ID, ErrInput)
 	}
 	c.Assignee = to
 	if c.State == CaseNew || c.State == CaseReopened {
@@ -105,6 +108,28 @@ func (c Case) Attach(finding string) (Case, error) {
 	return c, nil
 }
 
+// Signal attaches a finding that starts a clock. A clock of that name that still
+// runs began earlier and covers it; where it was met, another one begins.
+func (c Case) Signal(finding string, k clock.Clock) (Case, error) {
+	next, err := c.Attach(finding)
+	if err != nil || next.Version == c.Version {
+		return next, err
+	}
+	name := k.Name
+	for n := 2; ; n++ {
+		i, err := next.clockAt(k.Name)
+		if err != nil {
+			break // the name is free
+		}
+		if next.Clocks[i].Met.IsZero() {
+			return next, nil
+		}
+		k.Name = fmt.Sprintf("%s %d", name, n)
+	}
+	next.Clocks = append(slices.Clip(next.Clocks), k)
+	return next, nil
+}
+
 func (c Case) withdraw(to CaseState) (Case, error) {
 	c.Decision, c.Proposal, c.Approval = Decision{}, approval.Proposal{}, approval.Approval{}
 	return c.move(to)
@@ -113,7 +138,7 @@ func (c Case) withdraw(to CaseState) (Case, error) {
 // Propose proposes a decision. It rests on the findings of the case as they are.
 func (c Case) Propose(by string, outcome Outcome, code, reason string, now time.Time) (Case, error) {
 	if outcome != Reportable && outcome != NotReportable {
-		return c, fmt.Errorf("case %s: outcome %.20q: must be %s or %s", c.ID, outcome, Reportable, NotReportable)
+		return c, fmt.Errorf("case %s: outcome %.20q: must be %s or %s: %w", c.ID, outcome, Reportable, NotReportable, ErrInput)
 	}
 	if by == "" || code == "" || reason == "" {
 		return c, fmt.Errorf("case %s: propose: %w", c.ID, ErrReason)
@@ -182,4 +207,17 @@ func (c Case) Reopen(by, reason string) (Case, error) {
 		return c, fmt.Errorf("case %s: reopen: %w", c.ID, ErrReason)
 	}
 	return c.withdraw(CaseReopened)
+}
+
+// Hold puts the case under legal hold: nothing about it may be erased.
+func (c Case) Hold(by, reason string) (Case, error) {
+	if by == "" || reason == "" {
+		return c, fmt.Errorf("case %s: hold: %w", c.ID, ErrReason)
+	}
+	if c.Held {
+		return c, nil
+	}
+	c.Held = true
+	c.Version++
+	return c, nil
 }

@@ -204,3 +204,76 @@ func TestCasesNeverForget(t *testing.T) {
 		}
 	})
 }
+
+// Knowledge moves earlier by one person, later by two, and what was believed stays.
+func TestKnowledgeOfACase(t *testing.T) {
+	const name = "initial report"
+	c := opened()
+	day := 24 * time.Hour
+	c = must(t)(c.Know(name, noon.Add(-day), "usr_a", "an e-mail of the day before", noon.Add(time.Hour)))
+	if due, _ := c.Clocks[0].Due(noon.Add(time.Hour)); due.Date.String() != "2026-12-07" {
+		t.Fatalf("due %s", due.Date)
+	}
+	c = must(t)(c.Know(name, noon.Add(-2*time.Hour), "usr_a", "the e-mail was about another run", noon.Add(2*time.Hour)))
+	if due, _ := c.Clocks[0].Due(noon.Add(2 * time.Hour)); due.Date.String() != "2026-12-07" || c.Move.Clock == "" {
+		t.Fatalf("due %s before a second person agreed", due.Date)
+	}
+	if _, err := c.ApproveMove(approval.Approver{ID: "usr_a", SignedIn: noon.Add(2 * time.Hour)}, c.MoveProposal.Digest, noon.Add(2*time.Hour)); !errors.Is(err, approval.ErrSelf) {
+		t.Errorf("by oneself: %v", err)
+	}
+	if _, err := c.ApproveMove(approval.Approver{ID: "usr_b", SignedIn: noon.Add(2 * time.Hour)}, approval.Digest{}, noon.Add(2*time.Hour)); !errors.Is(err, approval.ErrEdited) {
+		t.Errorf("of something else: %v", err)
+	}
+	c = must(t)(c.ApproveMove(approval.Approver{ID: "usr_b", SignedIn: noon.Add(2 * time.Hour)}, c.MoveProposal.Digest, noon.Add(2*time.Hour)))
+	if due, _ := c.Clocks[0].Due(noon.Add(2 * time.Hour)); due.Date.String() != "2026-12-08" || c.Move.Clock != "" {
+		t.Errorf("due %s, %+v", due.Date, c.Move)
+	}
+	if due, _ := c.Clocks[0].Due(noon.Add(time.Hour)); due.Date.String() != "2026-12-07" {
+		t.Errorf("what was believed was rewritten: %s", due.Date)
+	}
+	for what, err := range map[string]error{
+		"no such clock":   second(c.Know("other", noon, "usr_a", "r", noon)),
+		"no reason":       second(c.Know(name, noon.Add(day), "usr_a", "", noon.Add(2*day))),
+		"of tomorrow":     second(c.Know(name, noon.Add(3*day), "usr_a", "r", noon.Add(2*day))),
+		"no move":         second(c.ApproveMove(fresh("usr_b"), approval.Digest{}, noon)),
+		"clock of a name": second(c.StartClock(c.Clocks[0].Obligation, noon, noon)),
+		"clock to come":   second(c.StartClock(clock.Obligation{Name: "request", Zone: time.UTC}, noon.Add(day), noon)),
+	} {
+		if err == nil {
+			t.Errorf("%s: taken", what)
+		}
+	}
+	c = must(t)(c.StartClock(clock.Obligation{Name: "request", Basis: clock.Given, Days: 15, Zone: time.UTC}, noon, noon))
+	c = must(t)(c.Meet("request", noon.Add(day)))
+	if s := c.Clocks[1].Standing(noon.Add(2 * day)); s.State != clock.MetInTime {
+		t.Errorf("%+v", s)
+	}
+	if _, err := c.Meet("request", noon); !errors.Is(err, casefile.ErrTransition) {
+		t.Errorf("met twice: %v", err)
+	}
+}
+
+func second(_ casefile.Case, err error) error { return err }
+
+// A second crossing runs under the clock that runs; after that was met it starts its own.
+func TestSignal(t *testing.T) {
+	k := func(at time.Time) clock.Clock {
+		return clock.Start(clock.Obligation{Name: "initial report", Basis: clock.Known, Days: 15, Zone: time.UTC}, time.Time{}, at)
+	}
+	c := must(t)(opened().Signal("fnd_2", k(noon.Add(time.Hour))))
+	if len(c.Clocks) != 1 || len(c.Findings) != 2 {
+		t.Fatalf("%+v", c)
+	}
+	c = must(t)(c.Meet("initial report", noon.Add(2*time.Hour)))
+	c = must(t)(c.Signal("fnd_3", k(noon.Add(3*time.Hour))))
+	if len(c.Clocks) != 2 || c.Clocks[1].Name != "initial report 2" {
+		t.Fatalf("%+v", c.Clocks)
+	}
+	if again := must(t)(c.Signal("fnd_3", k(noon.Add(4*time.Hour)))); len(again.Clocks) != 2 {
+		t.Error("the same finding starts a clock twice")
+	}
+	bare := must(t)(casefile.Open("cas_2", "cus_1", "pack", "fnd_1", nil).Signal("fnd_2", k(noon)))
+	if len(bare.Clocks) != 1 {
+		t.Error("a case without a clock starts none")
+	}
+}

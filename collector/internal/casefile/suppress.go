@@ -41,7 +41,7 @@ func (s Suppression) Suppress(proposal approval.Proposal) error {
 	case s.Owner == "" || s.Reason == "":
 		return fmt.Errorf("suppress: %w", ErrReason)
 	case !s.Until.After(s.From):
-		return errors.New("suppress: it ends before it begins")
+		return fmt.Errorf("suppress: it ends before it begins: %w", ErrInput)
 	case s.Level >= 100:
 		return fmt.Errorf("suppress: %w", ErrCrossing)
 	case s.Until.Sub(s.From) > LongSuppression && !s.Second.Holds(proposal):

@@ -48,6 +48,7 @@ type Clock struct {
 var (
 	ErrReason = errors.New("a reason is needed")
 	ErrSecond = errors.New("moving knowledge later needs a second person")
+	ErrOrder  = errors.New("knowledge is of a time before it is recorded, and recorded after what was before")
 )
 
 // Start returns a clock that a signal starts: what the machine says counts as
@@ -75,9 +76,9 @@ func (c Clock) Know(k Knowledge) (Clock, error) {
 	case k.By == "" || k.Reason == "":
 		return c, fmt.Errorf("determine knowledge: %w", ErrReason)
 	case k.At.IsZero() || k.At.After(k.Recorded):
-		return c, fmt.Errorf("determine knowledge: %s is not before it is recorded", k.At.UTC().Format(time.RFC3339))
+		return c, fmt.Errorf("determine knowledge: %s is not before it is recorded: %w", k.At.UTC().Format(time.RFC3339), ErrOrder)
 	case len(c.History) > 0 && k.Recorded.Before(c.History[len(c.History)-1].Recorded):
-		return c, errors.New("determine knowledge: a later determination is recorded already")
+		return c, fmt.Errorf("determine knowledge: a later determination is recorded already: %w", ErrOrder)
 	case k.At.After(c.KnownAt(k.Recorded)) && (k.Second == "" || k.Second == k.By):
 		return c, fmt.Errorf("determine knowledge: %w", ErrSecond)
 	}

@@ -81,6 +81,20 @@ func (s *scope) connect() (*client, error) {
 // do sends one request and decodes the answer. A refusal by the API is an
 // *apitypes.Problem.
 func (c *client) do(method, path string, query url.Values, media string, body []byte, into any) error {
+	return c.exchange(method, path, query, http.Header{"Content-Type": {media}}, body, into)
+}
+
+// post sends a body as JSON with more headers.
+func (c *client) post(path string, body any, header http.Header, into any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encode request: %w", err)
+	}
+	header.Set("Content-Type", "application/json")
+	return c.exchange(http.MethodPost, path, nil, header, data, into)
+}
+
+func (c *client) exchange(method, path string, query url.Values, header http.Header, body []byte, into any) error {
 	target := c.base + path
 	if len(query) > 0 {
 		target += "?" + query.Encode()
@@ -92,8 +106,10 @@ func (c *client) do(method, path string, query url.Values, media string, body []
 	if c.token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	if media != "" {
-		request.Header.Set("Content-Type", media)
+	for name, values := range header {
+		if values[0] != "" {
+			request.Header[name] = values
+		}
 	}
 	answer, err := c.http.Do(request)
 	if err != nil {
@@ -141,17 +157,13 @@ func one[T any](s *scope, path string, query url.Values) (T, error) {
 }
 
 // send sends a body and returns the answer.
-func send[T any](s *scope, method, path string, body any) (T, error) {
+func send[T any](s *scope, path string, body any) (T, error) {
 	var out T
 	c, err := s.connect()
 	if err != nil {
 		return out, err
 	}
-	data, err := json.Marshal(body)
-	if err != nil {
-		return out, fmt.Errorf("encode request: %w", err)
-	}
-	return out, c.do(method, path, nil, "application/json", data, &out)
+	return out, c.post(path, body, http.Header{}, &out)
 }
 
 // all reads a list to its end, or its first limit items; 0 is no limit.

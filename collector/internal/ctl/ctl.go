@@ -54,11 +54,15 @@ type commands struct {
 		Check auditCheckCommand `cmd:"" help:"Does the audit log hold? Exit code 1 when it does not."`
 	} `cmd:"" help:"The audit log: list, check."`
 	Coverage coverageCommand `cmd:"" help:"Where each host's devices were blind."`
-	Findings findingsCommand `cmd:"" help:"Findings, newest first."`
-	Events   eventsCommand   `cmd:"" help:"What hosts reported beside figures, last come first."`
-	Hosts    hostsCommand    `cmd:"" help:"Reporting hosts."`
-	Status   statusCommand   `cmd:"" help:"The collector's own state."`
-	Users    struct {
+	Findings struct {
+		List findingsCommand `cmd:"" default:"withargs" help:"Findings, newest first."`
+		Work workCommand     `cmd:"" help:"Triage, dismiss, suppress or reopen a finding."`
+	} `cmd:"" help:"Findings: list, work."`
+	Cases  casesCommands `cmd:"" help:"Cases: list, show, open, assign, decide, and the rest of what people do on them."`
+	Events eventsCommand `cmd:"" help:"What hosts reported beside figures, last come first."`
+	Hosts  hostsCommand  `cmd:"" help:"Reporting hosts."`
+	Status statusCommand `cmd:"" help:"The collector's own state."`
+	Users  struct {
 		List   usersCommand      `cmd:"" default:"withargs" help:"People with accounts."`
 		Add    addUserCommand    `cmd:"" help:"Make an account; the password is read from standard input."`
 		Change changeUserCommand `cmd:"" help:"Change roles or password of an account, disable or enable it."`

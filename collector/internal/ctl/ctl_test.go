@@ -88,7 +88,7 @@ func TestGolden(t *testing.T) {
 		"runs-tenant": {"runs", "--tenant", "ten-7f3a"}, "totals": {"ledger", "totals"}, "check": {"ledger", "check"},
 		"coverage": {"coverage"}, "findings": {"findings"}, "hosts": {"hosts"}, "events": {"events"},
 		"events-host": {"events", "--host", "bcdefghijklmnopqrstuvwxyz2", "--kind", "driver_changed", "--limit", "1"}, "status": {"status"},
-		"audit": {"audit"}, "audit-check": {"audit", "check"}, "allocations": {"allocations"}, "corrections": {"allocations", "corrections"}, "allocations-import": {"allocations", "import", file}, "allocations-import-dry": {"allocations", "import", "--dry-run", file},
+		"cases": {"cases"}, "case": {"cases", "show", "cas_0001"}, "whoami": {"whoami"}, "users": {"users"}, "audit": {"audit"}, "audit-check": {"audit", "check"}, "allocations": {"allocations"}, "corrections": {"allocations", "corrections"}, "allocations-import": {"allocations", "import", file}, "allocations-import-dry": {"allocations", "import", "--dry-run", file},
 		"import": {"customers", "import", file}, "import-dry": {"customers", "import", "--dry-run", file},
 	} {
 		for _, format := range []string{"table", "json", "csv"} {

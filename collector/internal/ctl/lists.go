@@ -149,6 +149,8 @@ func (f findingsCommand) Run(s *scope) error {
 		{name: "threshold", exact: func(f row) string { return f.Threshold }, title: "THRESHOLD", text: func(f row) string { return threshold(f.Threshold) }, right: true},
 		{name: "occurred", exact: func(f row) string { return exactTime(f.Occurred) }, title: "OCCURRED", text: func(f row) string { return when(f.Occurred) }},
 		{name: "signalled", exact: func(f row) string { return exactTime(f.Signalled) }},
+		{name: "work", exact: func(f row) string { return f.Work.State }, title: "WORK"},
+		{name: "case_id", exact: func(f row) string { return f.Work.CaseID }, title: "CASE"},
 		{name: "reason", exact: func(f row) string { return f.Reason }},
 	})
 }

@@ -132,8 +132,15 @@ func (whoamiCommand) Run(s *scope) error {
 	if err != nil {
 		return err
 	}
-	if s.format == "json" {
+	switch s.format {
+	case "json":
 		return printJSON(s.out, me)
+	case "csv":
+		return list(s, []apitypes.Me{me}, "", []column[apitypes.Me]{
+			{name: "id", exact: func(m apitypes.Me) string { return m.ID }},
+			{name: "roles", exact: func(m apitypes.Me) string { return strings.Join(m.Roles, " ") }},
+			{name: "signed_in", exact: func(m apitypes.Me) string { return exactTime(m.SignedIn) }},
+		})
 	}
 	s.out.say("%s: %s\nmay %s\n", printable(me.ID), printable(strings.Join(me.Roles, ", ")), printable(strings.Join(me.Actions, ", ")))
 	return nil
@@ -177,7 +184,7 @@ func (c addUserCommand) Run(s *scope) error {
 	if err != nil {
 		return err
 	}
-	u, err := send[apitypes.User](s, http.MethodPost, "/v1/users", apitypes.NewUser{Login: c.Login, Password: password, Roles: c.Role})
+	u, err := send[apitypes.User](s, "/v1/users", apitypes.NewUser{Login: c.Login, Password: password, Roles: c.Role})
 	if err != nil {
 		return err
 	}
@@ -205,7 +212,7 @@ func (c changeUserCommand) Run(s *scope) error {
 			return err
 		}
 	}
-	u, err := send[apitypes.User](s, http.MethodPost, "/v1/users/"+c.ID+"/changes", change)
+	u, err := send[apitypes.User](s, "/v1/users/"+c.ID+"/changes", change)
 	if err != nil {
 		return err
 	}

@@ -161,7 +161,7 @@ type Status struct {
 
 // Reader answers every view. Lists are ordered: tenants, runs and customers by
 // operations descending, then id; findings newest first; hosts by name; events
-// last come first, whatever time they claim; allocations by
+// last come first, whatever time they claim; cases by what falls due first; allocations by
 // id; corrections and audit entries last made first, those made before the given one, 0 for all. limit 0 means all, but of events
 // MaxEvents. Errors are wrapped with what was being read.
 type Reader interface {
@@ -177,6 +177,10 @@ type Reader interface {
 	Check(ctx context.Context) (Check, error)
 	Allocations(ctx context.Context) ([]Allocation, error)
 	Corrections(ctx context.Context, before CorrectionID, limit int) ([]Correction, error)
+	Cases(ctx context.Context) ([]Case, error)
+	Case(ctx context.Context, id string) (c Case, ok bool, err error)
+	CaseFileContent(ctx context.Context, caseID, id string) (f CaseFile, content []byte, ok bool, err error)
+	FindingWork(ctx context.Context) (map[string]FindingWork, error)
 	AuditEntries(ctx context.Context, before AuditID, limit int) ([]AuditEntry, error)
 	CheckAudit(ctx context.Context) (AuditCheck, error)
 }

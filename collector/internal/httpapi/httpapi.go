@@ -27,6 +27,8 @@ type Deps struct {
 	// Allocator takes allocations; nil answers with 501.
 	Allocator Allocator
 	UserAdmin UserAdmin // nil answers with 501
+	// Caseworker acts on findings and cases; nil answers with 501.
+	Caseworker Caseworker
 	// NewLink makes a one-time link to the desk; nil answers with 501.
 	NewLink func() (url string, expires time.Time)
 	// Stopping ends the event streams when it is closed; nil never does.
@@ -79,6 +81,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	s.registerAllocations(api)
 	s.registerAudit(api)
 	s.registerUsers(api)
+	s.registerCases(api)
 	s.registerEvents(api)
 	mux.HandleFunc("/v1/", unmatched(mux))
 	return mux, api

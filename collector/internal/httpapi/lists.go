@@ -1,14 +1,17 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
@@ -50,13 +53,7 @@ func (s *server) registerLists(api huma.API) {
 		}
 		return page(all, q.PageQuery, apitypes.FromRun, func(r apitypes.Run) string { return r.ID })
 	})
-	get(api, "/v1/findings", "list-findings", "Findings, newest first", func(ctx context.Context, q *PageQuery) (*list[apitypes.Finding], error) {
-		all, err := s.Reader.Findings(ctx, 0)
-		if err != nil {
-			return nil, s.failed(ctx, "findings", err)
-		}
-		return page(all, *q, apitypes.FromFinding, func(f apitypes.Finding) string { return f.ID })
-	})
+	get(api, "/v1/findings", "list-findings", "Findings with the work on them, newest first", s.listFindings)
 	get(api, "/v1/hosts", "list-hosts", "Reporting hosts by name", func(ctx context.Context, q *PageQuery) (*list[apitypes.Host], error) {
 		all, err := s.Reader.Hosts(ctx)
 		if err != nil {
@@ -71,6 +68,29 @@ func (s *server) registerLists(api huma.API) {
 		}
 		return page(all, *q, apitypes.FromCoverage, func(c apitypes.Coverage) string { return c.Host })
 	})
+}
+
+type findingsQuery struct {
+	PageQuery
+	State string `query:"state" enum:"open,triaged,attached,dismissed,suppressed" doc:"Only findings on which the work stands so"`
+}
+
+func (s *server) listFindings(ctx context.Context, q *findingsQuery) (*list[apitypes.Finding], error) {
+	all, err := s.Reader.Findings(ctx, 0)
+	if err != nil {
+		return nil, s.failed(ctx, "findings", err)
+	}
+	work, err := s.Reader.FindingWork(ctx)
+	if err != nil {
+		return nil, s.failed(ctx, "work on findings", err)
+	}
+	state := func(f desk.Finding) string { return cmp.Or(work[f.ID].State, "open") }
+	if q.State != "" {
+		all = slices.DeleteFunc(slices.Clone(all), func(f desk.Finding) bool { return state(f) != q.State })
+	}
+	return page(all, q.PageQuery, func(f desk.Finding) apitypes.Finding {
+		return apitypes.FromFinding(f, work[f.ID])
+	}, func(f apitypes.Finding) string { return f.ID })
 }
 
 // page cuts one page out of an ordered list. The cursor holds the id of the last

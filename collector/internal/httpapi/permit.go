@@ -13,6 +13,11 @@ import (
 // ReadAggregates to read and Administer to change; permissions.txt holds all of
 // them, so that a change shows in review.
 var actions = map[string]permission.Action{
+	"list-cases": permission.ReadCases, "show-case": permission.ReadCases, "show-case-file": permission.ReadCases,
+	"open-case": permission.WorkCases, "assign-case": permission.WorkCases, "attach-finding": permission.WorkCases, "close-case": permission.WorkCases,
+	"reopen-case": permission.WorkCases, "start-clock": permission.WorkCases, "hold-case": permission.WorkCases, "note-on-case": permission.WorkCases,
+	"file-on-case": permission.WorkCases, "work-on-finding": permission.WorkCases, "propose-decision": permission.ProposeDecision,
+	"determine-knowledge": permission.ProposeDecision, "approve-decision": permission.Approve, "return-decision": permission.Approve, "approve-knowledge": permission.Approve,
 	"list-findings":      permission.ReadCases,
 	"list-customers":     permission.ReadAggregates,
 	"import-customers":   permission.Import,

@@ -28,6 +28,9 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Why }
 
+// Refused returns the status and why, for the desk.
+func (r *Refusal) Refused() (status int, why string) { return r.Status, r.Why }
+
 // acted turns the error of an act into the answer.
 func (s *server) acted(ctx context.Context, what string, err error) error {
 	var refusal *Refusal

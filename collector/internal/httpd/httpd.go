@@ -27,12 +27,13 @@ import (
 // Options say what to serve and where. Reader, Listen and DataDir must be set.
 type Options struct {
 	Reader        desk.Reader
-	Importer      httpapi.Importer  // nil: customers cannot be imported
-	Allocator     httpapi.Allocator // nil: allocations cannot be recorded
-	Users         access.Users      // people with accounts; nil: nobody has one
-	UserAdmin     httpapi.UserAdmin // nil: accounts cannot be made
-	Listen        string            // loopback host:port; port 0 takes a free one
-	DataDir       string            // exists; api.json is written there
+	Importer      httpapi.Importer   // nil: customers cannot be imported
+	Allocator     httpapi.Allocator  // nil: allocations cannot be recorded
+	Users         access.Users       // people with accounts; nil: nobody has one
+	UserAdmin     httpapi.UserAdmin  // nil: accounts cannot be made
+	Caseworker    httpapi.Caseworker // nil: nobody works on cases
+	Listen        string             // loopback host:port; port 0 takes a free one
+	DataDir       string             // exists; api.json is written there
 	Version       string
 	Demonstration bool         // pages say that organisations and runs are invented
 	Log           *slog.Logger // nil discards
@@ -77,8 +78,8 @@ func New(o Options) (*Server, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	stopping := make(chan struct{})
-	pages := webui.New(webui.Deps{Reader: o.Reader, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
-	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, UserAdmin: o.UserAdmin, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
+	pages := webui.New(webui.Deps{Reader: o.Reader, Caseworker: caseworkerOf(o.Caseworker), Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
+	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, UserAdmin: o.UserAdmin, Caseworker: o.Caseworker, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api)
 	mux.Handle("/", pages)
@@ -88,6 +89,14 @@ func New(o Options) (*Server, error) {
 	}
 	link, _ := guard.NewLink()
 	return &Server{handler: guard.Wrap(limitBody(mux)), guard: guard, listener: listener, link: link, stopping: stopping, log: o.Log}, nil
+}
+
+// caseworkerOf keeps a caseworker that is not there from being one that is nil.
+func caseworkerOf(c httpapi.Caseworker) webui.Caseworker {
+	if c == nil {
+		return nil
+	}
+	return c
 }
 
 // limitBody bounds every body, also of routes that read none.

@@ -129,7 +129,7 @@ func TestLateAllocation(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, s, party.Customer{ID: "f", Name: "Far", Status: party.Foreign, Tenants: []measure.TenantID{"t9"}})
-	d := NewDeriver(s, lines(t), clock)
+	d := NewDeriver(s, lines(t), atNoon)
 	count(t, s, []Follower{d}, fleet()...)
 	derive(t, d)
 	before := text(t, s, segmentRows)

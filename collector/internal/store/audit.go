@@ -33,6 +33,10 @@ var auditedKinds = []audited{
 	{"inventory_key", `SELECT key AS id, host FROM inventory_key`, "id"},
 	{"customer", `SELECT c.id, c.name, c.country, c.status, c.status_reason, c.demonstration, t.tenant FROM customer c
 		LEFT JOIN customer_tenant t ON t.customer = c.id`, "id, tenant"},
+	{"case", `SELECT id, no, version, at_ns, actor, act, note, subject, obligation, state, body FROM case_change`, "id, no"},
+	{"case_note", `SELECT id, case_id, at_ns, actor, text FROM case_note`, "id"},
+	{"case_file", `SELECT id, case_id, at_ns, actor, name, media, sha256, content FROM case_file`, "id"},
+	{"finding_work", `SELECT finding AS id, no, at_ns, actor, state, case_id, code, reason, level, ops, until_ns FROM finding_work`, "id, no"},
 	{"user", `SELECT id, login, roles, password, disabled, created_ns FROM user`, "id"},
 }
 

@@ -323,7 +323,7 @@ func TestEveryTableIsThoughtOf(t *testing.T) {
 		"evidence": "lengths of the files of signed batches", "quarantine": "bounded, what was refused",
 		"correction": "from segments and allocations", "piece": "from segments and corrections", "run": "from segments",
 		"audit_leaf": "the log", "audit_node": "the log", "audit_checkpoint": "the log", "audit_pending": "empty between transactions",
-		"customer_tenant": "state of the customer",
+		"customer_tenant": "state of the customer", "case_change": "state of the case",
 	}
 	for _, k := range auditedKinds {
 		unprotected[k.kind] = "protected"

@@ -122,7 +122,10 @@ func (d *Deriver) derive(ctx context.Context) error {
 			return err
 		}
 		added, err := writeFindings(ctx, tx, findings, d.now())
-		if err != nil || !(moved || added) {
+		if err != nil || !(moved || len(added) > 0) {
+			return err
+		}
+		if err := openCases(ctx, tx, added, d.now()); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, "UPDATE meta SET value = value + 1 WHERE key = 'revision'")

@@ -37,7 +37,7 @@ rules:
 	return []*policy.Pack{p}
 }
 
-func clock() time.Time { return noon }
+func atNoon() time.Time { return noon }
 
 func derive(t testing.TB, d *Deriver) {
 	t.Helper()
@@ -71,7 +71,7 @@ func TestForeignAndUSCustomers(t *testing.T) {
 	s := open(t, t.TempDir())
 	put(t, s, party.Customer{ID: "f", Name: "Far", Status: party.Foreign, Tenants: []measure.TenantID{"t1"}},
 		party.Customer{ID: "u", Name: "Near", Status: party.US, Tenants: []measure.TenantID{"t2"}})
-	d := NewDeriver(s, lines(t), clock)
+	d := NewDeriver(s, lines(t), atNoon)
 	count(t, s, []Follower{d}, fleet()...)
 	derive(t, d)
 	first := findings(t, s)
@@ -112,7 +112,7 @@ func TestForeignAndUSCustomers(t *testing.T) {
 // Invariant I7: what is not known is not domestic.
 func TestUnclaimedTenantAlerts(t *testing.T) {
 	s := open(t, t.TempDir())
-	d := NewDeriver(s, lines(t), clock)
+	d := NewDeriver(s, lines(t), atNoon)
 	count(t, s, []Follower{d}, fleet()...)
 	derive(t, d)
 	all := findings(t, s)
@@ -127,7 +127,7 @@ func TestStatusChange(t *testing.T) {
 	s := open(t, t.TempDir())
 	c := party.Customer{ID: "c", Name: "C", Status: party.US, Tenants: []measure.TenantID{"t1", "t2"}}
 	put(t, s, c)
-	d := NewDeriver(s, lines(t), clock)
+	d := NewDeriver(s, lines(t), atNoon)
 	count(t, s, []Follower{d}, fleet()...)
 	derive(t, d)
 	if all := findings(t, s); len(all) != 0 {
@@ -161,7 +161,7 @@ func TestStatusChange(t *testing.T) {
 func TestFindingsAreNeverChanged(t *testing.T) {
 	s := open(t, t.TempDir())
 	count(t, s, nil, fleet()...)
-	derive(t, NewDeriver(s, lines(t), clock))
+	derive(t, NewDeriver(s, lines(t), atNoon))
 	before := findings(t, s)
 	if len(before) == 0 {
 		t.Fatal("no findings")
@@ -180,7 +180,7 @@ func TestFindingsAreNeverChanged(t *testing.T) {
 // one that begins at the end come to the same.
 func TestNewDeriverDerivesTheSame(t *testing.T) {
 	s := open(t, t.TempDir())
-	d := NewDeriver(s, lines(t), clock)
+	d := NewDeriver(s, lines(t), atNoon)
 	for _, b := range fleet() {
 		count(t, s, []Follower{d}, b)
 		derive(t, d)
@@ -192,13 +192,13 @@ func TestNewDeriverDerivesTheSame(t *testing.T) {
 	if len(followed) != 2 {
 		t.Fatalf("runs %+v", followed)
 	}
-	derive(t, NewDeriver(s, lines(t), clock))
+	derive(t, NewDeriver(s, lines(t), atNoon))
 	if diff := cmp.Diff(followed, runs(s)); diff != "" {
 		t.Errorf("a new deriver on the same store (-followed +new):\n%s", diff)
 	}
 	other := open(t, t.TempDir())
 	count(t, other, nil, fleet()...)
-	derive(t, NewDeriver(other, lines(t), clock))
+	derive(t, NewDeriver(other, lines(t), atNoon))
 	if diff := cmp.Diff(followed, runs(other)); diff != "" {
 		t.Errorf("another store (-followed +new):\n%s", diff)
 	}
@@ -217,7 +217,7 @@ func TestNewDeriverDerivesTheSame(t *testing.T) {
 // A deriver that follows looks only when there is something to see.
 func TestFollowing(t *testing.T) {
 	s := open(t, t.TempDir())
-	d := NewDeriver(s, lines(t), clock)
+	d := NewDeriver(s, lines(t), atNoon)
 	derive(t, d)
 	if n := len(findings(t, s)); n != 0 {
 		t.Fatalf("%d findings of nothing", n)
@@ -237,7 +237,7 @@ func TestFollowing(t *testing.T) {
 // Run derives once more when it is told to end.
 func TestRunEndsDerived(t *testing.T) {
 	s := open(t, t.TempDir())
-	d := NewDeriver(s, lines(t), clock)
+	d := NewDeriver(s, lines(t), atNoon)
 	count(t, s, []Follower{d}, fleet()...)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -205,7 +205,7 @@ func TestEventsChangeNoFigure(t *testing.T) {
 					told++
 				}
 			}
-			d := NewDeriver(s, lines(t), clock)
+			d := NewDeriver(s, lines(t), atNoon)
 			count(t, s, []Follower{d}, batches...)
 			derive(t, d)
 			if events {

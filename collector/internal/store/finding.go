@@ -73,9 +73,9 @@ func evaluate(packs []*policy.Pack, k *known, tenants []tenantRuns, totals func(
 	return all, nil
 }
 
-// writeFindings adds what was not found before, and reports whether it added any.
-func writeFindings(ctx context.Context, tx *sql.Tx, all []found, now time.Time) (bool, error) {
-	added := false
+// writeFindings adds what was not found before and returns it.
+func writeFindings(ctx context.Context, tx *sql.Tx, all []found, now time.Time) ([]found, error) {
+	var added []found
 	for _, f := range all {
 		p, s := f.Pack, f.Subject
 		result, err := tx.ExecContext(ctx, `INSERT INTO finding (id, pack, pack_version, pack_digest, pack_status, rule, citation, level, severity, subject,
@@ -85,13 +85,15 @@ func writeFindings(ctx context.Context, tx *sql.Tx, all []found, now time.Time) 
 			string(s.Tenant), s.CustomerID, s.CustomerName, string(s.Status), int64(f.Threshold),
 			int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), f.Reason, f.occurredNS, now.UnixNano())
 		if err != nil {
-			return false, fmt.Errorf("write finding %s: %w", f.ID, err)
+			return nil, fmt.Errorf("write finding %s: %w", f.ID, err)
 		}
 		n, err := result.RowsAffected()
 		if err != nil {
-			return false, fmt.Errorf("write finding %s: %w", f.ID, err)
+			return nil, fmt.Errorf("write finding %s: %w", f.ID, err)
 		}
-		added = added || n > 0
+		if n > 0 {
+			added = append(added, f)
+		}
 	}
 	return added, nil
 }

@@ -170,7 +170,7 @@ func TestSumsSaturate(t *testing.T) {
 		}}, window(id, 1e9, 1e9+1, entry(measure.Idle, "", measure.Workload{}, measure.NoMethod, 1, compute.Bounds{}, 0)))
 	}
 	count(t, s, nil, reports("h", "h", 1, rows, windows...))
-	derive(t, NewDeriver(s, lines(t), clock))
+	derive(t, NewDeriver(s, lines(t), atNoon))
 	r := NewReader(s, "", false)
 	full := compute.Exactly(compute.MaxOperations)
 	if got := must(t, r.Tenants)[0].Figure; got.Empirical != full || got.Ceiling != compute.MaxOperations {

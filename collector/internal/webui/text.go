@@ -14,7 +14,7 @@ import (
 
 var functions = template.FuncMap{
 	"ops": operations, "interval": interval, "when": when, "iso": iso, "percent": percent, "span": span, "deviceHours": deviceHours,
-	"count": count, "names": names, "methods": methods, "foreign": foreign, "severity": severity, "isRun": isRun, "in": in,
+	"count": count, "names": names, "methods": methods, "foreign": foreign, "severity": severity, "caseState": caseState, "clockState": clockState, "workState": workState, "isRun": isRun, "in": in,
 	"plural": plural, "sentence": sentence, "bar": newBar, "ratio": ratio, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
 }
 
@@ -136,6 +136,48 @@ func severity(level string) mark {
 		return mark{"info", "○", "calm"}
 	}
 	return mark{level, "△", "warn"}
+}
+
+func caseState(state string) mark {
+	switch state {
+	case "closed":
+		return mark{"closed", "✓", "calm"}
+	case "reportable":
+		return mark{"reportable", "▲", "alert"}
+	case "not reportable":
+		return mark{"not reportable", "●", "calm"}
+	case "decision proposed":
+		return mark{"decision proposed", "◐", "warn"}
+	}
+	return mark{state, "○", "warn"}
+}
+
+// clockState shows how a clock stands. What is overdue is never shown as less.
+func clockState(k desk.Clock) mark {
+	switch k.State {
+	case "overdue":
+		return mark{fmt.Sprintf("overdue by %d %s", -k.DaysLeft, plural(-k.DaysLeft, "day")), "▲▲", "alert"}
+	case "running":
+		if k.DaysLeft <= 5 {
+			return mark{fmt.Sprintf("%d %s left", k.DaysLeft, plural(k.DaysLeft, "day")), "▲", "alert"}
+		}
+		return mark{fmt.Sprintf("%d days left", k.DaysLeft), "△", "warn"}
+	case "met late":
+		return mark{"met late", "△", "warn"}
+	case "met":
+		return mark{"met", "✓", "calm"}
+	}
+	return mark{k.State, "○", "warn"}
+}
+
+func workState(w desk.FindingWork) mark {
+	switch w.State {
+	case "open":
+		return mark{"open", "△", "warn"}
+	case "attached":
+		return mark{"in a case", "◐", "calm"}
+	}
+	return mark{w.State, "○", "calm"}
 }
 
 func isRun(subject string) bool { return strings.HasPrefix(subject, "run_") }

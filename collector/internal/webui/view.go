@@ -3,6 +3,7 @@ package webui
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
@@ -26,13 +27,15 @@ const maxRows = 500
 type todayView struct {
 	Check    desk.Check
 	Hosts    int
-	Findings []desk.Finding
+	Findings []findingRow
 	Runs     []runRow
 	MoreRuns bool
 	MoreFind bool
 	Tenants  []desk.Tenant
 	MoreTen  bool
-	Cases    bool // the reader may see findings
+	Cases    bool        // the reader may see findings and cases
+	Due      []desk.Case // cases with a clock that runs, the first due first
+	MoreDue  bool
 }
 
 // runRow is a run with the threshold it is held against.
@@ -54,7 +57,7 @@ func (s *site) today(ctx context.Context, _ *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	findings, err := s.seenFindings(ctx, 0)
+	findings, err := s.worked(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +70,18 @@ func (s *site) today(ctx context.Context, _ *http.Request) (any, error) {
 		return nil, err
 	}
 	v := todayView{Check: check, Hosts: check.Totals.Hosts, Cases: permission.Of(ctx).May(permission.ReadCases)}
-	rows := gauged(runs, findings)
+	rows := gauged(runs, bare(findings))
 	v.Runs, v.MoreRuns = cut(rows, todayRows)
-	v.Findings, v.MoreFind = cut(findings, todayRows)
+	open := slices.DeleteFunc(slices.Clone(findings), func(f findingRow) bool { return f.Work.State != "open" })
+	v.Findings, v.MoreFind = cut(open, todayRows)
+	if v.Cases {
+		cases, err := s.Reader.Cases(ctx)
+		if err != nil {
+			return nil, err
+		}
+		running := slices.DeleteFunc(slices.Clone(cases), func(c desk.Case) bool { _, ok := c.Due(); return !ok })
+		v.Due, v.MoreDue = cut(running, todayRows)
+	}
 	v.Tenants, v.MoreTen = cut(tenants, todayRows)
 	return v, nil
 }
@@ -87,10 +99,25 @@ type listView[T any] struct {
 	Cut  bool // there are more than a page shows
 }
 
+type findingsView struct {
+	Rows []findingRow
+	Cut  bool
+	Work bool // the reader may work on findings
+}
+
 func (s *site) findings(ctx context.Context, _ *http.Request) (any, error) {
-	all, err := s.seenFindings(ctx, maxRows+1)
+	all, err := s.worked(ctx, maxRows+1)
 	rows, more := cut(all, maxRows)
-	return listView[desk.Finding]{rows, more}, err
+	return findingsView{rows, more, permission.Of(ctx).May(permission.WorkCases)}, err
+}
+
+// bare returns the findings without the work on them.
+func bare(rows []findingRow) []desk.Finding {
+	out := make([]desk.Finding, len(rows))
+	for i, r := range rows {
+		out[i] = r.Finding
+	}
+	return out
 }
 
 func (s *site) runs(ctx context.Context, _ *http.Request) (any, error) {
@@ -106,7 +133,7 @@ func (s *site) runs(ctx context.Context, _ *http.Request) (any, error) {
 type runView struct {
 	Run      runRow
 	Gauges   []gauge // one per threshold that a rule held the run against
-	Findings []desk.Finding
+	Findings []findingRow
 }
 
 func (s *site) run(ctx context.Context, r *http.Request) (any, error) {
@@ -119,11 +146,11 @@ func (s *site) run(ctx context.Context, r *http.Request) (any, error) {
 		if run.ID != id {
 			continue
 		}
-		all, err := s.seenFindings(ctx, 0)
+		all, err := s.worked(ctx, 0)
 		if err != nil {
 			return nil, err
 		}
-		v := runView{Run: gauged([]desk.Run{run}, all)[0]}
+		v := runView{Run: gauged([]desk.Run{run}, bare(all))[0]}
 		seen := map[gauge]bool{}
 		for _, f := range all {
 			if f.Subject != id {

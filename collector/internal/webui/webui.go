@@ -33,6 +33,7 @@ var assetFiles embed.FS
 // Deps are what the pages need. Reader must be set.
 type Deps struct {
 	Reader        desk.Reader
+	Caseworker    Caseworker // nil: nobody works on cases here
 	Version       string
 	Demonstration bool         // the banner is shown also when the reader does not say so
 	Log           *slog.Logger // nil discards
@@ -44,7 +45,7 @@ type site struct {
 	asset string // what tells one build's assets from another's
 }
 
-var pageNames = []string{"today", "findings", "runs", "run", "customers", "hosts", "problem"}
+var pageNames = []string{"today", "findings", "runs", "run", "customers", "hosts", "cases", "case", "problem"}
 
 // New returns the handler of every page and asset. It starts no goroutine.
 func New(deps Deps) http.Handler {
@@ -63,6 +64,10 @@ func New(deps Deps) http.Handler {
 	mux.HandleFunc("GET /runs/{id}", s.show("run", "Training run", permission.ReadAggregates, s.run))
 	mux.HandleFunc("GET /customers", s.show("customers", "Customers and tenants", permission.ReadAggregates, s.customers))
 	mux.HandleFunc("GET /hosts", s.show("hosts", "Hosts and coverage", permission.ReadAggregates, s.hosts))
+	mux.HandleFunc("GET /cases", s.show("cases", "Cases", permission.ReadCases, s.cases))
+	mux.HandleFunc("GET /cases/{id}", s.show("case", "Case", permission.ReadCases, s.oneCase))
+	mux.HandleFunc("POST /cases/{id}/{act}", s.actOnCase)
+	mux.HandleFunc("POST /findings/{id}/work", s.actOnFinding)
 	mux.HandleFunc("GET /assets/{file}", s.serveAsset)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, http.StatusNotFound, noPage)

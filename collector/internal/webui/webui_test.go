@@ -1,7 +1,9 @@
 package webui_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -10,12 +12,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/collector/internal/desk/desktest"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
 	"github.com/flopwatch/flopwatch/collector/internal/webui"
 )
 
-var pages = []string{"/", "/findings", "/runs", "/runs/run_4kq2", "/runs/run_9zd7", "/customers", "/hosts", "/runs/run_none", "/nowhere"}
+var pages = []string{"/", "/findings", "/runs", "/runs/run_4kq2", "/runs/run_9zd7", "/customers", "/hosts", "/cases", "/cases/cas_0001", "/cases/cas_0000", "/runs/run_none", "/nowhere"}
 
 // as is the request by somebody with the roles.
 func as(roles []permission.Role, r *http.Request) *http.Request {
@@ -38,7 +41,7 @@ func TestGallery(t *testing.T) {
 		for _, path := range pages {
 			t.Run(name+path, func(t *testing.T) {
 				w := ask(t, h, path)
-				missing := path == "/nowhere" || path == "/runs/run_none" || (strings.HasPrefix(path, "/runs/") && (name == "empty" || name == "large"))
+				missing := path == "/nowhere" || path == "/runs/run_none" || (strings.HasPrefix(path, "/runs/") && (name == "empty" || name == "large")) || (strings.HasPrefix(path, "/cases/") && name == "empty")
 				if want := map[bool]int{true: 404, false: 200}[missing]; w.Code != want {
 					t.Fatalf("status %d, want %d", w.Code, want)
 				}
@@ -125,7 +128,7 @@ func structure(t *testing.T, html string) {
 // closed checks that elements nest.
 func closed(t *testing.T, html string) {
 	t.Helper()
-	void := map[string]bool{"meta": true, "link": true, "br": true, "img": true, "hr": true}
+	void := map[string]bool{"meta": true, "input": true, "link": true, "br": true, "img": true, "hr": true}
 	var open []string
 	for _, m := range tag.FindAllStringSubmatch(html, -1) {
 		name := strings.ToLower(m[2])
@@ -299,5 +302,82 @@ func TestPagesByRole(t *testing.T) {
 				t.Errorf("%s shows findings to %s", path, role)
 			}
 		}
+	}
+}
+
+// worker notes what it was asked and refuses what it is told to.
+type worker struct {
+	asked  []string
+	refuse error
+}
+
+func (w *worker) OpenCase(_ context.Context, finding, reason string) (apitypes.Case, error) {
+	w.asked = append(w.asked, "open "+finding+" "+reason)
+	return apitypes.Case{ID: "cas_new"}, w.refuse
+}
+
+func (w *worker) ActOnCase(_ context.Context, id string, version int64, a apitypes.CaseAct) (apitypes.Case, error) {
+	w.asked = append(w.asked, fmt.Sprint(id, " ", version, " ", a.Act, " ", a.To, a.Outcome, a.Digest, a.Reason))
+	return apitypes.Case{}, w.refuse
+}
+
+func (w *worker) NoteOnCase(_ context.Context, id, text string) (apitypes.Case, error) {
+	w.asked = append(w.asked, "note "+id+" "+text)
+	return apitypes.Case{}, w.refuse
+}
+
+func (w *worker) WorkOnFinding(_ context.Context, id string, a apitypes.FindingAct) (apitypes.FindingWork, error) {
+	w.asked = append(w.asked, "work "+id+" "+a.State+" "+a.Code)
+	return apitypes.FindingWork{}, w.refuse
+}
+
+type no struct{}
+
+func (no) Error() string          { return "no" }
+func (no) Refused() (int, string) { return http.StatusConflict, "somebody else changed it <b>" }
+
+// Forms act for whom their roles allow it, and say why not in words.
+func TestForms(t *testing.T) {
+	w := &worker{}
+	h := webui.New(webui.Deps{Reader: desktest.New(), Caseworker: w})
+	post := func(role permission.Role, path, form string) *httptest.ResponseRecorder {
+		r := as([]permission.Role{role}, httptest.NewRequest(http.MethodPost, path, strings.NewReader(form)))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		out := httptest.NewRecorder()
+		h.ServeHTTP(out, r)
+		return out
+	}
+	for _, c := range []struct {
+		role            permission.Role
+		path, form      string
+		code            int
+		location, asked string
+	}{
+		{permission.Analyst, "/cases/cas_0001/assign", "version=4", 303, "/cases/cas_0001", "cas_0001 4 assign usr_a"},
+		{permission.Analyst, "/cases/cas_0001/propose", "version=4&outcome=reportable&code=C&reason=r", 303, "/cases/cas_0001", "cas_0001 4 propose decision reportabler"},
+		{permission.SeniorReviewer, "/cases/cas_0001/approve", "version=4&digest=d5", 303, "/cases/cas_0001", "cas_0001 4 approve decision d5"},
+		{permission.Analyst, "/cases/cas_0001/note", "text=hello", 303, "/cases/cas_0001", "note cas_0001 hello"},
+		{permission.Analyst, "/findings/fnd_1/work", "state=case&reason=r", 303, "/cases/cas_new", "open fnd_1 r"},
+		{permission.Analyst, "/findings/fnd_1/work", "state=dismissed&code=C", 303, "/findings", "work fnd_1 dismissed C"},
+		{permission.Analyst, "/cases/cas_0001/erase", "version=4", 400, "", ""},
+		{permission.Analyst, "/cases/cas_0001/assign", "version=x", 400, "", ""},
+		{permission.Analyst, "/cases/cas_0001/know", "version=4&at=yesterday", 422, "", ""},
+		{permission.Auditor, "/cases/cas_0001/assign", "version=4", 403, "", ""},
+		{permission.Viewer, "/cases/cas_0001/assign", "version=4", 404, "", ""},
+		{permission.Admin, "/findings/fnd_1/work", "state=triaged", 404, "", ""},
+	} {
+		w.asked = nil
+		got := post(c.role, c.path, c.form)
+		if got.Code != c.code || got.Header().Get("Location") != c.location || strings.Join(w.asked, ";") != c.asked {
+			t.Errorf("%s as %s: %d %q, asked %q", c.path, c.role, got.Code, got.Header().Get("Location"), w.asked)
+		}
+	}
+	w.refuse = no{}
+	if got := post(permission.Analyst, "/cases/cas_0001/close", "version=4"); got.Code != http.StatusConflict || !strings.Contains(got.Body.String(), "somebody else changed it &lt;b&gt;") {
+		t.Errorf("%d %s", got.Code, got.Body)
+	}
+	w.refuse = errors.New("no disk at /secret")
+	if got := post(permission.Analyst, "/cases/cas_0001/close", "version=4"); got.Code != http.StatusInternalServerError || strings.Contains(got.Body.String(), "secret") {
+		t.Errorf("%d %s", got.Code, got.Body)
 	}
 }

@@ -70,6 +70,11 @@ func New() *Reader {
 			{ID: "fnd_0001", Rule: "early-warning", Pack: "internal-early-warning", PackStatus: "internal", Level: "crossing", Severity: "info", Subject: "run_1aa0", Tenant: "ten-7f3a", ForeignStatus: "undetermined", Threshold: ops("1e22"), Operations: small.Combined(), Reason: "the best figure is at or above 1e22", OccurredNS: at(-19), SignalledNS: at(-19) + 1_000_000_000},
 			{ID: "fnd_0000", Rule: "claim_differs", Pack: "allocations", PackStatus: "internal", Level: "claim differs", Severity: "warning", Subject: "host:abcdefghijklmnopqrstuvwxyz", Tenant: "ten-orion-17", CustomerID: "cus_orion", CustomerName: "Orion Labs (demonstration)", ForeignStatus: "foreign", Operations: small.Combined(), Reason: "Host \"gpu-0001\" claims time for tenant \"ten-7f3a\" that is allocated to tenant \"ten-orion-17\"; it is counted as allocated", OccurredNS: at(-40), SignalledNS: at(-40) + 1_000_000_000},
 		},
+		WorkView: map[string]desk.FindingWork{
+			"fnd_0001": {State: "attached", CaseID: "cas_0001", AtNS: at(-19)},
+			"fnd_0000": {State: "dismissed", By: "usr_ana", Code: "KNOWN", Reason: "the tenant moved that day", AtNS: at(-10)},
+		},
+		CaseList: cannedCases(),
 		AllocList: []desk.Allocation{
 			{ID: "all_0001", Host: "gpu-0001", Tenant: "ten-orion-17", FromNS: at(-48), ToNS: at(-1), RecordedNS: at(-50)},
 			{ID: "all_0002", Host: "bcdefghijklmnopqrstuvwxyz2", Device: "GPU-77aa", Tenant: "ten-7f3a", FromNS: at(-40), RecordedNS: at(-2)},
@@ -99,6 +104,35 @@ func New() *Reader {
 	return r
 }
 
+// cannedCases are one that is due soon with a decision that waits for a second
+// person, and one that is closed.
+func cannedCases() []desk.Case {
+	return []desk.Case{
+		{ID: "cas_0001", Version: 4, Subject: "tenant:ten-7f3a", Pack: "internal-early-warning", State: "decision proposed", Assignee: "usr_ana",
+			Findings: []string{"fnd_0001"}, OpenedNS: at(-19), ChangedNS: at(-1),
+			Clocks: []desk.Clock{{Name: "initial-report", Basis: "earlier", Days: 15, Zone: "America/New_York", Occurred: Noon.Add(-19 * time.Hour), Signalled: Noon.Add(-19 * time.Hour),
+				Known: Noon.Add(-19 * time.Hour), Due: "2026-12-04", Over: time.Date(2026, 12, 5, 5, 0, 0, 0, time.UTC), State: "running", DaysLeft: 14}},
+			Decision: desk.Decision{Outcome: "reportable", Code: "CROSSED", Reason: "the figure is above the threshold and the customer is foreign", Digest: strings.Repeat("d5", 32),
+				ProposedBy: []string{"usr_ana"}, Proposed: Noon.Add(-time.Hour)},
+			Move: desk.Move{Clock: "initial-report", At: Noon.Add(-10 * time.Hour), By: "usr_ana", Reason: "the first signal was about another run", Digest: strings.Repeat("e6", 32)},
+			History: []desk.CaseAct{
+				{Version: 1, AtNS: at(-19), By: "collector", Act: "open", Note: "the best figure is at or above 1e22", State: "new"},
+				{Version: 2, AtNS: at(-3), By: "usr_ana", Act: "assign", State: "investigating"},
+				{Version: 4, AtNS: at(-1), By: "usr_ana", Act: "propose decision", Note: "the figure is above the threshold", State: "decision proposed"},
+			},
+			Notes: []desk.CaseNote{{ID: "nte_1", AtNS: at(-2), By: "usr_ana", Text: "Asked the account team who runs it."}},
+			Files: []desk.CaseFile{{ID: "fil_1", AtNS: at(-2), By: "usr_ana", Name: "answer.eml", Media: "message/rfc822", SHA256: strings.Repeat("f7", 32), Size: 4182}},
+		},
+		{ID: "cas_0000", Version: 7, Subject: "cus_orion", CustomerName: "Orion Labs (demonstration)", Pack: "us-iaas-2024-proposed", State: "closed", Assignee: "usr_bo",
+			Findings: []string{"fnd_0002"}, OpenedNS: at(-30 * 24), ChangedNS: at(-12 * 24),
+			Clocks: []desk.Clock{{Name: "initial-report", Basis: "earlier", Days: 15, Zone: "America/New_York", Occurred: Noon.Add(-30 * 24 * time.Hour), Signalled: Noon.Add(-30 * 24 * time.Hour),
+				Known: Noon.Add(-30 * 24 * time.Hour), Due: "2026-11-05", Over: time.Date(2026, 11, 6, 5, 0, 0, 0, time.UTC), State: "met", DaysLeft: -15, Met: Noon.Add(-18 * 24 * time.Hour)}},
+			Decision: desk.Decision{Outcome: "reportable", Code: "CROSSED", Reason: "reported", Digest: strings.Repeat("a8", 32), ProposedBy: []string{"usr_ana"}, Proposed: Noon.Add(-20 * 24 * time.Hour), ApprovedBy: "usr_bo", Approved: Noon.Add(-19 * 24 * time.Hour)},
+			History:  []desk.CaseAct{{Version: 7, AtNS: at(-12 * 24), By: "usr_bo", Act: "close", State: "closed"}},
+		},
+	}
+}
+
 // NewHostile is New with Hostile in every text that comes from outside.
 func NewHostile() *Reader {
 	r := New()
@@ -113,6 +147,16 @@ func NewHostile() *Reader {
 	for i := range r.RunList {
 		r.RunList[i].Label, r.RunList[i].JoinedBy, r.RunList[i].CustomerName = Hostile, Hostile, Hostile
 		r.RunList[i].Accelerators = []string{Hostile}
+	}
+	for i := range r.CaseList {
+		c := &r.CaseList[i]
+		c.CustomerName, c.Decision.Reason, c.Move.Reason = Hostile, Hostile, Hostile
+		for j := range c.Notes {
+			c.Notes[j].Text = Hostile
+		}
+		for j := range c.Files {
+			c.Files[j].Name = Hostile
+		}
 	}
 	for i := range r.HostList {
 		r.HostList[i].Name, r.HostList[i].AgentVersion = Hostile, Hostile

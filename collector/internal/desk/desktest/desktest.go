@@ -30,6 +30,8 @@ type Reader struct {
 	AuditList     []desk.AuditEntry
 	AuditView     desk.AuditCheck
 	CheckView     desk.Check
+	CaseList      []desk.Case
+	WorkView      map[string]desk.FindingWork
 	Err           error
 	mu            sync.Mutex
 	spans         [][2]int64
@@ -66,6 +68,36 @@ func (r *Reader) StatusQueries() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.statusQueries
+}
+
+// Cases returns CaseList.
+func (r *Reader) Cases(context.Context) ([]desk.Case, error) { return r.CaseList, r.Err }
+
+// Case returns the case of an id.
+func (r *Reader) Case(_ context.Context, id string) (desk.Case, bool, error) {
+	for _, c := range r.CaseList {
+		if c.ID == id {
+			return c, true, r.Err
+		}
+	}
+	return desk.Case{}, false, r.Err
+}
+
+// CaseFileContent returns a file of a case; its content is its name.
+func (r *Reader) CaseFileContent(_ context.Context, caseID, id string) (desk.CaseFile, []byte, bool, error) {
+	for _, c := range r.CaseList {
+		for _, f := range c.Files {
+			if c.ID == caseID && f.ID == id {
+				return f, []byte(f.Name), true, r.Err
+			}
+		}
+	}
+	return desk.CaseFile{}, nil, false, r.Err
+}
+
+// FindingWork returns WorkView.
+func (r *Reader) FindingWork(context.Context) (map[string]desk.FindingWork, error) {
+	return r.WorkView, r.Err
 }
 
 // Tenants returns TenantList.

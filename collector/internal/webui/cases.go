@@ -1,0 +1,202 @@
+package webui
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
+	"github.com/flopwatch/flopwatch/collector/internal/permission"
+)
+
+// Caseworker does people's acts on findings and cases. What may not be done is
+// an error with a method Refused, which says why in words for people.
+type Caseworker interface {
+	OpenCase(ctx context.Context, finding, reason string) (apitypes.Case, error)
+	ActOnCase(ctx context.Context, id string, version int64, act apitypes.CaseAct) (apitypes.Case, error)
+	NoteOnCase(ctx context.Context, id, text string) (apitypes.Case, error)
+	WorkOnFinding(ctx context.Context, id string, act apitypes.FindingAct) (apitypes.FindingWork, error)
+}
+
+// refused is an act that was understood and not done.
+type refused interface {
+	error
+	Refused() (status int, why string)
+}
+
+const maxForm = 64 << 10
+
+type casesView struct {
+	Rows []desk.Case
+	Cut  bool
+}
+
+func (s *site) cases(ctx context.Context, _ *http.Request) (any, error) {
+	all, err := s.Reader.Cases(ctx)
+	rows, more := cut(all, maxRows)
+	return casesView{rows, more}, err
+}
+
+type caseView struct {
+	Case     desk.Case
+	Findings []findingRow
+	Me       string
+	May      map[string]bool // acts that the reader's roles and the state allow
+	Clocks   []string        // names of the clocks that still run
+}
+
+func (s *site) oneCase(ctx context.Context, r *http.Request) (any, error) {
+	c, ok, err := s.Reader.Case(ctx, r.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, notFound("There is no such case.")
+	}
+	all, err := s.worked(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	who := permission.Of(ctx)
+	v := caseView{Case: c, Me: who.ID}
+	in := map[string]bool{}
+	for _, id := range c.Findings {
+		in[id] = true
+	}
+	for _, f := range all {
+		if in[f.ID] {
+			v.Findings = append(v.Findings, f)
+		}
+	}
+	for _, k := range c.Clocks {
+		if k.Met.IsZero() {
+			v.Clocks = append(v.Clocks, k.Name)
+		}
+	}
+	work, propose, approve := who.May(permission.WorkCases), who.May(permission.ProposeDecision), who.May(permission.Approve)
+	decided := c.State == "reportable" || c.State == "not reportable"
+	v.May = map[string]bool{
+		"assign": work && c.State != "closed", "note": work, "close": work && decided, "reopen": work && (decided || c.State == "closed"),
+		"propose": propose && c.State == "investigating", "know": propose && len(v.Clocks) > 0,
+		"approve": approve && c.State == "decision proposed", "approve knowledge": approve && c.Move.Clock != "",
+	}
+	return v, nil
+}
+
+// findingRow is a finding with the work on it.
+type findingRow struct {
+	desk.Finding
+	Work desk.FindingWork
+}
+
+// worked returns the findings that the reader may see, with the work on them.
+func (s *site) worked(ctx context.Context, limit int) ([]findingRow, error) {
+	all, err := s.seenFindings(ctx, limit)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	work, err := s.Reader.FindingWork(ctx)
+	rows := make([]findingRow, len(all))
+	for i, f := range all {
+		rows[i] = findingRow{f, work[f.ID]}
+		if rows[i].Work.State == "" {
+			rows[i].Work.State = "open"
+		}
+	}
+	return rows, err
+}
+
+// caseForms are the acts that a case's page posts.
+var caseForms = map[string]string{
+	"assign": "assign", "propose": "propose decision", "approve": "approve decision", "return": "return", "close": "close",
+	"reopen": "reopen", "know": "know", "approve-knowledge": "approve knowledge",
+}
+
+// actOnCase takes a form of a case's page.
+func (s *site) actOnCase(w http.ResponseWriter, r *http.Request) {
+	id, name := r.PathValue("id"), r.PathValue("act")
+	form, ok := s.form(w, r)
+	if !ok {
+		return
+	}
+	if name == "note" {
+		_, err := s.Caseworker.NoteOnCase(r.Context(), id, form("text"))
+		s.acted(w, r, "/cases/"+id, err)
+		return
+	}
+	act, known := caseForms[name]
+	version, err := strconv.ParseInt(form("version"), 10, 64)
+	if !known || err != nil {
+		s.problem(w, r, http.StatusBadRequest, "The form was not one of this desk's.")
+		return
+	}
+	do := apitypes.CaseAct{Act: act, To: form("to"), Outcome: form("outcome"), Code: form("code"), Reason: form("reason"), Digest: form("digest"), Clock: form("clock")}
+	if act == "assign" && do.To == "" {
+		do.To = permission.Of(r.Context()).ID
+	}
+	if at := form("at"); at != "" {
+		if do.At, err = time.Parse("2006-01-02T15:04", at); err != nil {
+			s.problem(w, r, http.StatusUnprocessableEntity, "The time must be like 2026-11-23T12:00, in UTC.")
+			return
+		}
+	}
+	_, err = s.Caseworker.ActOnCase(r.Context(), id, version, do)
+	s.acted(w, r, "/cases/"+id, err)
+}
+
+// actOnFinding takes a form of the page of findings.
+func (s *site) actOnFinding(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	form, ok := s.form(w, r)
+	if !ok {
+		return
+	}
+	if form("state") == "case" {
+		c, err := s.Caseworker.OpenCase(r.Context(), id, form("reason"))
+		s.acted(w, r, "/cases/"+c.ID, err)
+		return
+	}
+	act := apitypes.FindingAct{State: form("state"), Code: form("code"), Reason: form("reason")}
+	if days, err := strconv.Atoi(form("days")); err == nil && act.State == "suppressed" {
+		act.Until = time.Now().UTC().AddDate(0, 0, min(days, 366))
+	}
+	_, err := s.Caseworker.WorkOnFinding(r.Context(), id, act)
+	s.acted(w, r, "/findings", err)
+}
+
+// form reads a posted form. Where it returns false an answer was sent.
+func (s *site) form(w http.ResponseWriter, r *http.Request) (value func(string) string, ok bool) {
+	if !permission.Of(r.Context()).May(permission.ReadCases) {
+		s.problem(w, r, http.StatusNotFound, noPage)
+		return nil, false
+	}
+	if !permission.Of(r.Context()).May(permission.WorkCases) || s.Caseworker == nil {
+		s.problem(w, r, http.StatusForbidden, "Your roles do not allow you to work on cases.")
+		return nil, false
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		s.problem(w, r, http.StatusBadRequest, "The form could not be read.")
+		return nil, false
+	}
+	return r.PostForm.Get, true
+}
+
+// acted answers a form: with the page that shows what was done, or with why not.
+func (s *site) acted(w http.ResponseWriter, r *http.Request, to string, err error) {
+	var no refused
+	switch {
+	case err == nil:
+		http.Redirect(w, r, to, http.StatusSeeOther)
+	case errors.As(err, &no):
+		status, why := no.Refused()
+		s.problem(w, r, status, "Not done: "+why+".")
+	default:
+		s.Log.LogAttrs(r.Context(), slog.LevelError, "desk: act failed", slog.String("path", r.URL.Path), slog.String("error", err.Error()))
+		s.problem(w, r, http.StatusInternalServerError, "It could not be done. The collector's log says why.")
+	}
+}
