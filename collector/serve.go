@@ -91,7 +91,7 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	reader := store.NewReader(db, version.Version, demonstration).VerifyAudit(audit.Origin(attest.HostID(public)), public)
 	r := &running{store: db, deriver: deriver, ingest: counting, audit: &auditor{store: db, reader: reader, key: key, log: log}, watch: watching}
 	r.http, err = httpd.New(httpd.Options{
-		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Users: db, UserAdmin: accounts{db}, Caseworker: casework{db, reader, packs}, Listen: c.Listen, DataDir: c.Data,
+		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Users: db, UserAdmin: accounts{db}, Caseworker: casework{db, reader, packs}, Joiner: joins{reader, db, deriver}, Listen: c.Listen, DataDir: c.Data,
 		Version: version.Version, Demonstration: demonstration, Log: log,
 	})
 	if err != nil {

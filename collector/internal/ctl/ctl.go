@@ -44,7 +44,16 @@ type commands struct {
 		Import      importAllocationsCommand `cmd:"" help:"Record allocations from a CSV or NDJSON file, whole or not at all."`
 		Corrections correctionsCommand       `cmd:"" help:"Entries that gave counted time to another tenant, last made first."`
 	} `cmd:"" help:"Whose hosts, devices and workloads are whose: list, import, corrections."`
-	Runs   runsCommand `cmd:"" help:"Training runs."`
+	Runs struct {
+		List      runsCommand          `cmd:"" default:"withargs" help:"Training runs, most operations first."`
+		Joins     runJoinsCommand      `cmd:"" help:"Why the workloads of a run are one run."`
+		History   runHistoryCommand    `cmd:"" help:"What became of a run."`
+		Split     splitCommand         `cmd:"" help:"Undo a join: its two workloads are never in one run."`
+		Confirm   confirmCommand       `cmd:"" help:"Confirm a join: its two workloads always are in one run."`
+		Reopen    reopenJoinCommand    `cmd:"" help:"Take back what was said of a join."`
+		Join      joinRunsCommand      `cmd:"" help:"Say that two runs of one tenant are one."`
+		Decisions joinDecisionsCommand `cmd:"" help:"What people said of joins, last said first."`
+	} `cmd:"" aliases:"run" help:"Training runs: list, joins, history, split, confirm, reopen, join, decisions."`
 	Ledger struct {
 		Totals totalsCommand `cmd:"" help:"The ledger of a span of time."`
 		Check  checkCommand  `cmd:"" help:"Does the ledger balance? Exit code 1 when it does not."`

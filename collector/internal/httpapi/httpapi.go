@@ -29,6 +29,7 @@ type Deps struct {
 	UserAdmin UserAdmin // nil answers with 501
 	// Caseworker acts on findings and cases; nil answers with 501.
 	Caseworker Caseworker
+	Joiner     Joiner // nil answers with 501
 	// NewLink makes a one-time link to the desk; nil answers with 501.
 	NewLink func() (url string, expires time.Time)
 	// Stopping ends the event streams when it is closed; nil never does.
@@ -82,6 +83,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	s.registerAudit(api)
 	s.registerUsers(api)
 	s.registerCases(api)
+	s.registerJoins(api)
 	s.registerEvents(api)
 	mux.HandleFunc("/v1/", unmatched(mux))
 	return mux, api

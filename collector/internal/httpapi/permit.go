@@ -26,6 +26,8 @@ var actions = map[string]permission.Action{
 	"check-audit":        permission.ReadAudit,
 	"list-users":         permission.Administer,
 	"show-me":            permission.ReadAggregates,
+	"decide-join":        permission.WorkCases,
+	"join-runs":          permission.WorkCases,
 }
 
 // actionOf returns what an operation needs.

@@ -322,6 +322,7 @@ func TestEveryTableIsThoughtOf(t *testing.T) {
 		"host": "from signed batches", "device": "from signed batches", "segment": "from signed batches", "event": "from signed batches",
 		"evidence": "lengths of the files of signed batches", "quarantine": "bounded, what was refused",
 		"correction": "from segments and allocations", "piece": "from segments and corrections", "run": "from segments",
+		"run_part": "from segments and join_decision", "run_join": "from segments and join_decision", "run_change": "follows from run and run_part, by the day",
 		"audit_leaf": "the log", "audit_node": "the log", "audit_checkpoint": "the log", "audit_pending": "empty between transactions",
 		"customer_tenant": "state of the customer", "case_change": "state of the case",
 	}

@@ -29,6 +29,7 @@ type Deriver struct {
 	mu    sync.Mutex
 	all   bool
 	dirty map[measure.TenantID]int64 // tenant → newest revision that changed it
+	asked map[measure.TenantID]bool  // tenants that are due whatever the revision
 
 	// Used by Derive alone.
 	known   *known                     // of the last derivation
@@ -37,7 +38,7 @@ type Deriver struct {
 
 // NewDeriver returns a deriver that has everything to do.
 func NewDeriver(s *Store, packs []*policy.Pack, now func() time.Time) *Deriver {
-	return &Deriver{store: s, packs: packs, now: now, all: true, dirty: map[measure.TenantID]int64{}, waiting: map[measure.TenantID]int64{}}
+	return &Deriver{store: s, packs: packs, now: now, all: true, dirty: map[measure.TenantID]int64{}, asked: map[measure.TenantID]bool{}, waiting: map[measure.TenantID]int64{}}
 }
 
 // Follow notes the tenants of a checkpoint.
@@ -62,6 +63,14 @@ func (d *Deriver) CustomersChanged() {
 // AllocationsChanged makes the next Derive look at every tenant: corrections may
 // have given what was counted to another one.
 func (d *Deriver) AllocationsChanged() { d.CustomersChanged() }
+
+// JoinsChanged makes the next Derive look at a tenant: somebody said something of
+// its joins.
+func (d *Deriver) JoinsChanged(tenant measure.TenantID) {
+	d.mu.Lock()
+	d.asked[tenant] = true
+	d.mu.Unlock()
+}
 
 // restFactor bounds what deriving may take of one core: a derivation is
 // followed by a rest of this many times its length.
@@ -117,7 +126,7 @@ func (d *Deriver) derive(ctx context.Context) error {
 		} else if now != d.known.revision {
 			return errStale
 		}
-		moved, err := writeRuns(ctx, tx, tenants)
+		moved, err := writeRuns(ctx, tx, tenants, d.now())
 		if err != nil {
 			return err
 		}
@@ -195,6 +204,10 @@ func (d *Deriver) take(revision, watermark int64) (due []measure.TenantID, all b
 			delete(d.dirty, tenant)
 		}
 	}
+	for tenant := range d.asked {
+		due = append(due, tenant)
+	}
+	clear(d.asked)
 	for tenant, ends := range d.waiting {
 		if ends < watermark {
 			due = append(due, tenant)

@@ -3,9 +3,11 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/training"
 	"github.com/flopwatch/flopwatch/pkg/measure"
@@ -36,28 +38,45 @@ type tenantRuns struct {
 	tenant measure.TenantID
 	runs   []runRow
 	total  total
+
+	before, parts map[training.PartKey]partRow // as stored, and as derived
+	joins         []joinRow
+	changes       []training.Change
 }
 
-// member is what one workload did on one host with one accelerator.
-type member struct {
-	training.Stretch
-	devices map[string]bool // by number
-	sums    sums
-}
-
-// readRuns joins the workloads of a tenant into runs, from its segments alone.
+// readRuns joins the workloads of a tenant into runs, from its segments and from
+// what people said of joins.
 func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark int64) (tenantRuns, error) {
 	out := tenantRuns{tenant: tenant}
 	members, err := readMembers(ctx, q, tenant)
 	if err != nil {
 		return out, fmt.Errorf("read workloads of tenant %s: %w", tenant, err)
 	}
+	known, before, err := knowledge(ctx, q, tenant, watermark)
+	if err != nil {
+		return out, err
+	}
+	weights := training.Default()
+	known.Weights = weights
+	weighed := fmt.Sprintf("%s %d %x", weights.ID, weights.Version, weights.Digest[:8])
+	out.before, out.parts = before, map[training.PartKey]partRow{}
 	stretches := make([]training.Stretch, len(members))
 	for i := range members {
 		stretches[i] = members[i].Stretch
 		stretches[i].Devices = len(members[i].devices)
 	}
-	for _, run := range training.Runs(tenant, stretches, training.Knowledge{UntilNS: watermark}) {
+	runs := training.Runs(tenant, stretches, known)
+	out.changes = training.Changes(known.Runs, runs)
+	for i := range runs {
+		run := &runs[i]
+		for _, p := range run.Parts {
+			out.parts[p.Key] = partRow{run.ID, p.StartNS}
+		}
+		joins, err := joinRows(run, weighed)
+		if err != nil {
+			return out, err
+		}
+		out.joins = append(out.joins, joins...)
 		r := runRow{id: run.ID, label: run.Label, joinedBy: run.JoinedBy, startNS: members[run.Members[0]].StartNS}
 		hosts, accelerators, devices := map[string]bool{}, map[string]bool{}, map[string]bool{}
 		for _, i := range run.Members {
@@ -76,45 +95,10 @@ func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark
 	return out, nil
 }
 
-// readMembers reads time that the tenant held, seen or not.
-func readMembers(ctx context.Context, q querier, tenant measure.TenantID) ([]member, error) {
-	var members []member
-	source, err := segments(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	err = each(ctx, q, func(rows *sql.Rows) error {
-		var m member
-		var g group
-		var devices string
-		err := rows.Scan(append([]any{&m.Host, &m.Workload.Kind, &m.Workload.ID, &m.Workload.Hint, &m.Accelerator, &m.StartNS, &m.EndNS, &devices}, g.targets()...)...)
-		if err != nil {
-			return err
-		}
-		last := len(members) - 1
-		if last < 0 || members[last].Host != m.Host || members[last].Workload != m.Workload || members[last].Accelerator != m.Accelerator {
-			m.devices = map[string]bool{}
-			members = append(members, m)
-			last++
-		}
-		have := &members[last]
-		have.StartNS, have.EndNS = min(have.StartNS, m.StartNS), max(have.EndNS, m.EndNS)
-		have.sums.add(g.sums())
-		for device := range strings.SplitSeq(devices, ",") {
-			have.devices[device] = true
-		}
-		return nil
-	}, `SELECT h.id, w.kind, w.id, w.hint, d.sku, min(s.start_ns), max(s.end_ns), group_concat(DISTINCT s.device), `+groupColumns+`
-		FROM `+source+` s JOIN device d ON d.no = s.device JOIN host h ON h.no = d.host JOIN workload w ON w.no = s.workload JOIN method m ON m.no = s.method
-		WHERE s.tenant = (SELECT no FROM tenant WHERE id = ?) AND s.state IN (1, 4)
-		GROUP BY h.id, s.workload, d.sku, s.state, m.name ORDER BY h.id, s.workload, d.sku`, string(tenant))
-	return members, err
-}
-
 // writeRuns brings the stored runs of the tenants to what was read, and reports
 // whether a row changed.
-func writeRuns(ctx context.Context, tx *sql.Tx, all []tenantRuns) (bool, error) {
-	w := &runWriter{ctx: ctx, tx: tx}
+func writeRuns(ctx context.Context, tx *sql.Tx, all []tenantRuns, now time.Time) (bool, error) {
+	w := &runWriter{ctx: ctx, tx: tx, now: now}
 	for i := range all {
 		if err := w.tenant(&all[i]); err != nil {
 			return false, fmt.Errorf("write runs of tenant %s: %w", all[i].tenant, err)
@@ -126,6 +110,7 @@ func writeRuns(ctx context.Context, tx *sql.Tx, all []tenantRuns) (bool, error) 
 type runWriter struct {
 	ctx     context.Context
 	tx      *sql.Tx
+	now     time.Time
 	changed bool
 }
 
@@ -144,6 +129,9 @@ func (w *runWriter) tenant(t *tenantRuns) error {
 		return err
 	}, "SELECT id, label, joined_by, hosts, devices, accelerators, start_ns, end_ns, "+sumColumns+" FROM run WHERE tenant = ?", string(t.tenant))
 	if err != nil {
+		return err
+	}
+	if err := errors.Join(w.history(t, stored), w.parts(t), w.joins(t)); err != nil {
 		return err
 	}
 	for _, r := range t.runs {

@@ -105,7 +105,7 @@ func (j *joiner) note(kind Kind, e edge) {
 	a, b := &j.parts[e.from], &j.parts[e.to]
 	evidence := slices.Clone(e.found)
 	slices.SortStableFunc(evidence, func(x, y Evidence) int { return cmp.Compare(max(y.Bits, -y.Bits), max(x.Bits, -x.Bits)) })
-	j.joins[e.to] = append(j.joins[e.to], Join{ID: joinID(j.tenant, a.Key, b.Key), Kind: kind, From: a.Key, To: b.Key, FromLabel: a.label(), ToLabel: b.label(),
+	j.joins[e.to] = append(j.joins[e.to], Join{ID: JoinID(j.tenant, a.Key, b.Key), Kind: kind, From: a.Key, To: b.Key, FromLabel: a.label(), ToLabel: b.label(),
 		Bits: e.bits, Evidence: evidence, Gap: time.Duration(b.StartNS - a.EndNS), Confirmed: j.said[pairOf(a.Key, b.Key)] == Together})
 }
 

@@ -20,7 +20,8 @@ func runID(tenant measure.TenantID, founder PartKey) string {
 	return identify("run_", string(tenant), string(founder))
 }
 
-func joinID(tenant measure.TenantID, a, b PartKey) string {
+// JoinID is the id of a join of two parts, whichever began first.
+func JoinID(tenant measure.TenantID, a, b PartKey) string {
 	p := pairOf(a, b)
 	return identify("jon_", string(tenant), string(p.a), string(p.b))
 }
