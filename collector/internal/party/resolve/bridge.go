@@ -1,0 +1,216 @@
+package resolve
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Why a person must decide what the evidence alone would.
+const (
+	NeedsBridge = "it is the only link between two groups"
+	NeedsRule   = "it lifts the total over a warning level"
+)
+
+// Bridges returns the ids of the links that alone hold two groups of at least two
+// parties each together: without such a link the cluster falls apart into them.
+// A link to a party that nothing else joins is none; what is known of that one
+// party decides it.
+func Bridges(links []Link) map[string]bool {
+	g := network{index: map[ID]int{}}
+	for i := range links {
+		g.add(i, links[i].A, links[i].B)
+	}
+	g.order = make([]int, len(g.edges))
+	g.low = make([]int, len(g.edges))
+	g.size = make([]int, len(g.edges))
+	out := map[string]bool{}
+	for n := range g.edges {
+		if g.order[n] == 0 {
+			g.walk(n, links, out)
+		}
+	}
+	return out
+}
+
+// network is an undirected graph of parties. Links between the same two parties
+// count as several ways.
+type network struct {
+	index map[ID]int
+	edges [][]edge
+	order []int // in which nodes were found, from 1
+	low   []int // least order that the part below reaches
+	size  []int // nodes below, with itself
+	next  int
+}
+
+type edge struct{ to, link int }
+
+func (g *network) node(id ID) int {
+	n, ok := g.index[id]
+	if !ok {
+		n = len(g.edges)
+		g.index[id] = n
+		g.edges = append(g.edges, nil)
+	}
+	return n
+}
+
+func (g *network) add(link int, a, b ID) {
+	x, y := g.node(a), g.node(b)
+	g.edges[x] = append(g.edges[x], edge{y, link})
+	g.edges[y] = append(g.edges[y], edge{x, link})
+}
+
+// frame is a node on the way down.
+type frame struct{ node, from, at int }
+
+// walk is Tarjan's search for bridges (Inf. Process. Lett. 2, 1974), without
+// recursion: clusters may be long chains.
+func (g *network) walk(root int, links []Link, out map[string]bool) {
+	type candidate struct{ link, below int }
+	var found []candidate
+	stack := []frame{{root, -1, 0}}
+	g.enter(root)
+	for len(stack) > 0 {
+		f := &stack[len(stack)-1]
+		if f.at < len(g.edges[f.node]) {
+			e := g.edges[f.node][f.at]
+			f.at++
+			switch {
+			case e.link == f.from:
+			case g.order[e.to] == 0:
+				g.enter(e.to)
+				stack = append(stack, frame{e.to, e.link, 0})
+			default:
+				g.low[f.node] = min(g.low[f.node], g.order[e.to])
+			}
+			continue
+		}
+		done := *f
+		stack = stack[:len(stack)-1]
+		if len(stack) == 0 {
+			break
+		}
+		up := stack[len(stack)-1].node
+		g.low[up] = min(g.low[up], g.low[done.node])
+		g.size[up] += g.size[done.node]
+		if g.low[done.node] > g.order[up] {
+			found = append(found, candidate{done.from, g.size[done.node]})
+		}
+	}
+	for _, c := range found {
+		if c.below >= 2 && g.size[root]-c.below >= 2 {
+			out[links[c.link].ID] = true
+		}
+	}
+}
+
+func (g *network) enter(n int) {
+	g.next++
+	g.order[n], g.low[n], g.size[n] = g.next, g.next, 1
+}
+
+// Admit holds back links that the rules decided but a person must see: bridges,
+// and those by which a total comes over a warning level. Standing are the links
+// that count already; fresh are new links in any state. Lifts, if not nil, is
+// asked for each fresh automatic link with the parties of both sides, and says
+// whether their total reaches a level that neither reaches alone. Strongest links
+// come first. What is held back is returned as proposed.
+//
+// Links of class coordination are not held back: they count towards no
+// threshold. Links from ownership are no bridges, see Advance.
+func Admit(standing, fresh []Link, lifts func(a, b []ID) bool) []Link {
+	out := slices.Clone(fresh)
+	var joined []Link
+	for _, l := range standing {
+		if l.Class == Identity || l.Class == Control {
+			joined = append(joined, l)
+		}
+	}
+	counts := map[string]bool{}
+	for i := range standing {
+		counts[standing[i].ID] = true
+	}
+	var order []int
+	for i := range out {
+		if out[i].State == Automatic && out[i].Class != Coordination && !counts[out[i].ID] {
+			joined = append(joined, out[i])
+			order = append(order, i)
+		}
+	}
+	if len(order) == 0 {
+		return out
+	}
+	bridges := Bridges(joined)
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(out[b].Bits, out[a].Bits), cmp.Compare(out[a].ID, out[b].ID))
+	})
+	sets := newSets()
+	for i := range standing {
+		if standing[i].Class != Coordination {
+			sets.join(standing[i].A, standing[i].B)
+		}
+	}
+	for _, i := range order {
+		l := &out[i]
+		switch {
+		case bridges[l.ID] && !l.Directed:
+			l.hold(NeedsBridge)
+		case sets.find(l.A) == sets.find(l.B):
+		case lifts != nil && lifts(sets.members(l.A), sets.members(l.B)):
+			l.hold(NeedsRule)
+		default:
+			sets.join(l.A, l.B)
+		}
+	}
+	return out
+}
+
+func (l *Link) hold(needs string) {
+	l.State, l.Automatic, l.Needs, l.Reason = Proposed, false, needs, needs
+}
+
+// sets is a forest of disjoint sets that knows its members.
+type sets struct {
+	parent map[ID]ID
+	in     map[ID][]ID
+}
+
+func newSets() *sets { return &sets{parent: map[ID]ID{}, in: map[ID][]ID{}} }
+
+func (s *sets) find(id ID) ID {
+	for {
+		up, ok := s.parent[id]
+		if !ok || up == id {
+			return id
+		}
+		if above, ok := s.parent[up]; ok {
+			s.parent[id] = above
+		}
+		id = up
+	}
+}
+
+func (s *sets) members(id ID) []ID {
+	root := s.find(id)
+	if m := s.in[root]; m != nil {
+		return m
+	}
+	return []ID{root}
+}
+
+// join makes one set of two, named after the larger one.
+func (s *sets) join(a, b ID) (root ID, joined bool) {
+	x, y := s.find(a), s.find(b)
+	if x == y {
+		return x, false
+	}
+	mx, my := s.members(x), s.members(y)
+	if len(mx) < len(my) || len(mx) == len(my) && y < x {
+		x, y, mx, my = y, x, my, mx
+	}
+	s.parent[y], s.parent[x] = x, x
+	s.in[x] = append(slices.Clip(mx), my...)
+	delete(s.in, y)
+	return x, true
+}
