@@ -29,6 +29,8 @@ type commands struct {
 	Release releaseCommand `cmd:"" help:"Let go of a GPU for a reset or new partitions, or take it back."`
 	Version cli.Version    `cmd:"" help:"Print the version."`
 
+	Completion  cli.Completion     `cmd:"" help:"Print what a shell needs to complete commands and flags."`
+	Manual      cli.Manual         `cmd:"" hidden:"" help:"Print the manual page."`
 	ReadDevices readDevicesCommand `cmd:"" hidden:""`
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/flopwatch/flopwatch/agent/internal/control"
@@ -14,8 +13,8 @@ import (
 	"github.com/flopwatch/flopwatch/agent/internal/outbox"
 	"github.com/flopwatch/flopwatch/agent/internal/reader"
 	"github.com/flopwatch/flopwatch/agent/internal/sampler"
-	"github.com/flopwatch/flopwatch/agent/internal/systemd"
 	"github.com/flopwatch/flopwatch/pkg/measure"
+	"github.com/flopwatch/flopwatch/pkg/systemd"
 )
 
 // live is the sample loop's state.
@@ -107,14 +106,14 @@ func (l *live) offer(ctx context.Context) {
 
 // loop samples once a period until ctx ends, then seals what it holds.
 func (l *live) loop(ctx context.Context, period time.Duration, desk *control.Server) error {
-	manager := systemd.New(os.Getenv)
-	l.report(ctx, manager.Ready())
+	manager := systemd.NewService(l.log)
+	manager.Ready(ctx)
 	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			l.report(ctx, manager.Stopping())
+			manager.Stopping(ctx)
 			l.lane.Tell(l.host.Events())
 			return errors.Join(l.lane.Put(l.host.Flush()), l.lane.Close())
 		case <-tick.C:
@@ -127,15 +126,8 @@ func (l *live) loop(ctx context.Context, period time.Duration, desk *control.Ser
 			if err := l.step(ctx, now); err != nil {
 				return errors.Join(err, l.lane.Close())
 			}
-			l.report(ctx, manager.Alive(now))
+			manager.Alive(ctx)
 		}
-	}
-}
-
-// report logs what the service manager could not be told; the agent works without.
-func (l *live) report(ctx context.Context, err error) {
-	if err != nil {
-		l.log.WarnContext(ctx, "service manager", slog.Any("error", err))
 	}
 }
 

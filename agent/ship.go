@@ -17,6 +17,7 @@ import (
 	"github.com/flopwatch/flopwatch/agent/internal/uplink"
 	"github.com/flopwatch/flopwatch/pkg/cli"
 	"github.com/flopwatch/flopwatch/pkg/endpoint"
+	"github.com/flopwatch/flopwatch/pkg/systemd"
 )
 
 // shipCommand sends the spool that sample writes.
@@ -49,10 +50,14 @@ func (c shipCommand) Run(ctx context.Context, s cli.Streams) (err error) {
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
 	log := s.Logger()
-	from, err := c.follow(ctx, log)
+	manager := systemd.NewService(log)
+	manager.Ready(ctx)
+	defer manager.Stopping(context.WithoutCancel(ctx))
+	from, err := c.follow(ctx, log, manager)
 	if from == nil {
 		return err
 	}
+	from.Looked = func() { manager.Alive(ctx) }
 	receipt := filepath.Join(c.State, "receipt")
 	up, err := uplink.New(from, uplink.Options{
 		URL: target.URL, NATS: []nats.Option{seed}, Host: from.Host(), CollectorKey: target.CollectorKey, Log: log,
@@ -73,7 +78,7 @@ func (c shipCommand) Run(ctx context.Context, s cli.Streams) (err error) {
 
 // follow waits for the first sampler. It returns nil without an error when it is
 // interrupted before.
-func (c shipCommand) follow(ctx context.Context, log *slog.Logger) (*spool.Follower, error) {
+func (c shipCommand) follow(ctx context.Context, log *slog.Logger, manager *systemd.Service) (*spool.Follower, error) {
 	told := false
 	for {
 		from, err := spool.Follow(c.Spool, nil)
@@ -84,6 +89,7 @@ func (c shipCommand) follow(ctx context.Context, log *slog.Logger) (*spool.Follo
 			log.WarnContext(ctx, "waiting for the sampler", slog.Any("error", err))
 			told = true
 		}
+		manager.Alive(ctx)
 		select {
 		case <-ctx.Done():
 			return nil, nil

@@ -18,6 +18,9 @@ type commands struct {
 	Serve   serveCommand `cmd:"" help:"Run the collector."`
 	Demo    demoCommand  `cmd:"" help:"Run the collector and an agent for a trial on this machine."`
 	Version cli.Version  `cmd:"" help:"Print the version."`
+
+	Completion cli.Completion `cmd:"" help:"Print what a shell needs to complete commands and flags."`
+	Manual     cli.Manual     `cmd:"" hidden:"" help:"Print the manual page."`
 }
 
 // Main runs one command and returns the exit code: 0 done, 1 failed, 2 wrong

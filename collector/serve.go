@@ -5,18 +5,22 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/flopwatch/flopwatch/collector/internal/allocation"
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/collector/internal/broker"
 	"github.com/flopwatch/flopwatch/collector/internal/httpd"
 	"github.com/flopwatch/flopwatch/collector/internal/ingest"
+	"github.com/flopwatch/flopwatch/collector/internal/monitor"
 	"github.com/flopwatch/flopwatch/collector/internal/party"
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
@@ -24,6 +28,8 @@ import (
 	"github.com/flopwatch/flopwatch/pkg/audit"
 	"github.com/flopwatch/flopwatch/pkg/cli"
 	"github.com/flopwatch/flopwatch/pkg/endpoint"
+	"github.com/flopwatch/flopwatch/pkg/loopback"
+	"github.com/flopwatch/flopwatch/pkg/systemd"
 	"github.com/flopwatch/flopwatch/pkg/version"
 )
 
@@ -35,6 +41,7 @@ type serveCommand struct {
 	Data       string `help:"Data directory." default:"data" type:"path"`
 	Listen     string `help:"Loopback address of API and desk; port 0 takes a free one." default:"127.0.0.1:0"`
 	BrokerPort int    `help:"Port of the broker on 127.0.0.1; 0 takes a free one." default:"0"`
+	Monitor    string `help:"Loopback address of /healthz, /readyz and /metrics, such as 127.0.0.1:8472; none by default." placeholder:"ADDRESS"`
 }
 
 // Run serves until it is interrupted.
@@ -54,6 +61,8 @@ type running struct {
 	audit   *auditor
 	watch   *watcher
 	http    *httpd.Server
+	monitor func(context.Context) error // nil without one
+	manager *systemd.Service
 }
 
 // serve opens everything, calls then once the collector is ready, and stops
@@ -105,7 +114,26 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	if err != nil {
 		return errors.Join(err, r.http.Close())
 	}
+	r.manager = systemd.NewService(log)
+	deriver.Derived = func() { r.manager.Alive(ctx) }
+	if c.Monitor != "" {
+		handler := monitor.Handler(monitor.Options{
+			Source: reader, Connected: bus.Conn().IsConnected, DiskFree: func() (uint64, error) { return diskFree(c.Data) }, Version: version.Version,
+		})
+		r.monitor = func(ctx context.Context) error {
+			return loopback.Serve(ctx, c.Monitor, handler, func(at net.Addr) { log.InfoContext(ctx, "monitor", slog.String("address", at.String())) })
+		}
+	}
 	return r.run(ctx, counting, then)
+}
+
+// diskFree returns the bytes that an unprivileged program may still write there.
+func diskFree(path string) (uint64, error) {
+	var at unix.Statfs_t
+	if err := unix.Statfs(path, &at); err != nil {
+		return 0, fmt.Errorf("ask how full the disk of %s is: %w", path, err)
+	}
+	return at.Bavail * uint64(at.Bsize), nil
 }
 
 // run joins the parts: an error of one ends all, and the deriver looks a last
@@ -123,6 +151,11 @@ func (r *running) run(ctx context.Context, counting *ingest.Ingest, then func(co
 	group.Go(func() error { return r.http.Serve(ctx) })
 	group.Go(func() error { return r.audit.run(ctx) })
 	group.Go(func() error { return r.watch.run(ctx) })
+	if r.monitor != nil {
+		group.Go(func() error { return r.monitor(ctx) })
+	}
+	r.manager.Ready(ctx)
+	defer r.manager.Stopping(context.WithoutCancel(ctx))
 	group.Go(func() error {
 		defer stop()
 		return then(ctx, r)

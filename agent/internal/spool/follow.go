@@ -24,6 +24,9 @@ const followEvery = 200 * time.Millisecond
 // Follower reads a spool that another process writes. It changes nothing in the
 // spool's folder: what is receipted is for the writer to find out and to remove.
 type Follower struct {
+	// Looked, if set before Run, is called after each look that could be made.
+	Looked func()
+
 	dir  string
 	fs   FS
 	wake chan struct{}
@@ -61,6 +64,9 @@ func (f *Follower) Run(ctx context.Context) error {
 			}
 			if changed {
 				signal(f.wake)
+			}
+			if f.Looked != nil {
+				f.Looked()
 			}
 		}
 	}

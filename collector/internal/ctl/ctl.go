@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/pkg/cli"
 	"github.com/flopwatch/flopwatch/pkg/version"
 )
 
@@ -81,6 +82,9 @@ type commands struct {
 	Whoami  whoamiCommand  `cmd:"" help:"Who you are to the collector, and what your roles allow."`
 	Login   loginCommand   `cmd:"" help:"Print a new one-time link to the desk."`
 	Version versionCommand `cmd:"" help:"Print the version of this program."`
+
+	Completion cli.Completion `cmd:"" help:"Print what a shell needs to complete commands and flags."`
+	Manual     cli.Manual     `cmd:"" hidden:"" help:"Print the manual page."`
 }
 
 // scope is what a command works with.

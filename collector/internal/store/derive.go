@@ -22,6 +22,9 @@ import (
 // stored, so nothing is lost when it is killed in between: a new Deriver begins
 // with every tenant.
 type Deriver struct {
+	// Derived, if set before Run, is called after each derivation that succeeded.
+	Derived func()
+
 	store *Store
 	packs []*policy.Pack
 	now   func() time.Time
@@ -87,6 +90,9 @@ func (d *Deriver) Run(ctx context.Context, interval time.Duration) error {
 			began := time.Now()
 			if err := d.Derive(context.WithoutCancel(ctx)); err != nil {
 				return err
+			}
+			if d.Derived != nil {
+				d.Derived()
 			}
 			wait = max(interval, restFactor*time.Since(began))
 		case <-ctx.Done():

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flopwatch/flopwatch/agent/internal/systemd"
+	"github.com/flopwatch/flopwatch/pkg/systemd"
 )
 
 func TestNotifier(t *testing.T) {

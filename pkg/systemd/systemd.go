@@ -1,17 +1,21 @@
-// Package systemd tells the service manager that the agent is ready, alive and
+// Package systemd tells the service manager that a program is ready, alive and
 // stopping, where it runs under one (Type=notify, WatchdogSec).
 package systemd
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 )
 
-// Notifier speaks to the service manager; the zero value to nobody.
+// Notifier speaks to the service manager; the zero value to nobody. It is for one
+// goroutine at a time.
 type Notifier struct {
 	socket   string
 	watchdog time.Duration // 0 without one
@@ -33,10 +37,10 @@ func New(getenv func(string) string) Notifier {
 	return n
 }
 
-// Ready says that the agent samples.
+// Ready says that the program does its work.
 func (n *Notifier) Ready() error { return n.send("READY=1") }
 
-// Stopping says that the agent ends by itself.
+// Stopping says that the program ends by itself.
 func (n *Notifier) Stopping() error { return n.send("STOPPING=1") }
 
 // Alive is called by the loop whose health the watchdog guards. It says so as
@@ -62,4 +66,39 @@ func (n *Notifier) send(state string) (err error) {
 		return fmt.Errorf("tell the service manager %s: %w", state, err)
 	}
 	return nil
+}
+
+// Service is a Notifier that logs what the manager could not be told, because
+// the program works without one. It may be used from many goroutines.
+type Service struct {
+	mu       sync.Mutex
+	notifier Notifier
+	log      *slog.Logger
+}
+
+// NewService returns a service under the manager that the environment names.
+func NewService(log *slog.Logger) *Service { return &Service{notifier: New(os.Getenv), log: log} }
+
+// Ready says that the program does its work.
+func (s *Service) Ready(ctx context.Context) {
+	s.tell(ctx, func(n *Notifier) error { return n.Ready() })
+}
+
+// Alive is called after finished work, never by a timer: a program that hangs
+// must not look well.
+func (s *Service) Alive(ctx context.Context) {
+	s.tell(ctx, func(n *Notifier) error { return n.Alive(time.Now()) })
+}
+
+// Stopping says that the program ends by itself.
+func (s *Service) Stopping(ctx context.Context) {
+	s.tell(ctx, func(n *Notifier) error { return n.Stopping() })
+}
+
+func (s *Service) tell(ctx context.Context, what func(*Notifier) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := what(&s.notifier); err != nil {
+		s.log.WarnContext(ctx, "service manager", slog.Any("error", err))
+	}
 }
