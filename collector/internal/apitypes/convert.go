@@ -1,6 +1,9 @@
 package apitypes
 
-import "github.com/flopwatch/flopwatch/collector/internal/desk"
+import (
+	"github.com/flopwatch/flopwatch/collector/internal/classify"
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
+)
 
 // FromFigure turns the desk's view into the API's.
 func FromFigure(f desk.Figure) Figure {
@@ -31,8 +34,20 @@ func FromRun(r desk.Run) Run {
 	return Run{
 		ID: r.ID, Tenant: string(r.Tenant), CustomerID: r.CustomerID, CustomerName: r.CustomerName,
 		ForeignStatus: r.ForeignStatus, Label: r.Label, JoinedBy: r.JoinedBy, Figure: FromFigure(r.Figure),
-		Hosts: r.Hosts, Devices: r.Devices, Accelerators: texts(r.Accelerators), Start: Time(r.StartNS), End: Time(r.EndNS), Open: r.Open,
+		Hosts: r.Hosts, Devices: r.Devices, Accelerators: texts(r.Accelerators), Start: Time(r.StartNS), End: Time(r.EndNS), Open: r.Open, Verdict: FromVerdict(r.Verdict),
 	}
+}
+
+// FromVerdict turns the judgement into the API's.
+func FromVerdict(v classify.Verdict) Verdict {
+	out := Verdict{Class: string(v.Class), Reason: v.Reason, Missing: texts(v.Missing), Method: v.Method}
+	if v.Told() {
+		out.Training, out.Inference, out.Other = &v.Training, &v.Inference, &v.Other
+	}
+	out.Evidence = Each(v.Evidence, func(e classify.Evidence) VerdictEvidence {
+		return VerdictEvidence{Feature: e.Feature, Text: e.Text, LogOdds: e.LogOdds, Origin: string(e.Origin)}
+	})
+	return out
 }
 
 // FromCheck turns the desk's view into the API's.

@@ -58,6 +58,27 @@ type Run struct {
 	Start         time.Time `json:"start,omitzero"`
 	End           time.Time `json:"end,omitzero"`
 	Open          bool      `json:"open" doc:"Windows still arrive"`
+	Verdict       Verdict   `json:"verdict"`
+}
+
+// Verdict is what a run does, with why.
+type Verdict struct {
+	Class     string            `json:"class" doc:"training, inference, other or cannot tell"`
+	Training  *float64          `json:"training,omitempty" doc:"Probability, 0 to 1; absent where nothing shows what the devices did"`
+	Inference *float64          `json:"inference,omitempty"`
+	Other     *float64          `json:"other,omitempty"`
+	Reason    string            `json:"reason,omitempty" doc:"Why it cannot be told"`
+	Evidence  []VerdictEvidence `json:"evidence" doc:"Largest effect first"`
+	Missing   []string          `json:"missing" doc:"Evidence that was not there"`
+	Method    string            `json:"method" doc:"Name and version, with the beginning of the digest"`
+}
+
+// VerdictEvidence is what one feature says.
+type VerdictEvidence struct {
+	Feature string  `json:"feature"`
+	Text    string  `json:"text"`
+	LogOdds float64 `json:"log_odds" doc:"For training if above 0"`
+	Origin  string  `json:"origin" doc:"Where the weight comes from: fitted on recordings, or judgement"`
 }
 
 // Totals is the ledger of a span of time. Attributed, idle, unattributed and

@@ -115,7 +115,7 @@ func (s *Scorecard) Judge(o Observation) Verdict {
 }
 
 // Told reports whether the probabilities say anything.
-func (v *Verdict) Told() bool { return v.Training+v.Inference+v.Other > 0 }
+func (v Verdict) Told() bool { return v.Training+v.Inference+v.Other > 0 }
 
 // other is the probability that it is neither: only pipes that are read can say
 // so. Matrix work is what training and inference have in common.

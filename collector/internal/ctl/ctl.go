@@ -47,6 +47,7 @@ type commands struct {
 	} `cmd:"" help:"Whose hosts, devices and workloads are whose: list, import, corrections."`
 	Runs struct {
 		List      runsCommand          `cmd:"" default:"withargs" help:"Training runs, most operations first."`
+		Verdict   verdictOfRunCommand  `cmd:"" help:"What a run does, how sure that is, and why."`
 		Joins     runJoinsCommand      `cmd:"" help:"Why the workloads of a run are one run."`
 		History   runHistoryCommand    `cmd:"" help:"What became of a run."`
 		Split     splitCommand         `cmd:"" help:"Undo a join: its two workloads are never in one run."`
@@ -54,7 +55,7 @@ type commands struct {
 		Reopen    reopenJoinCommand    `cmd:"" help:"Take back what was said of a join."`
 		Join      joinRunsCommand      `cmd:"" help:"Say that two runs of one tenant are one."`
 		Decisions joinDecisionsCommand `cmd:"" help:"What people said of joins, last said first."`
-	} `cmd:"" aliases:"run" help:"Training runs: list, joins, history, split, confirm, reopen, join, decisions."`
+	} `cmd:"" aliases:"run" help:"Training runs: list, verdict, joins, history, split, confirm, reopen, join, decisions."`
 	Ledger struct {
 		Totals totalsCommand `cmd:"" help:"The ledger of a span of time."`
 		Check  checkCommand  `cmd:"" help:"Does the ledger balance? Exit code 1 when it does not."`

@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -113,6 +114,14 @@ func (r runsCommand) Run(s *scope) error {
 		}},
 		{name: "open", exact: func(r row) string { return strconv.FormatBool(r.Open) }},
 		{name: "joined_by", exact: func(r row) string { return r.JoinedBy }},
+		{name: "class", exact: func(r row) string { return r.Verdict.Class }, title: "CLASS", text: func(r row) string {
+			if r.Verdict.Training == nil {
+				return r.Verdict.Class
+			}
+			return fmt.Sprintf("%s (p training %.2f)", r.Verdict.Class, *r.Verdict.Training)
+		}},
+		{name: "training_probability", exact: func(r row) string { return probability(r.Verdict.Training) }},
+		{name: "verdict_method", exact: func(r row) string { return r.Verdict.Method }},
 	}
 	return list(s, rows, "No runs yet: no attributed windows have come in.",
 		append(columns, figureColumns(func(r row) apitypes.Figure { return r.Figure })...))

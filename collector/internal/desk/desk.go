@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/classify"
 	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
@@ -76,6 +77,7 @@ type Run struct {
 	StartNS       int64
 	EndNS         int64
 	Open          bool // windows still arrive
+	Verdict       classify.Verdict
 }
 
 // Totals is the ledger of a span of time.

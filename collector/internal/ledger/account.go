@@ -152,6 +152,7 @@ func (l *Ledger) add(acc *account, e *part, start, end int64) {
 	if e.EnergyMJ > 0 {
 		s.EnergyMJ += e.EnergyMJ
 	}
+	s.follow(e, end-start)
 	if !s.dirty {
 		s.dirty = true
 		l.dirtySegments = append(l.dirtySegments, s)

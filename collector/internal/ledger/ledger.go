@@ -7,6 +7,7 @@ import (
 	"unique"
 
 	"github.com/flopwatch/flopwatch/collector/internal/allocation"
+	"github.com/flopwatch/flopwatch/collector/internal/rhythm"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
@@ -62,6 +63,7 @@ type account struct {
 
 type segment struct {
 	Segment
+	beat  *rhythm.Rhythm // of its power, nil while there is none
 	dirty bool
 	taken bool // given out by Take before
 }
@@ -106,7 +108,15 @@ func Restore(s State) (*Ledger, error) {
 		if seg.EndNS != acc.LastNS || seg.ID > s.LastSegment {
 			return nil, fmt.Errorf("restore ledger: segment %d is not open", seg.ID)
 		}
-		acc.open = append(acc.open, &segment{Segment: seg, taken: true})
+		open := &segment{Segment: seg, taken: true}
+		if seg.Rhythm != "" {
+			beat, err := rhythm.Decode([]byte(seg.Rhythm))
+			if err != nil {
+				return nil, fmt.Errorf("restore ledger: segment %d: %w", seg.ID, err)
+			}
+			open.beat = &beat
+		}
+		acc.open = append(acc.open, open)
 	}
 	return l, nil
 }
@@ -236,6 +246,7 @@ func (l *Ledger) Take() Changes {
 		c.Accounts = append(c.Accounts, a.Account)
 	}
 	for _, s := range l.dirtySegments {
+		s.encode()
 		if s.dirty = false; s.taken {
 			c.Extended = append(c.Extended, s.Segment)
 		} else {

@@ -46,4 +46,8 @@ type Segment struct {
 	EnergyMJ   int64 // -1 if not known
 
 	FloatTensor compute.Operations // part of Operations.Best, see measure.Entry
+
+	// Rhythm is how its power moved from window to window, encoded as package
+	// rhythm does; "" where no whole window of the usual length had an energy.
+	Rhythm string
 }

@@ -176,13 +176,13 @@ func loadAccounts(ctx context.Context, tx *sql.Tx) ([]ledger.Account, error) {
 func loadSegments(ctx context.Context, tx *sql.Tx, where string, args ...any) ([]ledger.Segment, error) {
 	return collect(ctx, tx, "segments", `SELECT s.id, s.device, h.id, d.id, s.state, w.kind, w.id, w.hint, t.id,
 		m.name, m.version, m.precision, m.reason, m.grade,
-		s.start_ns, s.end_ns, s.duration_ns, s.ops_low, s.ops_best, s.ops_high, s.ceiling, s.energy_mj, s.ops_float, s.claim_state, coalesce(c.id, '')
+		s.start_ns, s.end_ns, s.duration_ns, s.ops_low, s.ops_best, s.ops_high, s.ceiling, s.energy_mj, s.ops_float, s.rhythm, s.claim_state, coalesce(c.id, '')
 		FROM device d JOIN segment s ON s.device = d.no JOIN host h ON h.no = d.host JOIN workload w ON w.no = s.workload
 		JOIN tenant t ON t.no = s.tenant JOIN method m ON m.no = s.method LEFT JOIN tenant c ON c.no = s.claim`+where, func(rows *sql.Rows, g *ledger.Segment) error {
 		return rows.Scan(&g.ID, &g.DeviceNo, &g.Key.Host, &g.Key.Device, &g.Key.State,
 			&g.Key.Workload.Kind, &g.Key.Workload.ID, &g.Key.Workload.Hint, &g.Key.Tenant,
 			&g.Key.Method.Name, &g.Key.Method.Version, &g.Key.Method.Precision, &g.Key.Method.Reason, &g.Key.Method.Grade,
-			&g.StartNS, &g.EndNS, &g.DurationNS, &g.Operations.Low, &g.Operations.Best, &g.Operations.High, &g.Ceiling, &g.EnergyMJ, &g.FloatTensor, &g.Key.Claim.State, &g.Key.Claim.Tenant)
+			&g.StartNS, &g.EndNS, &g.DurationNS, &g.Operations.Low, &g.Operations.Best, &g.Operations.High, &g.Ceiling, &g.EnergyMJ, &g.FloatTensor, &g.Rhythm, &g.Key.Claim.State, &g.Key.Claim.Tenant)
 	}, args...)
 }
 

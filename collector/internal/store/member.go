@@ -15,6 +15,7 @@ type member struct {
 	hostNo, workloadNo int64
 	devices            map[string]bool // by number
 	sums               sums
+	behaviour          behaviour
 }
 
 // readMembers reads time that the tenant held, seen or not.

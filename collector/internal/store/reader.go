@@ -206,17 +206,19 @@ func (r *Reader) Runs(ctx context.Context, tenant measure.TenantID, limit int) (
 		}
 		return each(ctx, tx, func(rows *sql.Rows) error {
 			var run desk.Run
-			var accelerators string
-			var f sums
-			err := rows.Scan(append([]any{&run.ID, &run.Tenant, &run.Label, &run.JoinedBy, &run.Hosts, &run.Devices, &accelerators, &run.StartNS, &run.EndNS}, f.targets()...)...)
+			var row runRow
+			if err := rows.Scan(append(row.targets(), &run.Tenant)...); err != nil {
+				return err
+			}
+			run.ID, run.Label, run.JoinedBy, run.Hosts, run.Devices, run.StartNS, run.EndNS = row.id, row.label, row.joinedBy, row.hosts, row.devices, row.startNS, row.endNS
+			run.Verdict, err = verdictOf(row.verdict)
 			c := owner[run.Tenant]
 			run.CustomerID, run.CustomerName, run.ForeignStatus = c.ID, c.Name, statusOf(c)
-			run.Accelerators, run.Figure = union(accelerators, ""), f.figure()
+			run.Accelerators, run.Figure = union(row.accelerators, ""), row.sums.figure()
 			run.Open = run.EndNS >= watermark-int64(openFor)
 			out = append(out, run)
 			return err
-		}, `SELECT id, tenant, label, joined_by, hosts, devices, accelerators, start_ns, end_ns, `+sumColumns+`
-			FROM run WHERE ? = '' OR tenant = ? ORDER BY emp_best + theo_best DESC, id LIMIT ?`, string(tenant), string(tenant), rowLimit(limit))
+		}, `SELECT `+runColumns+`, tenant FROM run WHERE ? = '' OR tenant = ? ORDER BY emp_best + theo_best DESC, id LIMIT ?`, string(tenant), string(tenant), rowLimit(limit))
 	})
 	return out, err
 }

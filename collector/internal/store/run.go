@@ -19,7 +19,22 @@ type runRow struct {
 	hosts, devices      int
 	accelerators        string
 	startNS, endNS      int64
+	verdict             string // JSON of classify.Verdict
+	recent              string // what it did on each of the last days, see dayText
+	places              string // sample of its hosts, see placeText
 	sums                sums
+}
+
+// runColumns are the columns of a runRow, in the order of its targets; the
+// tenant is not among them.
+const runColumns = "id, label, joined_by, hosts, devices, accelerators, start_ns, end_ns, verdict, recent, places, " + sumColumns
+
+func (r *runRow) targets() []any {
+	return append([]any{&r.id, &r.label, &r.joinedBy, &r.hosts, &r.devices, &r.accelerators, &r.startNS, &r.endNS, &r.verdict, &r.recent, &r.places}, r.sums.targets()...)
+}
+
+func (r *runRow) values() []any {
+	return append([]any{r.id, r.label, r.joinedBy, r.hosts, r.devices, r.accelerators, r.startNS, r.endNS, r.verdict, r.recent, r.places}, r.sums.values()...)
 }
 
 // total is what the runs of a tenant or customer add up to.
@@ -65,6 +80,13 @@ func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark
 		stretches[i] = members[i].Stretch
 		stretches[i].Devices = len(members[i].devices)
 	}
+	if err := readBehaviour(ctx, q, tenant, members); err != nil {
+		return out, fmt.Errorf("read behaviour of tenant %s: %w", tenant, err)
+	}
+	days, err := readDays(ctx, q, tenant, watermark, members)
+	if err != nil {
+		return out, fmt.Errorf("read days of tenant %s: %w", tenant, err)
+	}
 	runs := training.Runs(tenant, stretches, known)
 	out.changes = training.Changes(known.Runs, runs)
 	for i := range runs {
@@ -79,16 +101,24 @@ func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark
 		out.joins = append(out.joins, joins...)
 		r := runRow{id: run.ID, label: run.Label, joinedBy: run.JoinedBy, startNS: members[run.Members[0]].StartNS}
 		hosts, accelerators, devices := map[string]bool{}, map[string]bool{}, map[string]bool{}
+		places, did, recent := map[int64]bool{}, behaviour{}, daily{}
 		for _, i := range run.Members {
 			m := &members[i]
 			r.startNS, r.endNS = min(r.startNS, m.StartNS), max(r.endNS, m.EndNS)
 			r.sums.add(m.sums)
+			places[m.hostNo] = true
+			did.add(&m.behaviour)
+			recent.add(days[i])
 			hosts[m.Host], accelerators[m.Accelerator] = true, true
 			for device := range m.devices {
 				devices[device] = true
 			}
 		}
 		r.hosts, r.devices, r.accelerators = len(hosts), len(devices), joinSet(accelerators)
+		r.recent, r.places = recent.text(watermark), placeText(places)
+		if r.verdict, err = verdictText(&r, &did); err != nil {
+			return out, fmt.Errorf("run %s: %w", r.id, err)
+		}
 		out.runs = append(out.runs, r)
 		out.total.add(total{r.endNS, r.sums})
 	}
@@ -124,10 +154,10 @@ func (w *runWriter) tenant(t *tenantRuns) error {
 	stored := map[string]runRow{}
 	err := each(w.ctx, w.tx, func(rows *sql.Rows) error {
 		var r runRow
-		err := rows.Scan(append([]any{&r.id, &r.label, &r.joinedBy, &r.hosts, &r.devices, &r.accelerators, &r.startNS, &r.endNS}, r.sums.targets()...)...)
+		err := rows.Scan(r.targets()...)
 		stored[r.id] = r
 		return err
-	}, "SELECT id, label, joined_by, hosts, devices, accelerators, start_ns, end_ns, "+sumColumns+" FROM run WHERE tenant = ?", string(t.tenant))
+	}, "SELECT "+runColumns+" FROM run WHERE tenant = ?", string(t.tenant))
 	if err != nil {
 		return err
 	}
@@ -140,9 +170,8 @@ func (w *runWriter) tenant(t *tenantRuns) error {
 		if known && old == r {
 			continue
 		}
-		err := w.exec("INSERT OR REPLACE INTO run (id, tenant, label, joined_by, hosts, devices, accelerators, start_ns, end_ns, "+sumColumns+`)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			append([]any{r.id, string(t.tenant), r.label, r.joinedBy, r.hosts, r.devices, r.accelerators, r.startNS, r.endNS}, r.sums.values()...)...)
+		values := append(r.values(), string(t.tenant))
+		err := w.exec("INSERT OR REPLACE INTO run ("+runColumns+", tenant) VALUES (?"+strings.Repeat(", ?", len(values)-1)+")", values...)
 		if err != nil {
 			return err
 		}

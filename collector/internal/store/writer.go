@@ -74,14 +74,14 @@ func (w *writer) changes(c *ledger.Changes) error {
 		return err
 	}
 	err = w.each(`INSERT INTO segment (id, device, state, workload, tenant, method, start_ns, end_ns, duration_ns, ops_low, ops_best, ops_high,
-		ceiling, energy_mj, ops_float, claim_state, claim) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, "segment", len(c.Opened), func(i int) []any {
+		ceiling, energy_mj, ops_float, rhythm, claim_state, claim) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, "segment", len(c.Opened), func(i int) []any {
 		s := &c.Opened[i]
 		var claim any
 		if s.Key.Claim.State != 0 {
 			claim = w.words.tenants[s.Key.Claim.Tenant]
 		}
 		return []any{s.ID, s.DeviceNo, int64(s.Key.State), w.words.workloads[s.Key.Workload], w.words.tenants[s.Key.Tenant], w.words.methods[s.Key.Method],
-			s.StartNS, s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ, int64(s.FloatTensor),
+			s.StartNS, s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ, int64(s.FloatTensor), []byte(s.Rhythm),
 			int64(s.Key.Claim.State), claim}
 	})
 	if err != nil {
@@ -94,10 +94,10 @@ func (w *writer) changes(c *ledger.Changes) error {
 	if err != nil {
 		return err
 	}
-	return w.each(`UPDATE segment SET end_ns = ?, duration_ns = ?, ops_low = ?, ops_best = ?, ops_high = ?, ceiling = ?, energy_mj = ?, ops_float = ? WHERE id = ?`,
+	return w.each(`UPDATE segment SET end_ns = ?, duration_ns = ?, ops_low = ?, ops_best = ?, ops_high = ?, ceiling = ?, energy_mj = ?, ops_float = ?, rhythm = ? WHERE id = ?`,
 		"segment", len(c.Extended), func(i int) []any {
 			s := &c.Extended[i]
-			return []any{s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ, int64(s.FloatTensor), s.ID}
+			return []any{s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ, int64(s.FloatTensor), []byte(s.Rhythm), s.ID}
 		})
 }
 

@@ -1,0 +1,38 @@
+package ledger
+
+import (
+	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/rhythm"
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+// BeatWindow is the length of the windows whose power is compared: what the
+// rhythm says was learned at this length, and at another it says something else.
+const BeatWindow = 10 * time.Second
+
+// follow adds the mean power of a window to the rhythm of the segment. A window
+// that was shared, cut or of another length breaks the series: its power is not
+// that of the work alone.
+func (s *segment) follow(e *part, windowNS int64) {
+	if e.State != measure.Attributed || e.EnergyMJ < 0 {
+		return
+	}
+	if windowNS != int64(BeatWindow) || e.DurationNS != windowNS || e.EnergyMJ == 0 {
+		if s.beat != nil {
+			s.beat.Break(uint32(max(1, windowNS/int64(BeatWindow))))
+		}
+		return
+	}
+	if s.beat == nil {
+		s.beat = &rhythm.Rhythm{}
+	}
+	s.beat.Add(float64(e.EnergyMJ) / BeatWindow.Seconds()) // milliwatts
+}
+
+// encode brings the encoded rhythm up to date.
+func (s *segment) encode() {
+	if s.beat != nil {
+		s.Rhythm = string(s.beat.Append(make([]byte, 0, 48)))
+	}
+}
