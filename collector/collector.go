@@ -15,9 +15,12 @@ import (
 
 // commands is the command line.
 type commands struct {
-	Serve   serveCommand `cmd:"" help:"Run the collector."`
-	Demo    demoCommand  `cmd:"" help:"Run the collector and an agent for a trial on this machine."`
-	Version cli.Version  `cmd:"" help:"Print the version."`
+	Serve   serveCommand   `cmd:"" help:"Run the collector."`
+	Demo    demoCommand    `cmd:"" help:"Run the collector and an agent for a trial on this machine."`
+	Backup  backupCommand  `cmd:"" help:"Back up a data directory, also while the collector runs, and prove the backup by restoring it."`
+	Restore restoreCommand `cmd:"" help:"Make a data directory from a backup and check it."`
+	Check   checkCommand   `cmd:"" help:"Check everything in a data directory that no collector uses. Exit code 1 when something does not hold."`
+	Version cli.Version    `cmd:"" help:"Print the version."`
 
 	Completion cli.Completion `cmd:"" help:"Print what a shell needs to complete commands and flags."`
 	Manual     cli.Manual     `cmd:"" hidden:"" help:"Print the manual page."`

@@ -42,6 +42,10 @@ type serveCommand struct {
 	Listen     string `help:"Loopback address of API and desk; port 0 takes a free one." default:"127.0.0.1:0"`
 	BrokerPort int    `help:"Port of the broker on 127.0.0.1; 0 takes a free one." default:"0"`
 	Monitor    string `help:"Loopback address of /healthz, /readyz and /metrics, such as 127.0.0.1:8472; none by default." placeholder:"ADDRESS"`
+
+	Backup      string        `help:"Folder for backups; none are made without it." placeholder:"FOLDER" type:"path"`
+	BackupEvery time.Duration `help:"Time between backups." default:"1h"`
+	retention
 }
 
 // Run serves until it is interrupted.
@@ -60,6 +64,7 @@ type running struct {
 	ingest  *ingest.Ingest
 	audit   *auditor
 	watch   *watcher
+	keeper  *keeper
 	http    *httpd.Server
 	monitor func(context.Context) error // nil without one
 	manager *systemd.Service
@@ -98,9 +103,10 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 		return err
 	}
 	reader := store.NewReader(db, version.Version, demonstration).VerifyAudit(audit.Origin(attest.HostID(public)), public)
-	r := &running{store: db, deriver: deriver, ingest: counting, audit: &auditor{store: db, reader: reader, key: key, log: log}, watch: watching}
+	r := &running{store: db, deriver: deriver, ingest: counting, audit: &auditor{store: db, reader: reader, key: key, log: log}, watch: watching,
+		keeper: &keeper{store: db, data: c.Data, folder: c.Backup, every: c.BackupEvery, retain: c.policy(), log: log}}
 	r.http, err = httpd.New(httpd.Options{
-		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Users: db, UserAdmin: accounts{db}, Caseworker: casework{db, reader, packs}, Joiner: joins{reader, db, deriver}, Listen: c.Listen, DataDir: c.Data,
+		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Users: db, UserAdmin: accounts{db}, Caseworker: casework{db, reader, packs}, Joiner: joins{reader, db, deriver}, Storekeeper: r.keeper, Listen: c.Listen, DataDir: c.Data,
 		Version: version.Version, Demonstration: demonstration, Log: log,
 	})
 	if err != nil {
@@ -156,6 +162,7 @@ func (r *running) run(ctx context.Context, counting *ingest.Ingest, then func(co
 	}
 	r.manager.Ready(ctx)
 	defer r.manager.Stopping(context.WithoutCancel(ctx))
+	group.Go(func() error { return r.keeper.run(ctx) })
 	group.Go(func() error {
 		defer stop()
 		return then(ctx, r)

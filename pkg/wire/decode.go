@@ -35,17 +35,11 @@ func invalid(format string, args ...any) error {
 // the header's first and last time. Every error wraps ErrInvalid.
 func Decode(body []byte) (*Batch, error) {
 	var m BatchMessage
-	if err := proto.Unmarshal(body, &m); err != nil {
-		return nil, invalid("batch is not protobuf")
-	}
-	b := &Batch{Header: Header{
-		Version: m.Version, Host: m.Host, Epoch: m.Epoch, Seq: m.Seq, BootID: m.BootId,
-		BoottimeNS: m.BoottimeNs, WallNS: m.WallNs, FirstNS: m.FirstNs, LastNS: m.LastNs,
-	}}
-	if err := m.check(); err != nil {
+	header, err := m.header(body)
+	if err != nil {
 		return nil, err
 	}
-	copy(b.PrevHash[:], m.PrevHash)
+	b := &Batch{Header: header}
 	payload, err := unpack(&m)
 	if err != nil {
 		return nil, err
@@ -68,6 +62,26 @@ func Decode(body []byte) (*Batch, error) {
 		b.Events = append(b.Events, event)
 	}
 	return b, nil
+}
+
+// DecodeHeader reads what numbers a batch and chains it, and leaves its payload
+// packed. Every error wraps ErrInvalid.
+func DecodeHeader(body []byte) (Header, error) { return new(BatchMessage).header(body) }
+
+// header reads the message and checks its header.
+func (m *BatchMessage) header(body []byte) (Header, error) {
+	if err := proto.Unmarshal(body, m); err != nil {
+		return Header{}, invalid("batch is not protobuf")
+	}
+	if err := m.check(); err != nil {
+		return Header{}, err
+	}
+	h := Header{
+		Version: m.Version, Host: m.Host, Epoch: m.Epoch, Seq: m.Seq, BootID: m.BootId,
+		BoottimeNS: m.BoottimeNs, WallNS: m.WallNs, FirstNS: m.FirstNs, LastNS: m.LastNs,
+	}
+	copy(h.PrevHash[:], m.PrevHash)
+	return h, nil
 }
 
 // check refuses a header with values that no agent writes.

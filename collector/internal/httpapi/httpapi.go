@@ -30,6 +30,8 @@ type Deps struct {
 	// Caseworker acts on findings and cases; nil answers with 501.
 	Caseworker Caseworker
 	Joiner     Joiner // nil answers with 501
+	// Storekeeper tells of backups; nil answers with 501.
+	Storekeeper Storekeeper
 	// NewLink makes a one-time link to the desk; nil answers with 501.
 	NewLink func() (url string, expires time.Time)
 	// Stopping ends the event streams when it is closed; nil never does.
@@ -84,6 +86,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	s.registerUsers(api)
 	s.registerCases(api)
 	s.registerJoins(api)
+	s.registerStorage(api)
 	s.registerEvents(api)
 	mux.HandleFunc("/v1/", unmatched(mux))
 	return mux, api

@@ -27,14 +27,15 @@ import (
 // Options say what to serve and where. Reader, Listen and DataDir must be set.
 type Options struct {
 	Reader        desk.Reader
-	Importer      httpapi.Importer   // nil: customers cannot be imported
-	Allocator     httpapi.Allocator  // nil: allocations cannot be recorded
-	Users         access.Users       // people with accounts; nil: nobody has one
-	UserAdmin     httpapi.UserAdmin  // nil: accounts cannot be made
-	Caseworker    httpapi.Caseworker // nil: nobody works on cases
-	Joiner        httpapi.Joiner     // nil: joins are not shown
-	Listen        string             // loopback host:port; port 0 takes a free one
-	DataDir       string             // exists; api.json is written there
+	Importer      httpapi.Importer    // nil: customers cannot be imported
+	Allocator     httpapi.Allocator   // nil: allocations cannot be recorded
+	Users         access.Users        // people with accounts; nil: nobody has one
+	UserAdmin     httpapi.UserAdmin   // nil: accounts cannot be made
+	Caseworker    httpapi.Caseworker  // nil: nobody works on cases
+	Joiner        httpapi.Joiner      // nil: joins are not shown
+	Storekeeper   httpapi.Storekeeper // nil: backups are not shown
+	Listen        string              // loopback host:port; port 0 takes a free one
+	DataDir       string              // exists; api.json is written there
 	Version       string
 	Demonstration bool         // pages say that organisations and runs are invented
 	Log           *slog.Logger // nil discards
@@ -80,7 +81,7 @@ func New(o Options) (*Server, error) {
 	}
 	stopping := make(chan struct{})
 	pages := webui.New(webui.Deps{Reader: o.Reader, Caseworker: caseworkerOf(o.Caseworker), Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
-	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, UserAdmin: o.UserAdmin, Caseworker: o.Caseworker, Joiner: o.Joiner, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
+	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, UserAdmin: o.UserAdmin, Caseworker: o.Caseworker, Joiner: o.Joiner, Storekeeper: o.Storekeeper, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api)
 	mux.Handle("/", pages)

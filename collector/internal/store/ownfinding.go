@@ -35,6 +35,22 @@ func (s *Store) FindAuditProblems(ctx context.Context, c desk.AuditCheck, now ti
 	return s.findOwn(ctx, all, now)
 }
 
+// RuleEvidence is the rule of findings about what is stored and is not as it was.
+const RuleEvidence = "evidence damaged"
+
+// FindDamage makes findings of what a check of database and evidence found, one
+// for each, each once.
+func (s *Store) FindDamage(ctx context.Context, damages []string, now time.Time) error {
+	var all []ownFinding
+	for _, damage := range damages {
+		hash := sha256.Sum256([]byte(RuleEvidence + "\x00" + damage))
+		all = append(all, ownFinding{id: "fnd_" + strings.ToLower(base32.StdEncoding.EncodeToString(hash[:]))[:20], pack: "evidence", rule: RuleEvidence,
+			level: "damaged", severity: "critical", subject: "evidence",
+			reason: "What was stored is not there as it was: " + damage + ". Bring it back from a backup: flopwatch-collector restore.", occurredNS: now.UnixNano()})
+	}
+	return s.findOwn(ctx, all, now)
+}
+
 // FindGaps makes findings of silence, each once.
 func (s *Store) FindGaps(ctx context.Context, found []gap.Finding, now time.Time) error {
 	var all []ownFinding

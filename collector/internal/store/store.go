@@ -44,6 +44,7 @@ type Store struct {
 	lock     *os.File
 	words    *words
 	evidence *evidence
+	path     string
 	opts     Options
 }
 
@@ -68,7 +69,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 		opts.Now = time.Now
 	}
 	dir := filepath.Dir(path)
-	s := &Store{opts: opts, words: newWords()}
+	s := &Store{path: path, opts: opts, words: newWords()}
 	err := s.open(ctx, dir, path)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.Close())
@@ -117,7 +118,7 @@ func (s *Store) open(ctx context.Context, dir, path string) error {
 	if err := s.read.PingContext(ctx); err != nil {
 		return fmt.Errorf("open for reading: %w", err)
 	}
-	s.evidence, err = openEvidence(ctx, s.db, filepath.Join(dir, "evidence"))
+	s.evidence, err = openEvidence(ctx, s.db, evidenceDir(path))
 	return err
 }
 
