@@ -12,7 +12,7 @@ export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 
 .DEFAULT_GOAL := help
-.PHONY: eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost bench suppression insider fuzz clean
+.PHONY: eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench suppression insider fuzz clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,10 @@ fit: ## fit the scorecard anew from the tuning recordings, then look at make eva
 
 cost: build standin ## measure the agent with 8 stand-in GPUs and 1,000 processes
 	testdata/cost/cost.sh $(BIN) 60
+
+LIVE_SECONDS ?= 3600
+live-hour: build standin ## run collector and agent for an hour while devices, holders and programs change, then check that the ledger balances
+	testdata/livehour/livehour.sh $(BIN) $(LIVE_SECONDS)
 
 kernels: ## run the BPF tests on Debian kernels 5.10, 6.1 and 6.12 in QEMU (SERIES="6.18" for others)
 	bpf/kernels/run $(SERIES)

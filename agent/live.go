@@ -162,6 +162,12 @@ func (l *live) step(ctx context.Context, now time.Time) error {
 	l.metrics.Windows(closed)
 	l.lane.Tell(l.host.Events())
 	l.lane.Tell(l.owners.communicators(ctx, now))
+	for i := range l.readings {
+		l.owners.talk.hold(l.readings[i].Shares)
+	}
+	if l.owners.talk.due(now) {
+		l.lane.Exchanged(l.owners.traffic(ctx, now))
+	}
 	return l.put(ctx, closed)
 }
 

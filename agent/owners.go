@@ -30,6 +30,7 @@ type ownerFlags struct {
 	CRI          string `name:"cri" help:"The container runtime's socket; by default containerd's usual place, on a host with a kubelet." placeholder:"SOCKET" type:"path"`
 	RunLabel     string `help:"Label of pods that names the training run they belong to." placeholder:"KEY"`
 	NCCLKey      string `name:"nccl-key" help:"Key file; with it, the set-up of NCCL communicators is seen, as hashes by this key. Off by default." placeholder:"FILE" type:"path"`
+	Traffic      string `help:"Networks of the fleet. Bytes that workloads on devices exchange with hosts in them are told, with the host's own addresses there; none counts no traffic." placeholder:"NETWORK,..." default:"10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,fc00::/7"`
 	Watch        string `help:"How processes are watched between samples: bpf, connector, or empty for the best that the kernel allows." enum:",bpf,connector" default:""`
 }
 
@@ -42,6 +43,7 @@ type owners struct {
 	pods     *kubelet.Client  // nil on a host without a kubelet
 	leases   *tenancy.Watcher // nil without a file
 	table    *tenancy.Table   // in force in this step
+	talk     conversation
 	log      *slog.Logger
 
 	refreshed time.Time // when holders and guests were last looked at
@@ -63,9 +65,13 @@ func openOwners(ctx context.Context, f ownerFlags, log *slog.Logger) (*owners, e
 			return nil, err
 		}
 	}
+	networks, err := networksOf(f.Traffic)
+	if err != nil {
+		return nil, err
+	}
 	o := &owners{
-		prober: probe.New("/proc"), table: tenancy.NewTable(nil), log: log,
-		witness: witness.Open(ctx, witness.Config{Method: bpf.Method(f.Watch), CommunicatorKey: key, Log: log}),
+		talk: conversation{networks: networks, since: time.Now()}, prober: probe.New("/proc"), table: tenancy.NewTable(nil), log: log,
+		witness: witness.Open(ctx, witness.Config{Method: bpf.Method(f.Watch), CommunicatorKey: key, Traffic: len(networks) > 0, Log: log}),
 	}
 	if err := o.prober.Watch(); err != nil {
 		log.WarnContext(ctx, "processes are read anew every period", slog.Any("error", err))

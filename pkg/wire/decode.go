@@ -61,6 +61,7 @@ func Decode(body []byte) (*Batch, error) {
 		}
 		b.Events = append(b.Events, event)
 	}
+	b.traffic(&p)
 	return b, nil
 }
 
@@ -162,6 +163,9 @@ func (b *Batch) tables(p *PayloadMessage) error {
 		if e.Kind == "" || e.TimeNs < 0 || e.Device > uint32(len(p.Devices)) || !validText(e.Kind, e.Detail) {
 			return invalid("event %d", i)
 		}
+	}
+	if err := p.checkTraffic(); err != nil {
+		return err
 	}
 	for i, m := range p.Methods {
 		if m.Name == "" || m.Version > math.MaxInt32 || !validText(m.Name, m.Precision, m.Reason, m.Grade) {

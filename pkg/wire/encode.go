@@ -55,6 +55,7 @@ func Encode(b *Batch) ([]byte, error) {
 	if err := encodeEvents(payload, b.Events, devices); err != nil {
 		return nil, err
 	}
+	encodeTraffic(payload, b)
 	if err := new(Batch).tables(payload); err != nil {
 		return nil, fmt.Errorf("encode batch: %w", err)
 	}

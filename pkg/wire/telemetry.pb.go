@@ -210,7 +210,9 @@ type PayloadMessage struct {
 	Tenants       []string               `protobuf:"bytes,4,rep,name=tenants,proto3" json:"tenants,omitempty"`     // likewise
 	Methods       []*MethodMessage       `protobuf:"bytes,5,rep,name=methods,proto3" json:"methods,omitempty"`     // number n stands for methods[n]
 	Groups        []*GroupMessage        `protobuf:"bytes,6,rep,name=groups,proto3" json:"groups,omitempty"`
-	Events        []*EventMessage        `protobuf:"bytes,7,rep,name=events,proto3" json:"events,omitempty"` // in order of their times
+	Events        []*EventMessage        `protobuf:"bytes,7,rep,name=events,proto3" json:"events,omitempty"`       // in order of their times
+	Addresses     [][]byte               `protobuf:"bytes,8,rep,name=addresses,proto3" json:"addresses,omitempty"` // of the host, 4 or 16 bytes each; none: as told before
+	Traffic       []*TrafficMessage      `protobuf:"bytes,9,rep,name=traffic,proto3" json:"traffic,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -294,6 +296,105 @@ func (x *PayloadMessage) GetEvents() []*EventMessage {
 	return nil
 }
 
+func (x *PayloadMessage) GetAddresses() [][]byte {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *PayloadMessage) GetTraffic() []*TrafficMessage {
+	if x != nil {
+		return x.Traffic
+	}
+	return nil
+}
+
+// What a workload exchanged with one peer through sockets.
+type TrafficMessage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	StartNs       int64                  `protobuf:"varint,1,opt,name=start_ns,json=startNs,proto3" json:"start_ns,omitempty"`
+	LengthNs      uint64                 `protobuf:"varint,2,opt,name=length_ns,json=lengthNs,proto3" json:"length_ns,omitempty"`
+	Workload      uint32                 `protobuf:"varint,3,opt,name=workload,proto3" json:"workload,omitempty"` // number n stands for workloads[n-1]
+	Peer          []byte                 `protobuf:"bytes,4,opt,name=peer,proto3" json:"peer,omitempty"`          // address, 4 or 16 bytes
+	Sent          uint64                 `protobuf:"varint,5,opt,name=sent,proto3" json:"sent,omitempty"`         // bytes
+	Received      uint64                 `protobuf:"varint,6,opt,name=received,proto3" json:"received,omitempty"` // bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrafficMessage) Reset() {
+	*x = TrafficMessage{}
+	mi := &file_telemetry_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrafficMessage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrafficMessage) ProtoMessage() {}
+
+func (x *TrafficMessage) ProtoReflect() protoreflect.Message {
+	mi := &file_telemetry_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrafficMessage.ProtoReflect.Descriptor instead.
+func (*TrafficMessage) Descriptor() ([]byte, []int) {
+	return file_telemetry_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *TrafficMessage) GetStartNs() int64 {
+	if x != nil {
+		return x.StartNs
+	}
+	return 0
+}
+
+func (x *TrafficMessage) GetLengthNs() uint64 {
+	if x != nil {
+		return x.LengthNs
+	}
+	return 0
+}
+
+func (x *TrafficMessage) GetWorkload() uint32 {
+	if x != nil {
+		return x.Workload
+	}
+	return 0
+}
+
+func (x *TrafficMessage) GetPeer() []byte {
+	if x != nil {
+		return x.Peer
+	}
+	return nil
+}
+
+func (x *TrafficMessage) GetSent() uint64 {
+	if x != nil {
+		return x.Sent
+	}
+	return 0
+}
+
+func (x *TrafficMessage) GetReceived() uint64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
 // What bears on how figures are to be read.
 type EventMessage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -308,7 +409,7 @@ type EventMessage struct {
 
 func (x *EventMessage) Reset() {
 	*x = EventMessage{}
-	mi := &file_telemetry_proto_msgTypes[2]
+	mi := &file_telemetry_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -320,7 +421,7 @@ func (x *EventMessage) String() string {
 func (*EventMessage) ProtoMessage() {}
 
 func (x *EventMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_telemetry_proto_msgTypes[2]
+	mi := &file_telemetry_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -333,7 +434,7 @@ func (x *EventMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventMessage.ProtoReflect.Descriptor instead.
 func (*EventMessage) Descriptor() ([]byte, []int) {
-	return file_telemetry_proto_rawDescGZIP(), []int{2}
+	return file_telemetry_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *EventMessage) GetTimeNs() int64 {
@@ -384,7 +485,7 @@ type FactsMessage struct {
 
 func (x *FactsMessage) Reset() {
 	*x = FactsMessage{}
-	mi := &file_telemetry_proto_msgTypes[3]
+	mi := &file_telemetry_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -396,7 +497,7 @@ func (x *FactsMessage) String() string {
 func (*FactsMessage) ProtoMessage() {}
 
 func (x *FactsMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_telemetry_proto_msgTypes[3]
+	mi := &file_telemetry_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -409,7 +510,7 @@ func (x *FactsMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FactsMessage.ProtoReflect.Descriptor instead.
 func (*FactsMessage) Descriptor() ([]byte, []int) {
-	return file_telemetry_proto_rawDescGZIP(), []int{3}
+	return file_telemetry_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *FactsMessage) GetName() string {
@@ -468,7 +569,7 @@ type DeviceMessage struct {
 
 func (x *DeviceMessage) Reset() {
 	*x = DeviceMessage{}
-	mi := &file_telemetry_proto_msgTypes[4]
+	mi := &file_telemetry_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -480,7 +581,7 @@ func (x *DeviceMessage) String() string {
 func (*DeviceMessage) ProtoMessage() {}
 
 func (x *DeviceMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_telemetry_proto_msgTypes[4]
+	mi := &file_telemetry_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -493,7 +594,7 @@ func (x *DeviceMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceMessage.ProtoReflect.Descriptor instead.
 func (*DeviceMessage) Descriptor() ([]byte, []int) {
-	return file_telemetry_proto_rawDescGZIP(), []int{4}
+	return file_telemetry_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DeviceMessage) GetId() string {
@@ -598,7 +699,7 @@ type WorkloadMessage struct {
 
 func (x *WorkloadMessage) Reset() {
 	*x = WorkloadMessage{}
-	mi := &file_telemetry_proto_msgTypes[5]
+	mi := &file_telemetry_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -610,7 +711,7 @@ func (x *WorkloadMessage) String() string {
 func (*WorkloadMessage) ProtoMessage() {}
 
 func (x *WorkloadMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_telemetry_proto_msgTypes[5]
+	mi := &file_telemetry_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -623,7 +724,7 @@ func (x *WorkloadMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadMessage.ProtoReflect.Descriptor instead.
 func (*WorkloadMessage) Descriptor() ([]byte, []int) {
-	return file_telemetry_proto_rawDescGZIP(), []int{5}
+	return file_telemetry_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WorkloadMessage) GetKind() string {
@@ -660,7 +761,7 @@ type MethodMessage struct {
 
 func (x *MethodMessage) Reset() {
 	*x = MethodMessage{}
-	mi := &file_telemetry_proto_msgTypes[6]
+	mi := &file_telemetry_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -672,7 +773,7 @@ func (x *MethodMessage) String() string {
 func (*MethodMessage) ProtoMessage() {}
 
 func (x *MethodMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_telemetry_proto_msgTypes[6]
+	mi := &file_telemetry_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -685,7 +786,7 @@ func (x *MethodMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MethodMessage.ProtoReflect.Descriptor instead.
 func (*MethodMessage) Descriptor() ([]byte, []int) {
-	return file_telemetry_proto_rawDescGZIP(), []int{6}
+	return file_telemetry_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *MethodMessage) GetName() string {
@@ -748,7 +849,7 @@ type GroupMessage struct {
 
 func (x *GroupMessage) Reset() {
 	*x = GroupMessage{}
-	mi := &file_telemetry_proto_msgTypes[7]
+	mi := &file_telemetry_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -760,7 +861,7 @@ func (x *GroupMessage) String() string {
 func (*GroupMessage) ProtoMessage() {}
 
 func (x *GroupMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_telemetry_proto_msgTypes[7]
+	mi := &file_telemetry_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -773,7 +874,7 @@ func (x *GroupMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupMessage.ProtoReflect.Descriptor instead.
 func (*GroupMessage) Descriptor() ([]byte, []int) {
-	return file_telemetry_proto_rawDescGZIP(), []int{7}
+	return file_telemetry_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GroupMessage) GetStartDeltaNs() int64 {
@@ -888,7 +989,7 @@ type ReceiptMessage struct {
 
 func (x *ReceiptMessage) Reset() {
 	*x = ReceiptMessage{}
-	mi := &file_telemetry_proto_msgTypes[8]
+	mi := &file_telemetry_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -900,7 +1001,7 @@ func (x *ReceiptMessage) String() string {
 func (*ReceiptMessage) ProtoMessage() {}
 
 func (x *ReceiptMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_telemetry_proto_msgTypes[8]
+	mi := &file_telemetry_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -913,7 +1014,7 @@ func (x *ReceiptMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiptMessage.ProtoReflect.Descriptor instead.
 func (*ReceiptMessage) Descriptor() ([]byte, []int) {
-	return file_telemetry_proto_rawDescGZIP(), []int{8}
+	return file_telemetry_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ReceiptMessage) GetHost() string {
@@ -970,7 +1071,7 @@ const file_telemetry_proto_rawDesc = "" +
 	"\alast_ns\x18\n" +
 	" \x01(\x03R\x06lastNs\x12.\n" +
 	"\x05codec\x18\v \x01(\x0e2\x18.flopwatch.wire.v1.CodecR\x05codec\x12\x18\n" +
-	"\apayload\x18\f \x01(\fR\apayload\"\x8d\x03\n" +
+	"\apayload\x18\f \x01(\fR\apayload\"\xe8\x03\n" +
 	"\x0ePayloadMessage\x125\n" +
 	"\x05facts\x18\x01 \x01(\v2\x1f.flopwatch.wire.v1.FactsMessageR\x05facts\x12:\n" +
 	"\adevices\x18\x02 \x03(\v2 .flopwatch.wire.v1.DeviceMessageR\adevices\x12@\n" +
@@ -978,7 +1079,16 @@ const file_telemetry_proto_rawDesc = "" +
 	"\atenants\x18\x04 \x03(\tR\atenants\x12:\n" +
 	"\amethods\x18\x05 \x03(\v2 .flopwatch.wire.v1.MethodMessageR\amethods\x127\n" +
 	"\x06groups\x18\x06 \x03(\v2\x1f.flopwatch.wire.v1.GroupMessageR\x06groups\x127\n" +
-	"\x06events\x18\a \x03(\v2\x1f.flopwatch.wire.v1.EventMessageR\x06events\"\x7f\n" +
+	"\x06events\x18\a \x03(\v2\x1f.flopwatch.wire.v1.EventMessageR\x06events\x12\x1c\n" +
+	"\taddresses\x18\b \x03(\fR\taddresses\x12;\n" +
+	"\atraffic\x18\t \x03(\v2!.flopwatch.wire.v1.TrafficMessageR\atraffic\"\xa8\x01\n" +
+	"\x0eTrafficMessage\x12\x19\n" +
+	"\bstart_ns\x18\x01 \x01(\x03R\astartNs\x12\x1b\n" +
+	"\tlength_ns\x18\x02 \x01(\x04R\blengthNs\x12\x1a\n" +
+	"\bworkload\x18\x03 \x01(\rR\bworkload\x12\x12\n" +
+	"\x04peer\x18\x04 \x01(\fR\x04peer\x12\x12\n" +
+	"\x04sent\x18\x05 \x01(\x04R\x04sent\x12\x1a\n" +
+	"\breceived\x18\x06 \x01(\x04R\breceived\"\x7f\n" +
 	"\fEventMessage\x12\x17\n" +
 	"\atime_ns\x18\x01 \x01(\x03R\x06timeNs\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\rR\x06device\x12\x12\n" +
@@ -1060,32 +1170,34 @@ func file_telemetry_proto_rawDescGZIP() []byte {
 }
 
 var file_telemetry_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_telemetry_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_telemetry_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_telemetry_proto_goTypes = []any{
 	(Codec)(0),              // 0: flopwatch.wire.v1.Codec
 	(*BatchMessage)(nil),    // 1: flopwatch.wire.v1.BatchMessage
 	(*PayloadMessage)(nil),  // 2: flopwatch.wire.v1.PayloadMessage
-	(*EventMessage)(nil),    // 3: flopwatch.wire.v1.EventMessage
-	(*FactsMessage)(nil),    // 4: flopwatch.wire.v1.FactsMessage
-	(*DeviceMessage)(nil),   // 5: flopwatch.wire.v1.DeviceMessage
-	(*WorkloadMessage)(nil), // 6: flopwatch.wire.v1.WorkloadMessage
-	(*MethodMessage)(nil),   // 7: flopwatch.wire.v1.MethodMessage
-	(*GroupMessage)(nil),    // 8: flopwatch.wire.v1.GroupMessage
-	(*ReceiptMessage)(nil),  // 9: flopwatch.wire.v1.ReceiptMessage
+	(*TrafficMessage)(nil),  // 3: flopwatch.wire.v1.TrafficMessage
+	(*EventMessage)(nil),    // 4: flopwatch.wire.v1.EventMessage
+	(*FactsMessage)(nil),    // 5: flopwatch.wire.v1.FactsMessage
+	(*DeviceMessage)(nil),   // 6: flopwatch.wire.v1.DeviceMessage
+	(*WorkloadMessage)(nil), // 7: flopwatch.wire.v1.WorkloadMessage
+	(*MethodMessage)(nil),   // 8: flopwatch.wire.v1.MethodMessage
+	(*GroupMessage)(nil),    // 9: flopwatch.wire.v1.GroupMessage
+	(*ReceiptMessage)(nil),  // 10: flopwatch.wire.v1.ReceiptMessage
 }
 var file_telemetry_proto_depIdxs = []int32{
 	0, // 0: flopwatch.wire.v1.BatchMessage.codec:type_name -> flopwatch.wire.v1.Codec
-	4, // 1: flopwatch.wire.v1.PayloadMessage.facts:type_name -> flopwatch.wire.v1.FactsMessage
-	5, // 2: flopwatch.wire.v1.PayloadMessage.devices:type_name -> flopwatch.wire.v1.DeviceMessage
-	6, // 3: flopwatch.wire.v1.PayloadMessage.workloads:type_name -> flopwatch.wire.v1.WorkloadMessage
-	7, // 4: flopwatch.wire.v1.PayloadMessage.methods:type_name -> flopwatch.wire.v1.MethodMessage
-	8, // 5: flopwatch.wire.v1.PayloadMessage.groups:type_name -> flopwatch.wire.v1.GroupMessage
-	3, // 6: flopwatch.wire.v1.PayloadMessage.events:type_name -> flopwatch.wire.v1.EventMessage
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	5, // 1: flopwatch.wire.v1.PayloadMessage.facts:type_name -> flopwatch.wire.v1.FactsMessage
+	6, // 2: flopwatch.wire.v1.PayloadMessage.devices:type_name -> flopwatch.wire.v1.DeviceMessage
+	7, // 3: flopwatch.wire.v1.PayloadMessage.workloads:type_name -> flopwatch.wire.v1.WorkloadMessage
+	8, // 4: flopwatch.wire.v1.PayloadMessage.methods:type_name -> flopwatch.wire.v1.MethodMessage
+	9, // 5: flopwatch.wire.v1.PayloadMessage.groups:type_name -> flopwatch.wire.v1.GroupMessage
+	4, // 6: flopwatch.wire.v1.PayloadMessage.events:type_name -> flopwatch.wire.v1.EventMessage
+	3, // 7: flopwatch.wire.v1.PayloadMessage.traffic:type_name -> flopwatch.wire.v1.TrafficMessage
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_telemetry_proto_init() }
@@ -1099,7 +1211,7 @@ func file_telemetry_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_telemetry_proto_rawDesc), len(file_telemetry_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

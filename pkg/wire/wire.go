@@ -16,6 +16,7 @@ package wire
 
 import (
 	"errors"
+	"net/netip"
 
 	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/measure"
@@ -33,6 +34,8 @@ const (
 	MaxEntries  = 60_000  // of one batch
 	MaxWords    = 4_096   // workloads, tenants and methods of one batch, each
 	MaxEvents   = 1_024   // of one batch
+	MaxTraffic  = 1_024   // pairs of workload and peer in one batch
+	MaxAddress  = 64      // addresses of one host
 	MaxString   = 256     // bytes
 	maxWindowNS = 48 * 3600 * 1_000_000_000
 )
@@ -91,6 +94,9 @@ type Batch struct {
 	Devices []DeviceRow
 	Windows []measure.Window // by start, then by the order of Devices
 	Events  []measure.Event
+
+	Addresses []netip.Addr      `json:",omitempty"` // at which other hosts know this one; none: as told before
+	Traffic   []measure.Traffic `json:",omitempty"`
 }
 
 // Receipt says that all batches of a host up to (Epoch, Seq) are committed.

@@ -215,6 +215,7 @@ func TestFrozen(t *testing.T) {
 		{"batch-zstd", func() ([]byte, error) { return wire.Encode(example(4, 8)) }, decodeAny},
 		{"batch-empty", func() ([]byte, error) { return wire.Encode(empty) }, decodeAny},
 		{"batch-events", func() ([]byte, error) { return wire.Encode(told) }, decodeAny},
+		{"batch-traffic", func() ([]byte, error) { return wire.Encode(talking()) }, decodeAny},
 		{"receipt", func() ([]byte, error) { return wire.EncodeReceipt(receipt) }, func(body []byte) (any, error) { return wire.DecodeReceipt(body) }},
 	}
 	dir := filepath.Join("..", "..", "testdata", "wire", "v1")

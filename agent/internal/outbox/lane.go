@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -40,6 +41,7 @@ type Lane struct {
 
 	waiting []measure.Window
 	events  []measure.Event // of devices in rows
+	parcel  exchanged       // for the next batch
 	closed  bool
 	renew   atomic.Bool // begin a new epoch with the next batch; set by any goroutine
 }
@@ -89,6 +91,25 @@ func (l *Lane) Tell(events []measure.Event) {
 	}
 }
 
+// exchanged is what a batch says of who the host talks with.
+type exchanged struct {
+	addresses []netip.Addr
+	traffic   []measure.Traffic
+}
+
+func (e *exchanged) empty() bool { return len(e.addresses) == 0 && len(e.traffic) == 0 }
+
+// Exchanged takes traffic of workloads, which travels with the next batch, and the
+// host's addresses if they are to be told. Of more than a batch may carry the rest
+// is left out.
+func (l *Lane) Exchanged(addresses []netip.Addr, traffic []measure.Traffic) {
+	if len(addresses) > 0 {
+		l.parcel.addresses = addresses[:min(len(addresses), wire.MaxAddress)]
+	}
+	room := max(0, wire.MaxTraffic-len(l.parcel.traffic))
+	l.parcel.traffic = append(l.parcel.traffic, traffic[:min(len(traffic), room)]...)
+}
+
 // Describe seals what waits and lets the next batch carry other devices. Events
 // of devices that the host had before are told first.
 func (l *Lane) Describe(rows []wire.DeviceRow) error {
@@ -118,7 +139,7 @@ func (l *Lane) Close() error {
 
 // seal signs the waiting windows and appends them to the spool as one unit.
 func (l *Lane) seal() error {
-	if len(l.waiting) == 0 && len(l.events) == 0 {
+	if len(l.waiting) == 0 && len(l.events) == 0 && l.parcel.empty() {
 		return nil
 	}
 	if l.renew.Swap(false) {
@@ -129,7 +150,7 @@ func (l *Lane) seal() error {
 		l.epoch.Store(epoch)
 		l.seq = 0
 	}
-	c := &chain{lane: l, seq: l.seq, prev: l.prev, resumeNS: l.durableNS, events: l.events}
+	c := &chain{lane: l, seq: l.seq, prev: l.prev, resumeNS: l.durableNS, events: l.events, parcel: l.parcel}
 	if len(l.waiting) > 0 {
 		_, last := span(l.waiting)
 		c.resumeNS = max(l.durableNS, last)
@@ -141,7 +162,7 @@ func (l *Lane) seal() error {
 		return fmt.Errorf("spool batch of host %s: %w", l.host, err)
 	}
 	l.seq, l.prev, l.durableNS = c.seq, c.prev, c.resumeNS
-	l.waiting, l.events = nil, nil
+	l.waiting, l.events, l.parcel = nil, nil, exchanged{}
 	return nil
 }
 
@@ -180,6 +201,7 @@ type chain struct {
 	resumeNS int64
 	frames   []spool.Frame
 	events   []measure.Event // for the first batch
+	parcel   exchanged       // likewise
 }
 
 // add seals the windows as one batch, or in halves where one is too large.
@@ -199,6 +221,7 @@ func (c *chain) add(windows []measure.Window) error {
 			BootID: l.bootID, BoottimeNS: boot, WallNS: wall, FirstNS: first, LastNS: last,
 		},
 		Facts: l.facts, Devices: l.rows, Windows: windows, Events: c.events,
+		Addresses: c.parcel.addresses, Traffic: c.parcel.traffic,
 	})
 	if err != nil {
 		return err
@@ -211,7 +234,7 @@ func (c *chain) add(windows []measure.Window) error {
 		return c.halve(windows)
 	}
 	c.seq++
-	c.events = nil
+	c.events, c.parcel = nil, exchanged{}
 	c.prev = attest.Hash(envelope)
 	c.frames = append(c.frames, spool.Frame{
 		Host: l.host, Epoch: l.epoch.Load(), Seq: c.seq, FirstNS: first, LastNS: last,

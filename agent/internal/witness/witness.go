@@ -36,7 +36,9 @@ type Config struct {
 	// CommunicatorKey lets the set-up of NCCL communicators be seen, as hashes by
 	// this key; nil does not probe anything.
 	CommunicatorKey []byte
-	Log             *slog.Logger
+	// Traffic lets bytes be counted by cgroup and peer, see [Witness.Traffic].
+	Traffic bool
+	Log     *slog.Logger
 }
 
 // Witness remembers processes. Its methods may be called from any goroutine.
@@ -50,6 +52,8 @@ type Witness struct {
 	holders bpf.HolderTable
 	drops   bpf.Drops
 	joined  []Joined
+
+	flowDrops uint64 // socket calls without room, until the last look
 
 	libraries *libraries // nil unless communicators are watched; of one goroutine
 }
@@ -94,23 +98,46 @@ func open(ctx context.Context, c Config) (*bpf.Monitor, error) {
 			Method: bpf.Programs, Recall: recalled, Devices: true, Majors: majors(ctx, c.Log), Interval: 5 * time.Second, RingBytes: 1 << 18,
 			CommunicatorKey: c.CommunicatorKey,
 		}
-		monitor, err := bpf.Open(config)
-		if err != nil { // perhaps opens of devices alone are refused
-			config.Devices, config.Majors = false, nil
-			var again error
-			if monitor, again = bpf.Open(config); again != nil {
-				err = errors.Join(err, again)
-			} else {
-				c.Log.WarnContext(ctx, "opens of devices are not told", slog.Any("error", err))
-				err = nil
-			}
+		if c.Traffic {
+			config.Flows = flows
 		}
+		monitor, err := openMost(ctx, config, c.Log)
 		if err == nil || c.Method == bpf.Programs {
 			return monitor, err
 		}
 		c.Log.WarnContext(ctx, "BPF is not allowed here", slog.Any("error", err))
 	}
 	return bpf.Open(bpf.Config{Method: bpf.Connector})
+}
+
+// openMost opens as much of the config as the kernel allows: without traffic, then
+// without opens of devices, then without both.
+func openMost(ctx context.Context, all bpf.Config, log *slog.Logger) (*bpf.Monitor, error) {
+	var errs []error
+	for _, without := range []struct {
+		traffic, devices bool
+		what             string
+	}{{}, {traffic: true, what: "traffic is not told"}, {devices: true, what: "opens of devices are not told"}, {true, true, "neither opens of devices nor traffic are told"}} {
+		config := all
+		if without.traffic {
+			if all.Flows == 0 {
+				continue
+			}
+			config.Flows = 0
+		}
+		if without.devices {
+			config.Devices, config.Majors = false, nil
+		}
+		monitor, err := bpf.Open(config)
+		if err == nil {
+			if without.what != "" {
+				log.WarnContext(ctx, without.what, slog.Any("error", errors.Join(errs...)))
+			}
+			return monitor, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
 }
 
 // majors are the device majors of accelerators that the kernel knows now.

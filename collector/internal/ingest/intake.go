@@ -204,7 +204,7 @@ func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 	// A batch that cannot be counted keeps its place in the chain, or the host
 	// would be stuck behind it for ever. Its time is charged as unobserved.
 	d.quarantine(o.host, o.reason, at+": "+o.detail, o.hash, envelope, now)
-	entry.Windows, entry.Devices = nil, nil
+	entry.Windows, entry.Devices, entry.Traffic = nil, nil, nil
 	if err := d.book.Apply(entry); err != nil {
 		d.cfg.Log.Error("keep place of refused batch", slog.String("host", o.host), slog.Any("error", err))
 	}
@@ -218,7 +218,7 @@ func ledgerBatch(o *opened) *ledger.Batch {
 		Position: ledger.Position{Epoch: b.Epoch, Seq: b.Seq, Hash: o.hash},
 		Devices:  make([]ledger.Device, len(b.Devices)),
 		Windows:  b.Windows,
-		Events:   b.Events,
+		Events:   b.Events, Addresses: b.Addresses, Traffic: b.Traffic,
 	}
 	for i := range b.Devices {
 		entry.Devices[i] = ledger.Device(b.Devices[i])

@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"unique"
 
@@ -26,6 +27,8 @@ type Batch struct {
 	Devices      []Device
 	Windows      []measure.Window
 	Events       []measure.Event
+	Addresses    []netip.Addr // at which other hosts know it; none: as told before
+	Traffic      []measure.Traffic
 }
 
 // Ledger holds the accounts of all devices and the segments that may still
@@ -40,6 +43,8 @@ type Ledger struct {
 	dirtyAccounts []*account
 	dirtySegments []*segment
 	events        []HostEvent
+	addresses     []HostAddress
+	traffic       []HostTraffic
 	differences   []Difference
 	batches       int64
 	windows       int64
@@ -168,6 +173,14 @@ func (l *Ledger) Apply(b *Batch) error {
 		e.Device, e.Kind, e.Detail = measure.DeviceID(intern(string(e.Device))), measure.EventKind(intern(string(e.Kind))), strings.Clone(e.Detail)
 		l.events = append(l.events, HostEvent{HostNo: h.No, Event: e})
 	}
+	for _, a := range b.Addresses {
+		l.addresses = append(l.addresses, HostAddress{HostNo: h.No, Address: a, AtNS: h.LastNS})
+	}
+	for _, t := range b.Traffic {
+		t.Workload.Kind = measure.WorkloadKind(intern(string(t.Workload.Kind)))
+		t.Workload.ID, t.Workload.Hint = intern(t.Workload.ID), intern(t.Workload.Hint)
+		l.traffic = append(l.traffic, HostTraffic{HostNo: h.No, Traffic: t})
+	}
 	l.batches++
 	l.windows += int64(len(b.Windows))
 	return nil
@@ -211,6 +224,19 @@ type HostEvent struct {
 	measure.Event
 }
 
+// HostAddress is an address at which other hosts know a host, as it said itself.
+type HostAddress struct {
+	HostNo  int64
+	Address netip.Addr
+	AtNS    int64 // end of its newest window then
+}
+
+// HostTraffic is traffic that a host reported. It says who works with whom.
+type HostTraffic struct {
+	HostNo int64
+	measure.Traffic
+}
+
 // Changes is what changed since the last Take, as values that the ledger no
 // longer touches.
 type Changes struct {
@@ -219,6 +245,9 @@ type Changes struct {
 	Opened   []Segment // new since the last Take
 	Extended []Segment // known before; their figures grew
 	Events   []HostEvent
+
+	Addresses []HostAddress
+	Traffic   []HostTraffic
 	// Differences between claims and allocations, each once since the ledger began.
 	Differences []Difference
 	Batches     int64 // counted since the last Take
@@ -227,14 +256,14 @@ type Changes struct {
 
 // Empty reports whether nothing changed.
 func (c *Changes) Empty() bool {
-	return len(c.Hosts) == 0 && len(c.Accounts) == 0 && len(c.Opened) == 0 && len(c.Extended) == 0 && len(c.Events) == 0 && len(c.Differences) == 0
+	return len(c.Hosts) == 0 && len(c.Accounts) == 0 && len(c.Opened) == 0 && len(c.Extended) == 0 && len(c.Events) == 0 && len(c.Differences) == 0 && len(c.Addresses) == 0 && len(c.Traffic) == 0
 }
 
 // Take returns the changes since the last Take. A caller that cannot store them
 // must drop the ledger and restore one from what is stored.
 func (l *Ledger) Take() Changes {
-	c := Changes{Events: l.events, Differences: l.differences, Batches: l.batches, Windows: l.windows}
-	l.events, l.differences = nil, nil
+	c := Changes{Events: l.events, Addresses: l.addresses, Traffic: l.traffic, Differences: l.differences, Batches: l.batches, Windows: l.windows}
+	l.events, l.differences, l.addresses, l.traffic = nil, nil, nil, nil
 	for _, h := range l.dirtyHosts {
 		h.dirty = false
 		row := h.Host
@@ -264,7 +293,7 @@ func (l *Ledger) Take() Changes {
 
 // Pending returns the number of rows that Take would return.
 func (l *Ledger) Pending() int {
-	return len(l.dirtyHosts) + len(l.dirtyAccounts) + len(l.dirtySegments) + len(l.events) + len(l.differences)
+	return len(l.dirtyHosts) + len(l.dirtyAccounts) + len(l.dirtySegments) + len(l.events) + len(l.differences) + len(l.addresses) + len(l.traffic)
 }
 
 func deviceRow(rows []Device, id measure.DeviceID) (Device, bool) {

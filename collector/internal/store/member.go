@@ -55,6 +55,10 @@ func readMembers(ctx context.Context, q querier, tenant measure.TenantID) ([]mem
 	if err != nil {
 		return nil, err
 	}
+	talks, err := readTalks(ctx, q, members)
+	if err != nil {
+		return nil, err
+	}
 	out, gap := members[:0:0], int64(training.Default().Time.Gap)
 	for i := range members {
 		if m := &members[i]; m.mayPause(gap) {
@@ -66,6 +70,9 @@ func readMembers(ctx context.Context, q querier, tenant measure.TenantID) ([]mem
 		} else {
 			out = append(out, *m)
 		}
+	}
+	for i := range out {
+		out[i].Peers = talks.peers(&out[i])
 	}
 	return out, nil
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/flopwatch/flopwatch/collector/internal/ledger"
@@ -94,6 +95,9 @@ func (w *writer) changes(c *ledger.Changes) error {
 	if err != nil {
 		return err
 	}
+	if err := errors.Join(w.addresses(c.Addresses), w.traffic(c.Traffic)); err != nil {
+		return err
+	}
 	return w.each(`UPDATE segment SET end_ns = ?, duration_ns = ?, ops_low = ?, ops_best = ?, ops_high = ?, ceiling = ?, energy_mj = ?, ops_float = ?, rhythm = ? WHERE id = ?`,
 		"segment", len(c.Extended), func(i int) []any {
 			s := &c.Extended[i]
@@ -132,12 +136,8 @@ func (w *writer) each(query, what string, n int, row func(int) []any) error {
 func (w *writer) define(opened []ledger.Segment) error {
 	for i := range opened {
 		k := &opened[i].Key
-		if _, ok := w.words.workloads[k.Workload]; !ok {
-			n, err := w.number("workload", []string{"kind", "id", "hint"}, string(k.Workload.Kind), k.Workload.ID, k.Workload.Hint)
-			if err != nil {
-				return err
-			}
-			w.words.workloads[k.Workload] = n
+		if err := w.workload(k.Workload); err != nil {
+			return err
 		}
 		if err := w.tenant(k.Tenant); err != nil {
 			return err
@@ -157,6 +157,18 @@ func (w *writer) define(opened []ledger.Segment) error {
 		}
 	}
 	return nil
+}
+
+// workload gives a number to a workload.
+func (w *writer) workload(k measure.Workload) error {
+	if _, ok := w.words.workloads[k]; ok {
+		return nil
+	}
+	n, err := w.number("workload", []string{"kind", "id", "hint"}, string(k.Kind), k.ID, k.Hint)
+	if err == nil {
+		w.words.workloads[k] = n
+	}
+	return err
 }
 
 // tenant gives a number to a tenant.

@@ -1,0 +1,13 @@
+package measure
+
+import "net/netip"
+
+// Traffic is what one workload of a host exchanged with one peer through sockets.
+// It says who works with whom, and bears on no figure.
+type Traffic struct {
+	StartNS, EndNS int64 // when it was counted, Unix nanoseconds
+	Workload       Workload
+	Peer           netip.Addr
+	SentBytes      int64 // payload
+	ReceivedBytes  int64
+}
