@@ -11,6 +11,8 @@ import (
 	"github.com/flopwatch/flopwatch/agent/internal/probe"
 	"github.com/flopwatch/flopwatch/agent/internal/reader"
 	"github.com/flopwatch/flopwatch/agent/internal/recording"
+	"github.com/flopwatch/flopwatch/agent/internal/witness"
+	"github.com/flopwatch/flopwatch/bpf"
 	"github.com/flopwatch/flopwatch/pkg/cli"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
@@ -21,6 +23,7 @@ type recordCommand struct {
 	Duration time.Duration `help:"How long to record; 0 records until it is interrupted." default:"0s"`
 	Period   time.Duration `help:"Time between samples." default:"1s"`
 	Library  string        `help:"Path of libnvidia-ml; by default the usual places." placeholder:"PATH"`
+	Traffic  string        `help:"Networks in which bytes between workloads on devices and other hosts are counted; addresses become numbers." placeholder:"NETWORK,..." default:"none"`
 }
 
 // Run records until it is interrupted or the time is over. Names, command lines
@@ -28,6 +31,10 @@ type recordCommand struct {
 func (c recordCommand) Run(ctx context.Context, s cli.Streams) (err error) {
 	if c.Period < 100*time.Millisecond {
 		return fmt.Errorf("record: the period (%s) must be at least 100 ms", c.Period)
+	}
+	networks, err := networksOf(c.Traffic)
+	if err != nil {
+		return err
 	}
 	source, err := openReader(ctx, c.Library, c.Period)
 	if err != nil {
@@ -40,6 +47,14 @@ func (c recordCommand) Run(ctx context.Context, s cli.Streams) (err error) {
 		known := d.Device
 		known.ID, known.Parent = r.names.Device(d.ID), r.names.Device(d.Parent)
 		about.Devices = append(about.Devices, known)
+	}
+	if len(networks) > 0 {
+		r.talk = conversation{networks: networks, since: time.Now()}
+		r.witness = witness.Open(ctx, witness.Config{Method: bpf.Programs, Traffic: true, Log: s.Logger()})
+		defer func() { err = errors.Join(err, r.witness.Close()) }()
+		if _, _, known, trafficErr := r.witness.Traffic(); !known || trafficErr != nil {
+			return errors.Join(errors.New("record: the kernel does not tell traffic here; flopwatch-agent doctor says why"), trafficErr)
+		}
 	}
 	if r.out, err = recording.Create(c.Out, about); err != nil {
 		return err
@@ -83,6 +98,8 @@ type recorder struct {
 	prober  *probe.Prober
 	out     *recording.Writer
 	samples int
+	witness *witness.Witness // nil unless traffic is counted
+	talk    conversation
 }
 
 func (r *recorder) step(ctx context.Context, now time.Time) error {
@@ -119,6 +136,7 @@ func (r *recorder) step(ctx context.Context, now time.Time) error {
 			if math.IsNaN(util) {
 				util = -1
 			}
+			r.talk.hold([]measure.Share{{Workload: p.Workload}})
 			if err := r.out.Process(recording.Process{
 				TimeNS: sample.TimeNS, Device: sample.Device, PID: r.names.Process(use.PID, int64(p.StartTicks)),
 				SMUtil: util, MemoryBytes: use.MemoryBytes, Cgroup: r.names.Cgroup(p.Workload),
@@ -127,5 +145,33 @@ func (r *recorder) step(ctx context.Context, now time.Time) error {
 			}
 		}
 	}
+	if r.witness == nil || !r.talk.due(now) {
+		return nil
+	}
+	return r.traffic(now)
+}
+
+// traffic writes down what workloads on devices exchanged since the last time.
+func (r *recorder) traffic(now time.Time) error {
+	exchanges, _, _, err := r.witness.Traffic()
+	if err != nil {
+		return err
+	}
+	for _, t := range r.talk.pick(exchanges, r.talk.since, now, func(path string) measure.Workload {
+		_, workload := probe.Resolve([]string{path})
+		return workload
+	}) {
+		f := recording.Flow{TimeNS: now.UnixNano(), Cgroup: r.names.Cgroup(t.Workload), Peer: r.names.Peer(t.Peer)}
+		for direction, bytes := range map[string]int64{recording.Sent: t.SentBytes, recording.Received: t.ReceivedBytes} {
+			if f.Direction, f.Bytes = direction, bytes; bytes == 0 {
+				continue
+			}
+			if err := r.out.Flow(f); err != nil {
+				return err
+			}
+		}
+	}
+	r.talk.since = now
+	clear(r.talk.held)
 	return nil
 }

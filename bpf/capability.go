@@ -21,6 +21,7 @@ func neededCapabilities() []capability {
 		{"CAP_BPF", unix.CAP_BPF, "all programs"},
 		{"CAP_PERFMON", unix.CAP_PERFMON, "all programs"},
 		{"CAP_SYS_PTRACE", unix.CAP_SYS_PTRACE, "NCCL communicators in containers, whose files are reached through /proc"},
+		{"CAP_DAC_READ_SEARCH", unix.CAP_DAC_READ_SEARCH, "names of cgroups that are older than the agent: what runs there and ends between two samples, and traffic there, is of nobody"},
 		{"CAP_NET_ADMIN", unix.CAP_NET_ADMIN, "the process connector; device opens where the kernel lets no function be hooked"},
 	}
 }

@@ -66,7 +66,7 @@ func TestCapabilities(t *testing.T) {
 	if err != nil || held != 1<<unix.CAP_BPF|1<<unix.CAP_SYS_ADMIN {
 		t.Fatalf("capabilities %x %v", held, err)
 	}
-	want := map[string]Answer{"CAP_BPF": Yes, "CAP_PERFMON": Yes, "CAP_SYS_PTRACE": No, "CAP_NET_ADMIN": No}
+	want := map[string]Answer{"CAP_BPF": Yes, "CAP_PERFMON": Yes, "CAP_SYS_PTRACE": No, "CAP_DAC_READ_SEARCH": No, "CAP_NET_ADMIN": No}
 	for _, c := range neededCapabilities() {
 		if f := c.feature(held, nil); f.Answer != want[c.name] {
 			t.Errorf("%+v, want %q", f, want[c.name])

@@ -10,6 +10,7 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/flopwatch/flopwatch/agent/internal/sampler"
@@ -23,6 +24,9 @@ type Lane interface {
 	ResumeNS() int64
 	// Put takes windows; it waits when there is no room.
 	Put([]measure.Window) error
+	// Exchanged takes traffic of workloads, which travels with what Put takes next,
+	// and the host's addresses if it has some.
+	Exchanged(addresses []netip.Addr, traffic []measure.Traffic)
 	// Close takes what Put held back and ends the lane.
 	Close() error
 }
@@ -73,6 +77,8 @@ type source interface {
 	next() (timeNS int64, readings []sampler.Reading, ok bool)
 	// together reports whether every reading of a host is taken at the same instant.
 	together() bool
+	// exchanged returns traffic up to ns that it did not return before.
+	exchanged(ns int64) []measure.Traffic
 	// fold is how the sampler must fold the readings.
 	fold(window time.Duration) measure.FoldConfig
 }

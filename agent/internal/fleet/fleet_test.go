@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -28,6 +29,7 @@ var errKilled = errors.New("killed")
 // memory keeps durable windows by host. It dies after a number of Puts.
 type memory struct {
 	windows map[string][]measure.Window
+	traffic []measure.Traffic
 	puts    int // left until it dies, negative for never
 }
 
@@ -59,6 +61,10 @@ func (l *memoryLane) Put(windows []measure.Window) error {
 	return nil
 }
 
+func (l *memoryLane) Exchanged(_ []netip.Addr, traffic []measure.Traffic) {
+	l.sink.traffic = append(l.sink.traffic, traffic...)
+}
+
 func (l *memoryLane) Close() error { return nil }
 
 // sorted returns all windows by device and time.
@@ -83,6 +89,44 @@ func play(t interface{ Fatal(...any) }, makeFleet func() *Fleet, window time.Dur
 		}
 	}
 	return m.sorted()
+}
+
+// Traffic of a recording is told once, by workload and peer, whatever kills the
+// replay.
+func TestRecordedTrafficIsTold(t *testing.T) {
+	r := &recording.Recording{Host: "h", Devices: []measure.Device{{ID: "GPU-0", Name: "NVIDIA H100 80GB HBM3"}}}
+	peer := netip.MustParseAddr("fd00::1")
+	job := "/system.slice/slurmstepd.scope/job_7/step_0/user/task_0"
+	for i := range int64(100) {
+		r.Samples = append(r.Samples, measure.NewSample("GPU-0", (i+1)*1e9))
+		r.Network = append(r.Network, recording.Flow{TimeNS: (i + 1) * 1e9, Cgroup: job, Direction: recording.Sent, Bytes: 3, Peer: peer},
+			recording.Flow{TimeNS: (i + 1) * 1e9, Cgroup: job, Direction: recording.Received, Bytes: 5, Peer: peer},
+			recording.Flow{TimeNS: (i + 1) * 1e9, Cgroup: job, Direction: recording.Sent, Bytes: 1000})
+	}
+	for _, deaths := range [][]int{nil, {3}, {1, 2, 1}} {
+		m := &memory{windows: map[string][]measure.Window{}}
+		var sent, received int64
+		for _, m.puts = range append(deaths, -1) {
+			m.traffic = nil
+			err := FromRecording(r, tenancy.NewTable(nil)).Run(context.Background(), Config{Window: 10 * time.Second}, m)
+			if err != nil && !errors.Is(err, errKilled) {
+				t.Fatal(err)
+			}
+			told := m.traffic
+			if err != nil && len(told) > 0 {
+				told = told[:len(told)-1] // went with the batch that died
+			}
+			for _, tr := range told {
+				if tr.Peer != peer || tr.Workload.ID != "7" {
+					t.Fatalf("%+v", tr)
+				}
+				sent, received = sent+tr.SentBytes, received+tr.ReceivedBytes
+			}
+		}
+		if sent != 300 || received != 500 {
+			t.Errorf("deaths %v: %d bytes sent and %d received, want 300 and 500", deaths, sent, received)
+		}
+	}
 }
 
 // total adds up and checks that windows balance and follow one another.

@@ -90,6 +90,8 @@ func (s *jobSource) fold(window time.Duration) measure.FoldConfig {
 	return measure.FoldConfig{Window: window, Period: window, MaxGap: 2 * window}
 }
 
+func (s *jobSource) exchanged(int64) []measure.Traffic { return nil }
+
 func (s *jobSource) together() bool { return true }
 
 func (s *jobSource) seek(ns int64) { s.nextNS = max(s.job.StartNS, ns) }

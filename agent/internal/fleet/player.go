@@ -155,6 +155,14 @@ func (p *player) step(h *playing) (done bool, err error) {
 	if len(fresh) == 0 {
 		return done, nil
 	}
+	// What was told up to the last durable window is not told again.
+	until := h.resumeNS
+	for i := range fresh {
+		until = max(until, fresh[i].EndNS)
+	}
+	if traffic := h.source.exchanged(until); len(traffic) > 0 {
+		h.lane.Exchanged(nil, traffic)
+	}
 	return done, h.lane.Put(fresh)
 }
 
@@ -205,6 +213,7 @@ func (p *player) open(h *playing) (done bool, err error) {
 		return true, nil
 	}
 	source.seek(h.resumeNS)
+	source.exchanged(h.resumeNS)
 	return !p.advance(h), nil
 }
 

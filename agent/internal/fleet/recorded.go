@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -39,6 +40,7 @@ type recordedSource struct {
 	processes map[instant][]tenancy.Process
 	period    time.Duration
 	readings  []sampler.Reading
+	flows     []recording.Flow // that are left, by time
 }
 
 type instant struct {
@@ -47,7 +49,8 @@ type instant struct {
 }
 
 func newRecordedSource(r *recording.Recording, leases *tenancy.Table) *recordedSource {
-	s := &recordedSource{recording: r, leases: leases, processes: map[instant][]tenancy.Process{}, period: usualStep(r.Samples)}
+	s := &recordedSource{recording: r, leases: leases, processes: map[instant][]tenancy.Process{}, period: usualStep(r.Samples), flows: slices.Clone(r.Network)}
+	slices.SortStableFunc(s.flows, func(a, b recording.Flow) int { return cmp.Compare(a.TimeNS, b.TimeNS) })
 	for _, p := range r.Processes {
 		names, workload := probe.Resolve([]string{p.Cgroup})
 		util := p.SMUtil
@@ -86,6 +89,30 @@ func usualStep(samples []measure.Sample) time.Duration {
 // fold keeps the window short: a recording is one host and shows its rhythm.
 func (s *recordedSource) fold(window time.Duration) measure.FoldConfig {
 	return measure.FoldConfig{Window: min(window, max(s.period, 10*time.Second)), Period: s.period}
+}
+
+// exchanged adds up what a workload and a peer exchanged until an instant. Sums
+// over all peers name nobody and are left out.
+func (s *recordedSource) exchanged(ns int64) []measure.Traffic {
+	var out []measure.Traffic
+	for ; len(s.flows) > 0 && s.flows[0].TimeNS <= ns; s.flows = s.flows[1:] {
+		f := s.flows[0]
+		_, workload := probe.Resolve([]string{f.Cgroup})
+		if !f.Peer.IsValid() || workload.Kind == measure.KindNone {
+			continue
+		}
+		i := slices.IndexFunc(out, func(t measure.Traffic) bool { return t.Workload == workload && t.Peer == f.Peer })
+		if i < 0 {
+			i = len(out)
+			out = append(out, measure.Traffic{StartNS: f.TimeNS, Workload: workload, Peer: f.Peer})
+		}
+		if out[i].EndNS = f.TimeNS; f.Direction == recording.Sent {
+			out[i].SentBytes += f.Bytes
+		} else {
+			out[i].ReceivedBytes += f.Bytes
+		}
+	}
+	return out
 }
 
 func (s *recordedSource) together() bool { return false }

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// names are the files of a recording. network.csv is known and not read yet.
+// names are the files of a recording.
 var names = []string{"host.json", "samples.csv", "processes.csv", "network.csv", "events.ndjson", "README.md", "truth.json"}
 
 // load returns the files of a recording by name without .gz.

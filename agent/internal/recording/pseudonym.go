@@ -1,18 +1,21 @@
 package recording
 
 import (
+	"encoding/binary"
 	"fmt"
+	"net/netip"
 
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
 // Pseudonyms gives numbers to what would tell whose a recording is: devices,
-// processes and workloads. The same thing gets the same number throughout one
+// processes, workloads and peers. The same thing gets the same number throughout one
 // recording; nothing leads back.
 type Pseudonyms struct {
 	devices   map[measure.DeviceID]measure.DeviceID
 	processes map[process]int
 	workloads map[measure.Workload]string
+	peers     map[netip.Addr]netip.Addr
 }
 
 // process tells a process from a later one with the same id.
@@ -23,7 +26,7 @@ type process struct {
 
 // NewPseudonyms returns an empty set.
 func NewPseudonyms() *Pseudonyms {
-	return &Pseudonyms{devices: map[measure.DeviceID]measure.DeviceID{}, processes: map[process]int{}, workloads: map[measure.Workload]string{}}
+	return &Pseudonyms{devices: map[measure.DeviceID]measure.DeviceID{}, processes: map[process]int{}, workloads: map[measure.Workload]string{}, peers: map[netip.Addr]netip.Addr{}}
 }
 
 // Device returns the stand-in for a device id, which keeps its kind.
@@ -50,6 +53,19 @@ func (p *Pseudonyms) Process(pid int, start int64) int {
 	if !ok {
 		alias = 1000 + len(p.processes)
 		p.processes[key] = alias
+	}
+	return alias
+}
+
+// Peer returns the stand-in for an address: of a private network of IPv6, whatever
+// the address was.
+func (p *Pseudonyms) Peer(a netip.Addr) netip.Addr {
+	alias, ok := p.peers[a]
+	if !ok {
+		raw := [16]byte{0: 0xfd}
+		binary.BigEndian.PutUint32(raw[12:], uint32(len(p.peers)+1))
+		alias = netip.AddrFrom16(raw)
+		p.peers[a] = alias
 	}
 	return alias
 }

@@ -37,6 +37,7 @@ type Recording struct {
 	Devices   []measure.Device
 	Samples   []measure.Sample // in the order of the file, which may step back in time
 	Processes []Process        // in the order of the file
+	Network   []Flow           // in the order of the file
 	Events    []measure.Event  // in the order of the file
 }
 
@@ -103,7 +104,7 @@ func parse(files map[string][]byte) (*Recording, error) {
 	if files["samples.csv"] == nil {
 		return nil, errors.New("samples.csv is missing")
 	}
-	if err := errors.Join(r.samples(files["samples.csv"]), r.processes(files["processes.csv"]), r.parseEvents(files["events.ndjson"])); err != nil {
+	if err := errors.Join(r.samples(files["samples.csv"]), r.processes(files["processes.csv"]), r.network(files["network.csv"]), r.parseEvents(files["events.ndjson"])); err != nil {
 		return nil, err
 	}
 	return r, nil

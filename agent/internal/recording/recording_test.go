@@ -24,16 +24,19 @@ func TestParseNamesTheFault(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		"no host":           {map[string]string{"samples.csv": "time_ns,device\n"}, "host.json is missing"},
-		"no samples":        {map[string]string{"host.json": goodHost}, "samples.csv is missing"},
-		"unknown key":       {map[string]string{"host.json": `{"host":"h","colour":1}`, "samples.csv": "time_ns,device\n"}, "colour"},
-		"device twice":      {map[string]string{"host.json": `{"host":"h","devices":[{"uuid":"a"},{"uuid":"a"}]}`}, "devices[1].uuid"},
-		"unknown column":    {map[string]string{"host.json": goodHost, "samples.csv": "time_ns,device,colour\n"}, "samples.csv:1: colour: unknown column"},
-		"missing column":    {map[string]string{"host.json": goodHost, "samples.csv": "time_ns\n"}, "samples.csv:1: device: column is missing"},
-		"unknown device":    {map[string]string{"host.json": goodHost, "samples.csv": "time_ns,device\n1,GPU-2\n"}, "samples.csv:2: device: \"GPU-2\""},
-		"bad number":        {map[string]string{"host.json": goodHost, "samples.csv": "time_ns,device,power_mw\n1,GPU-1,many\n"}, "samples.csv:2: power_mw: \"many\""},
-		"bad counter":       {map[string]string{"host.json": goodHost, "samples.csv": "time_ns,device,energy_mj\n1,GPU-1,-4\n"}, "samples.csv:2: energy_mj: \"-4\""},
-		"bad process share": {map[string]string{"host.json": goodHost, "samples.csv": "time_ns,device\n", "processes.csv": "time_ns,device,pid,sm_util_pct\n1,GPU-1,7,101\n"}, "processes.csv:2: sm_util_pct"},
+		"no host":                {map[string]string{"samples.csv": "time_ns,device\n"}, "host.json is missing"},
+		"no samples":             {map[string]string{"host.json": goodHost}, "samples.csv is missing"},
+		"unknown key":            {map[string]string{"host.json": `{"host":"h","colour":1}`, "samples.csv": "time_ns,device\n"}, "colour"},
+		"device twice":           {map[string]string{"host.json": `{"host":"h","devices":[{"uuid":"a"},{"uuid":"a"}]}`}, "devices[1].uuid"},
+		"unknown column":         {map[string]string{"host.json": goodHost, "samples.csv": "time_ns,device,colour\n"}, "samples.csv:1: colour: unknown column"},
+		"missing column":         {map[string]string{"host.json": goodHost, "samples.csv": "time_ns\n"}, "samples.csv:1: device: column is missing"},
+		"unknown device":         {map[string]string{"host.json": goodHost, "samples.csv": "time_ns,device\n1,GPU-2\n"}, "samples.csv:2: device: \"GPU-2\""},
+		"bad number":             {map[string]string{"host.json": goodHost, "samples.csv": "time_ns,device,power_mw\n1,GPU-1,many\n"}, "samples.csv:2: power_mw: \"many\""},
+		"bad counter":            {map[string]string{"host.json": goodHost, "samples.csv": "time_ns,device,energy_mj\n1,GPU-1,-4\n"}, "samples.csv:2: energy_mj: \"-4\""},
+		"bad direction":          {map[string]string{"host.json": goodHost, "samples.csv": "time_ns,device\n", "network.csv": "time_ns,cgroup,direction,bytes,peer\n1,/a,up,7,\n"}, "network.csv:2: direction"},
+		"bad peer":               {map[string]string{"host.json": goodHost, "samples.csv": "time_ns,device\n", "network.csv": "time_ns,cgroup,direction,bytes,peer\n1,/a,sent,7,gpu7\n"}, "network.csv:2: peer"},
+		"unknown network column": {map[string]string{"host.json": goodHost, "samples.csv": "time_ns,device\n", "network.csv": "time_ns,cgroup,direction,bytes,port\n"}, "network.csv:1: port"},
+		"bad process share":      {map[string]string{"host.json": goodHost, "samples.csv": "time_ns,device\n", "processes.csv": "time_ns,device,pid,sm_util_pct\n1,GPU-1,7,101\n"}, "processes.csv:2: sm_util_pct"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

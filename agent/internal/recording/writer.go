@@ -22,12 +22,13 @@ type Writer struct {
 	devices   map[measure.DeviceID]bool
 	samples   *table
 	processes *table
+	network   *table
 	events    *lines
 	cells     []string
 }
 
 // Create makes a recording in a folder, which must be empty or missing. Of
-// about, Samples, Processes and Events are not used.
+// about, Samples, Processes, Network and Events are not used.
 func Create(folder string, about Recording) (*Writer, error) {
 	if entries, err := os.ReadDir(folder); err == nil && len(entries) > 0 {
 		return nil, fmt.Errorf("create recording %s: the folder is not empty", folder)
@@ -60,8 +61,11 @@ func Create(folder string, about Recording) (*Writer, error) {
 	if w.processes, err = newTable(filepath.Join(folder, "processes.csv.gz"), processColumns); err != nil {
 		return nil, errors.Join(err, w.samples.close())
 	}
-	if w.events, err = newLines(filepath.Join(folder, "events.ndjson.gz")); err != nil {
+	if w.network, err = newTable(filepath.Join(folder, "network.csv.gz"), networkColumns); err != nil {
 		return nil, errors.Join(err, w.samples.close(), w.processes.close())
+	}
+	if w.events, err = newLines(filepath.Join(folder, "events.ndjson.gz")); err != nil {
+		return nil, errors.Join(err, w.samples.close(), w.processes.close(), w.network.close())
 	}
 	return w, nil
 }
@@ -108,7 +112,7 @@ func (w *Writer) Event(e measure.Event) error {
 
 // Close writes out what is held back. Without it the recording is damaged.
 func (w *Writer) Close() error {
-	return errors.Join(w.samples.close(), w.processes.close(), w.events.close())
+	return errors.Join(w.samples.close(), w.processes.close(), w.network.close(), w.events.close())
 }
 
 // packed is a file that is zipped as it is written.

@@ -1,6 +1,7 @@
 package recording_test
 
 import (
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -40,6 +41,12 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		{TimeNS: 6, Device: "MIG-1", PID: 1001, SMUtil: -1, MemoryBytes: -1},
 	}
 	want.Events = []measure.Event{{TimeNS: 5, Device: "GPU-0", Kind: measure.EventXid, Code: 79}, {TimeNS: 7, Kind: measure.EventDriver, Detail: "590 after 580"}}
+	want.Network = []recording.Flow{{TimeNS: 5, Cgroup: "/a", Direction: recording.Sent, Bytes: 7, Peer: netip.MustParseAddr("fd00::1")}, {TimeNS: 6, Direction: recording.Received}}
+	for _, f := range want.Network {
+		if err := w.Flow(f); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for i := range want.Samples {
 		if err := w.Sample(&want.Samples[i]); err != nil {
 			t.Fatal(err)
@@ -84,7 +91,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		}
 		return a.Device == b.Device && a.TimeNS == b.TimeNS
 	})
-	if diff := cmp.Diff(&want, got, same, cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(&want, got, same, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("(-written +read):\n%s", diff)
 	}
 	if _, err := recording.Create(folder, want); err == nil || !strings.Contains(err.Error(), "not empty") {
