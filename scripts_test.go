@@ -81,7 +81,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("TESTDATA", testdata)
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("STANDIN", filepath.Join(programs, "libnvml-standin.so"))
-			return nameHost(filepath.Join(e.WorkDir, "leases.ndjson"))
+			return errors.Join(nameHost(filepath.Join(e.WorkDir, "leases.ndjson")), nameHost(filepath.Join(e.WorkDir, "allocations.csv")))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"eventually": eventually,

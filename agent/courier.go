@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/flopwatch/flopwatch/agent/internal/handover"
 	"github.com/flopwatch/flopwatch/agent/internal/outbox"
 	"github.com/flopwatch/flopwatch/agent/internal/spool"
 	"github.com/flopwatch/flopwatch/agent/internal/uplink"
@@ -27,6 +28,7 @@ import (
 type courier struct {
 	Outbox *outbox.Outbox
 	uplink *uplink.Uplink
+	leases *handover.Leases
 }
 
 // courierConfig says where batches go and how large they get.
@@ -74,8 +76,10 @@ func openCourier(cfg courierConfig) (*courier, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read broker key %s: %w", cfg.Endpoint.SeedFile, err), box.Close())
 	}
+	leases := filepath.Join(cfg.Data, leasesName)
 	up, err := uplink.New(box.Spool(), uplink.Options{
-		URL: cfg.Endpoint.URL, NATS: []nats.Option{seed}, Host: host, CollectorKey: cfg.Endpoint.CollectorKey, Log: cfg.Log,
+		OnLeases: func(envelope []byte) error { return handover.Write(leases, envelope) },
+		URL:      cfg.Endpoint.URL, NATS: []nats.Option{seed}, Host: host, CollectorKey: cfg.Endpoint.CollectorKey, Log: cfg.Log,
 		// A collector that lost its data cannot take the rest of an epoch; the host
 		// begins a new one, and what was given up is a gap that both sides show.
 		OnLost: func(l spool.LostRange) {
@@ -86,7 +90,7 @@ func openCourier(cfg courierConfig) (*courier, error) {
 	if err != nil {
 		return nil, errors.Join(err, box.Close())
 	}
-	return &courier{Outbox: box, uplink: up}, nil
+	return &courier{Outbox: box, uplink: up, leases: handover.NewLeases(host, leases, leases, cfg.Endpoint.CollectorKey)}, nil
 }
 
 // Run ships while work fills the outbox, then waits up to drain until all is
@@ -125,6 +129,9 @@ func (c *courier) Run(ctx context.Context, drain time.Duration, work func(contex
 	err := group.Wait()
 	return errors.Join(err, c.Outbox.Close())
 }
+
+// Leases takes what the uplink hears.
+func (c *courier) Leases() *handover.Leases { return c.leases }
 
 func (c *courier) outgoing() *outbox.Outbox { return c.Outbox }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/flopwatch/flopwatch/agent/internal/guest"
+	"github.com/flopwatch/flopwatch/agent/internal/handover"
 	"github.com/flopwatch/flopwatch/agent/internal/kubelet"
 	"github.com/flopwatch/flopwatch/agent/internal/nvml"
 	"github.com/flopwatch/flopwatch/agent/internal/probe"
@@ -42,6 +43,8 @@ type owners struct {
 	resolver *resolver.Resolver
 	pods     *kubelet.Client  // nil on a host without a kubelet
 	leases   *tenancy.Watcher // nil without a file
+	handed   *handover.Leases // what the collector sends
+	sent     []tenancy.Lease  // of handed, the newest
 	table    *tenancy.Table   // in force in this step
 	talk     conversation
 	log      *slog.Logger
@@ -57,7 +60,7 @@ type owners struct {
 }
 
 // openOwners opens everything that tells who runs what.
-func openOwners(ctx context.Context, f ownerFlags, log *slog.Logger) (*owners, error) {
+func openOwners(ctx context.Context, f ownerFlags, handed *handover.Leases, log *slog.Logger) (*owners, error) {
 	var key []byte
 	if f.NCCLKey != "" {
 		var err error
@@ -70,7 +73,7 @@ func openOwners(ctx context.Context, f ownerFlags, log *slog.Logger) (*owners, e
 		return nil, err
 	}
 	o := &owners{
-		talk: conversation{networks: networks, since: time.Now()}, prober: probe.New("/proc"), table: tenancy.NewTable(nil), log: log,
+		handed: handed, talk: conversation{networks: networks, since: time.Now()}, prober: probe.New("/proc"), table: tenancy.NewTable(nil), log: log,
 		witness: witness.Open(ctx, witness.Config{Method: bpf.Method(f.Watch), CommunicatorKey: key, Traffic: len(networks) > 0, Log: log}),
 	}
 	if err := o.prober.Watch(); err != nil {
@@ -137,13 +140,7 @@ func (o *owners) begin(ctx context.Context, now time.Time) (missed uint64, guest
 			o.log.ErrorContext(ctx, "names of schedulers are not known", slog.Any("error", err))
 		}
 	}
-	if o.leases != nil {
-		// A bad change of the file is told and the last good set kept.
-		if o.leases.Poll(now) && o.leases.Err() != nil {
-			o.log.ErrorContext(ctx, "tenancy leases not taken over", slog.Any("error", o.leases.Err()))
-		}
-		o.table = o.leases.Table()
-	}
+	o.takeLeases(ctx, now)
 	return o.refresh(ctx, now)
 }
 

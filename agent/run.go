@@ -14,6 +14,7 @@ import (
 	"github.com/flopwatch/flopwatch/agent/internal/control"
 	"github.com/flopwatch/flopwatch/agent/internal/exporter"
 	"github.com/flopwatch/flopwatch/agent/internal/guest"
+	"github.com/flopwatch/flopwatch/agent/internal/handover"
 	"github.com/flopwatch/flopwatch/agent/internal/hostfacts"
 	"github.com/flopwatch/flopwatch/agent/internal/nvml"
 	"github.com/flopwatch/flopwatch/agent/internal/outbox"
@@ -93,6 +94,8 @@ type way interface {
 	Run(ctx context.Context, drain time.Duration, work func(context.Context) error) error
 	// Waiting is how many batches have no receipt, -1 where that is not known.
 	Waiting() int
+	// Leases takes the tenancy leases that the collector sends.
+	Leases() *handover.Leases
 }
 
 // sample reads the devices until ctx ends. It closes from and out.
@@ -102,7 +105,7 @@ func (c sampling) sample(ctx context.Context, s cli.Streams, from source, out wa
 	if err != nil {
 		return errors.Join(err, out.outgoing().Close(), from.Close())
 	}
-	who, err := openOwners(ctx, c.ownerFlags, log)
+	who, err := openOwners(ctx, c.ownerFlags, out.Leases(), log)
 	if err != nil {
 		return errors.Join(err, desk.Close(), out.outgoing().Close(), from.Close())
 	}

@@ -57,6 +57,7 @@ func (c sampleCommand) Run(ctx context.Context, s cli.Streams) error {
 type shelf struct {
 	box    *outbox.Outbox
 	keeper *handover.Keeper
+	leases *handover.Leases
 	host   string
 	log    *slog.Logger
 }
@@ -83,10 +84,14 @@ func openShelf(data, receipt string, collector ed25519.PublicKey, span time.Dura
 	if err != nil {
 		return nil, errors.Join(err, box.Close())
 	}
-	return &shelf{box: box, keeper: keeper, host: host, log: log}, nil
+	leases := handover.NewLeases(host, filepath.Join(filepath.Dir(receipt), leasesName), filepath.Join(data, leasesName), collector)
+	return &shelf{box: box, keeper: keeper, leases: leases, host: host, log: log}, nil
 }
 
 func (s *shelf) outgoing() *outbox.Outbox { return s.box }
+
+// Leases takes what the shipper hands over.
+func (s *shelf) Leases() *handover.Leases { return s.leases }
 
 // Waiting is not known here: the shipper does not say what it has sent.
 func (s *shelf) Waiting() int { return -1 }

@@ -27,6 +27,9 @@ type shipCommand struct {
 	State    string `help:"Folder for the newest receipt; sample reads it there." default:"data/ship" type:"path"`
 }
 
+// leasesName is the file in which the newest signed leases wait for the sampler.
+const leasesName = "leases"
+
 // samplerWait is how often a shipper looks for a sampler that was never there.
 const samplerWait = time.Second
 
@@ -62,6 +65,7 @@ func (c shipCommand) Run(ctx context.Context, s cli.Streams) (err error) {
 	up, err := uplink.New(from, uplink.Options{
 		URL: target.URL, NATS: []nats.Option{seed}, Host: from.Host(), CollectorKey: target.CollectorKey, Log: log,
 		OnReceipt: func(envelope []byte) error { return handover.Write(receipt, envelope) },
+		OnLeases:  func(envelope []byte) error { return handover.Write(filepath.Join(c.State, leasesName), envelope) },
 		// The sampler sees the same receipt and begins a new epoch.
 		OnLost: func(l spool.LostRange) {
 			log.ErrorContext(ctx, "batches given up", slog.String("host", l.Host), slog.String("why", "the collector lacks what comes before them"))

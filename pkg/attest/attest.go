@@ -20,6 +20,7 @@ import (
 const (
 	DomainBatch   = "flopwatch/batch/v1"
 	DomainReceipt = "flopwatch/receipt/v1"
+	DomainLeases  = "flopwatch/leases/v1"
 )
 
 // MaxEnvelope is the largest envelope in bytes that Open looks at.

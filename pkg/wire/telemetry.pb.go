@@ -1052,6 +1052,67 @@ func (x *ReceiptMessage) GetCollector() string {
 	return ""
 }
 
+// Envelope body of the tenancy leases of a host.
+type LeasesMessage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Host          string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	IssuedNs      int64                  `protobuf:"varint,2,opt,name=issued_ns,json=issuedNs,proto3" json:"issued_ns,omitempty"` // grows with each issue
+	Lines         []byte                 `protobuf:"bytes,3,opt,name=lines,proto3" json:"lines,omitempty"`                        // NDJSON as a lease file has it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeasesMessage) Reset() {
+	*x = LeasesMessage{}
+	mi := &file_telemetry_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeasesMessage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeasesMessage) ProtoMessage() {}
+
+func (x *LeasesMessage) ProtoReflect() protoreflect.Message {
+	mi := &file_telemetry_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeasesMessage.ProtoReflect.Descriptor instead.
+func (*LeasesMessage) Descriptor() ([]byte, []int) {
+	return file_telemetry_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *LeasesMessage) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *LeasesMessage) GetIssuedNs() int64 {
+	if x != nil {
+		return x.IssuedNs
+	}
+	return 0
+}
+
+func (x *LeasesMessage) GetLines() []byte {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
 var File_telemetry_proto protoreflect.FileDescriptor
 
 const file_telemetry_proto_rawDesc = "" +
@@ -1150,7 +1211,11 @@ const file_telemetry_proto_rawDesc = "" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x10\n" +
 	"\x03seq\x18\x03 \x01(\x04R\x03seq\x12\x12\n" +
 	"\x04hash\x18\x04 \x01(\fR\x04hash\x12\x1c\n" +
-	"\tcollector\x18\x05 \x01(\tR\tcollector*'\n" +
+	"\tcollector\x18\x05 \x01(\tR\tcollector\"V\n" +
+	"\rLeasesMessage\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12\x1b\n" +
+	"\tissued_ns\x18\x02 \x01(\x03R\bissuedNs\x12\x14\n" +
+	"\x05lines\x18\x03 \x01(\fR\x05lines*'\n" +
 	"\x05Codec\x12\x0e\n" +
 	"\n" +
 	"CODEC_NONE\x10\x00\x12\x0e\n" +
@@ -1170,7 +1235,7 @@ func file_telemetry_proto_rawDescGZIP() []byte {
 }
 
 var file_telemetry_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_telemetry_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_telemetry_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_telemetry_proto_goTypes = []any{
 	(Codec)(0),              // 0: flopwatch.wire.v1.Codec
 	(*BatchMessage)(nil),    // 1: flopwatch.wire.v1.BatchMessage
@@ -1183,6 +1248,7 @@ var file_telemetry_proto_goTypes = []any{
 	(*MethodMessage)(nil),   // 8: flopwatch.wire.v1.MethodMessage
 	(*GroupMessage)(nil),    // 9: flopwatch.wire.v1.GroupMessage
 	(*ReceiptMessage)(nil),  // 10: flopwatch.wire.v1.ReceiptMessage
+	(*LeasesMessage)(nil),   // 11: flopwatch.wire.v1.LeasesMessage
 }
 var file_telemetry_proto_depIdxs = []int32{
 	0, // 0: flopwatch.wire.v1.BatchMessage.codec:type_name -> flopwatch.wire.v1.Codec
@@ -1211,7 +1277,7 @@ func file_telemetry_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_telemetry_proto_rawDesc), len(file_telemetry_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,5 +1,5 @@
-// Package handover carries receipts from the process that ships a spool to the
-// process that writes it.
+// Package handover carries receipts and tenancy leases from the process that ships
+// a spool to the process that writes it.
 //
 // The shipper speaks to the network and is not believed: it hands over the bytes
 // that the collector signed, and the writer of the spool verifies them itself
@@ -20,12 +20,12 @@ import (
 // maxReceipt is more than a signed receipt ever has, in bytes.
 const maxReceipt = 4 << 10
 
-// Write replaces the file at path by the signed receipt. It is not synced: after
-// a power cut the collector sends another one.
+// Write replaces the file at path by a signed receipt or signed leases. It is not
+// synced: after a power cut the collector sends them again.
 func Write(path string, envelope []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".receipt-")
+	f, err := os.CreateTemp(filepath.Dir(path), ".handover-")
 	if err != nil {
-		return fmt.Errorf("hand over receipt: %w", err)
+		return fmt.Errorf("hand over: %w", err)
 	}
 	_, err = f.Write(envelope)
 	if err == nil {
@@ -35,20 +35,23 @@ func Write(path string, envelope []byte) error {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("hand over receipt: %w", err), os.Remove(f.Name()))
+		return errors.Join(fmt.Errorf("hand over %s: %w", filepath.Base(path), err), os.Remove(f.Name()))
 	}
 	return nil
 }
 
-// read returns the receipt at path, nil if there is none. The folder belongs to
-// a process that is not trusted: what is not a small plain file is refused, and
+// read returns the receipt at path, nil if there is none.
+func read(path string) ([]byte, error) { return readUpTo(path, maxReceipt) }
+
+// readUpTo returns the file at path, nil if there is none. The folder belongs to a
+// process that is not trusted: what is not a small plain file is refused, and
 // nothing in it can make this process wait.
-func read(path string) ([]byte, error) {
+func readUpTo(path string, most int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {
-		return nil, fmt.Errorf("read receipt: %w", err)
+		return nil, fmt.Errorf("take over: %w", err)
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
@@ -56,13 +59,13 @@ func read(path string) ([]byte, error) {
 	}
 	var data []byte
 	if err == nil {
-		data, err = io.ReadAll(io.LimitReader(f, maxReceipt+1))
+		data, err = io.ReadAll(io.LimitReader(f, most+1))
 	}
-	if err == nil && len(data) > maxReceipt {
-		err = fmt.Errorf("%s has more than %d bytes", path, maxReceipt)
+	if err == nil && int64(len(data)) > most {
+		err = fmt.Errorf("%s has more than %d bytes", path, most)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("read receipt: %w", err)
+		return nil, fmt.Errorf("take over: %w", err)
 	}
 	return data, nil
 }

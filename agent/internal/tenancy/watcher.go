@@ -8,9 +8,10 @@ import (
 // Watcher keeps the leases of a file. It is for one goroutine; call Poll once a
 // sample period.
 type Watcher struct {
-	file  watchedFile
-	table *Table
-	err   error
+	file   watchedFile
+	leases []Lease
+	table  *Table
+	err    error
 }
 
 // NewWatcher returns a watcher with no leases. An empty path means that leases
@@ -21,6 +22,9 @@ func NewWatcher(path string) *Watcher {
 
 // Table returns the last good set of leases.
 func (w *Watcher) Table() *Table { return w.table }
+
+// Leases returns what Table holds, in the order of the file.
+func (w *Watcher) Leases() []Lease { return w.leases }
 
 // Err returns what is wrong with the file now, nil when the table is current.
 func (w *Watcher) Err() error { return w.err }
@@ -40,7 +44,7 @@ func (w *Watcher) Poll(now time.Time) (changed bool) {
 	if err != nil {
 		return w.fail(fmt.Errorf("leases are not used, the last good set stays: %w", err))
 	}
-	w.table, w.err = NewTable(leases), nil
+	w.leases, w.table, w.err = leases, NewTable(leases), nil
 	return true
 }
 

@@ -73,5 +73,19 @@ func (u *Uplink) connect(ctx context.Context, gone chan struct{}) (*nats.Conn, e
 		<-gone
 		return nil, fmt.Errorf("subscribe to %s: %w", subject, err)
 	}
+	if u.opt.OnLeases == nil || u.opt.Host == "" {
+		return nc, nil
+	}
+	leases := wire.LeasesSubject(u.opt.Host)
+	_, err = nc.Subscribe(leases, func(m *nats.Msg) {
+		if err := u.opt.OnLeases(m.Data); err != nil {
+			u.opt.Log.ErrorContext(ctx, "tenancy leases were not taken", slog.Any("error", err))
+		}
+	})
+	if err != nil {
+		nc.Close()
+		<-gone
+		return nil, fmt.Errorf("subscribe to %s: %w", leases, err)
+	}
 	return nc, nil
 }

@@ -66,7 +66,10 @@ type Options struct {
 	// OnReceipt hears the signed bytes of each receipt that moved a host on or
 	// back. An error ends Run.
 	OnReceipt func(envelope []byte) error
-	Log       *slog.Logger // default: nothing is logged
+	// OnLeases hears the signed bytes of the leases of Host, unverified. An error is
+	// logged: leases are sent again.
+	OnLeases func(envelope []byte) error
+	Log      *slog.Logger // default: nothing is logged
 }
 
 // Stats are counts since the uplink was made.

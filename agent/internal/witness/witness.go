@@ -117,7 +117,7 @@ func openMost(ctx context.Context, all bpf.Config, log *slog.Logger) (*bpf.Monit
 	for _, without := range []struct {
 		traffic, devices bool
 		what             string
-	}{{}, {traffic: true, what: "traffic is not told"}, {devices: true, what: "opens of devices are not told"}, {true, true, "neither opens of devices nor traffic are told"}} {
+	}{{}, {traffic: true, what: "traffic"}, {devices: true, what: "opens of devices"}, {true, true, "opens of devices, traffic"}} {
 		config := all
 		if without.traffic {
 			if all.Flows == 0 {
@@ -131,7 +131,7 @@ func openMost(ctx context.Context, all bpf.Config, log *slog.Logger) (*bpf.Monit
 		monitor, err := bpf.Open(config)
 		if err == nil {
 			if without.what != "" {
-				log.WarnContext(ctx, without.what, slog.Any("error", errors.Join(errs...)))
+				log.WarnContext(ctx, "not all that was asked for is told", slog.String("missing", without.what), slog.Any("error", errors.Join(errs...)))
 			}
 			return monitor, nil
 		}

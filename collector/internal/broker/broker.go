@@ -147,7 +147,7 @@ func serverOptions(opts Options) *server.Options {
 		MaxPayload:        MaxMessageBytes,
 		MaxControlLine:    1 << 10,
 		// Room for the stream's own files beside its messages.
-		JetStreamMaxStore:  opts.MaxBytes + 64<<20,
+		JetStreamMaxStore:  opts.MaxBytes + tenancyBytes + 64<<20,
 		JetStreamMaxMemory: 16 << 20,
 		AuthTimeout:        2,
 		PingInterval:       5 * time.Second,
@@ -179,7 +179,7 @@ func (b *Broker) stream(ctx context.Context, opts Options) error {
 	if err != nil {
 		return fmt.Errorf("make stream %s: %w", wire.StreamName, err)
 	}
-	return nil
+	return tenancyBucket(ctx, js)
 }
 
 // Conn returns the collector's connection, which may use every subject. It is

@@ -56,6 +56,7 @@ func (r *run) allocate(q request) error {
 	if err == nil && done.Table != nil {
 		r.intake.book.SetAllocations(done.Table)
 		r.intake.book.Close(done.Closed)
+		r.lessor.amend(allocation.NewLessor(done.Standing))
 	}
 	q.answer <- answer{done, err}
 	return nil

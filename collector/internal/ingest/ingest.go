@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/flopwatch/flopwatch/collector/internal/allocation"
 	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/attest"
@@ -106,8 +107,12 @@ func (in *Ingest) Run(ctx context.Context) error {
 		return fmt.Errorf("ingest: %w", err)
 	}
 	book.SetAllocations(table)
+	all, err := in.cfg.Store.StandingAllocations(ctx)
+	if err != nil {
+		return fmt.Errorf("ingest: %w", err)
+	}
 	// A consumer that is gone while it waits must not end the last checkpoint.
-	r := &run{cfg: in.cfg, ctx: context.WithoutCancel(ctx), intake: newIntake(in.cfg, book)}
+	r := &run{cfg: in.cfg, ctx: context.WithoutCancel(ctx), intake: newIntake(in.cfg, book), lessor: newLessor(in.cfg, allocation.NewLessor(all))}
 	source, err := in.subscribe(ctx)
 	if err != nil {
 		return fmt.Errorf("ingest: %w", err)
@@ -169,6 +174,7 @@ type run struct {
 	cfg    Config
 	ctx    context.Context // without cancellation: a checkpoint is finished
 	intake *intake
+	lessor *lessor
 	acks   []jetstream.Msg
 	size   int
 }
@@ -267,6 +273,9 @@ func (r *run) receipts(hosts []ledger.HostID) error {
 		}
 		if err := r.cfg.Conn.Publish(wire.ReceiptSubject(string(host)), envelope); err != nil {
 			return fmt.Errorf("send receipt to %s: %w", host, err)
+		}
+		if err := r.lessor.tell(r.ctx, host, r.intake.book.Name(host), r.intake.book.Position(host).Epoch, r.cfg.Now()); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -134,6 +134,14 @@ func (l *Ledger) Position(id HostID) Position {
 	return Position{}
 }
 
+// Name returns the name that the host reports, "" for a host that is not known.
+func (l *Ledger) Name(id HostID) string {
+	if h := l.hosts[id]; h != nil {
+		return h.Name
+	}
+	return ""
+}
+
 // Apply counts a batch. On an error, which wraps ErrRefused, nothing of the
 // batch has been counted.
 func (l *Ledger) Apply(b *Batch) error {

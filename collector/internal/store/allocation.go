@@ -18,11 +18,12 @@ import (
 // Amendment is what recording allocations changed, or would change.
 type Amendment struct {
 	Diff        allocation.Diff
-	Conflicts   []allocation.Conflict // between allocations, at most a hundred
-	Corrections int                   // entries that give counted time to another owner
-	Corrected   desk.DeviceTime       // that they give
-	Table       *allocation.Table     // nil if it did not change
-	Closed      []ledger.Segment      // that were corrected and must not grow
+	Conflicts   []allocation.Conflict   // between allocations, at most a hundred
+	Corrections int                     // entries that give counted time to another owner
+	Corrected   desk.DeviceTime         // that they give
+	Table       *allocation.Table       // nil if it did not change
+	Standing    []allocation.Allocation // that the table is of
+	Closed      []ledger.Segment        // that were corrected and must not grow
 }
 
 // PutAllocations records allocations, all or none, and gives time that is counted
@@ -51,12 +52,13 @@ func (s *Store) PutAllocations(ctx context.Context, next []allocation.Allocation
 			a.RecordedNS = now.UnixNano()
 			current[a.ID] = a
 		}
-		table := allocation.NewTable(slices.Collect(maps.Values(current)))
+		standing := slices.Collect(maps.Values(current))
+		table := allocation.NewTable(standing)
 		done.Conflicts = table.Conflicts()
 		if len(changed) == 0 {
 			return nil
 		}
-		done.Table = table
+		done.Table, done.Standing = table, standing
 		if err := writeAllocations(ctx, tx, changed, now); err != nil {
 			return err
 		}
@@ -71,7 +73,7 @@ func (s *Store) PutAllocations(ctx context.Context, next []allocation.Allocation
 	})
 	switch {
 	case errors.Is(err, errDry):
-		done.Table, done.Closed = nil, nil
+		done.Table, done.Standing, done.Closed = nil, nil, nil
 	case err != nil:
 		return Amendment{}, fmt.Errorf("record allocations: %w", err)
 	}
@@ -117,6 +119,12 @@ func (s *Store) LoadAllocations(ctx context.Context) (*allocation.Table, error) 
 		return nil, err
 	}
 	return allocation.NewTable(slices.Collect(maps.Values(all))), nil
+}
+
+// StandingAllocations returns the allocations as they stand, in no order.
+func (s *Store) StandingAllocations(ctx context.Context) ([]allocation.Allocation, error) {
+	all, err := allocations(ctx, s.read)
+	return slices.Collect(maps.Values(all)), err
 }
 
 // Allocations returns the allocations as they stand, in order of their id.
