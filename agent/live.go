@@ -31,7 +31,8 @@ type live struct {
 	ecc     map[measure.DeviceID]uint64 // uncorrected errors at the newest reading
 	resume  time.Time                   // when released devices are read again by themselves, zero for never
 
-	readings []sampler.Reading
+	readings  []sampler.Reading
+	undecided undecided
 }
 
 // source reads the devices that have a driver on this host.
@@ -162,6 +163,8 @@ func (l *live) step(ctx context.Context, now time.Time) error {
 	l.metrics.Windows(closed)
 	l.lane.Tell(l.host.Events())
 	l.lane.Tell(l.owners.communicators(ctx, now))
+	l.undecided.add(l.readings)
+	l.lane.Tell(l.undecided.events(now))
 	for i := range l.readings {
 		l.owners.talk.hold(l.readings[i].Shares)
 	}

@@ -24,7 +24,10 @@ const (
 	EventResumed      EventKind = "resumed"
 	EventMissed       EventKind = "process_events_missed" // Code is how many; who held a device may be unattributed
 	EventCommunicator EventKind = "communicator_joined"   // Code is how many ranks; Detail names hash, rank and workload
-	EventConfidential EventKind = "confidential_mode"     // Code 1: the device computes in confidential mode
+	// Time that leases are about and that nobody's tenant got: Code is milliseconds,
+	// Detail says why, whose workload, and whether the split was measured.
+	EventUndecided    EventKind = "tenant_undecided"
+	EventConfidential EventKind = "confidential_mode" // Code 1: the device computes in confidential mode
 )
 
 // Event is something that bears on how figures are to be read.

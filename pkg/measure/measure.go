@@ -117,7 +117,19 @@ type Share struct {
 	// Guessed says that several held the device and how much each used it was not
 	// measured. Its low is then nothing and its high all that the device did.
 	Guessed bool
+	// Open says why leases did not tell the tenant although there are some: "" where
+	// they did, or where there is none.
+	Open Doubt
 }
+
+// Doubt is why a tenant could not be decided.
+type Doubt string
+
+// The doubts.
+const (
+	DoubtConflict Doubt = "conflict" // equally specific leases name different tenants
+	DoubtUnasked  Doubt = "unasked"  // the scheduler could not be asked for the name that leases go by
+)
 
 // Entry is one line of a window's account.
 type Entry struct {

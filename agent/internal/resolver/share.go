@@ -30,7 +30,7 @@ func (r *Resolver) UnknownShares(device tenancy.Subject, table *tenancy.Table, a
 		pod, answer := r.config.Pods.Named(ref.Namespace, ref.Pod)
 		if answer != kubelet.Known {
 			// Some pod has it, which the owner of the host is not.
-			return []measure.Share{{State: measure.Unattributed, PPM: tenancy.Whole}}
+			return []measure.Share{{State: measure.Unattributed, PPM: tenancy.Whole, Open: measure.DoubtUnasked}}
 		}
 		held = append(held, tenancy.Held(device, r.inPod(probe.Process{}, pod), math.NaN()))
 	}

@@ -75,11 +75,13 @@ type part struct {
 	weight float64
 }
 
+var doubts = map[Outcome]measure.Doubt{Conflict: measure.DoubtConflict, Undecided: measure.DoubtUnasked}
+
 // claim is the share of a workload before its part is known.
 func claim(w measure.Workload, s Subject, table *Table, atNS int64) measure.Share {
 	tenant, verdict := table.Tenant(s, atNS)
 	if verdict.Outcome != Leased {
-		return measure.Share{State: measure.Unattributed, Workload: w}
+		return measure.Share{State: measure.Unattributed, Workload: w, Open: doubts[verdict.Outcome]}
 	}
 	if w.Kind == measure.KindNone {
 		// Leased as a whole: what runs there is the tenant's affair.
@@ -117,6 +119,6 @@ func compareShares(a, b measure.Share) int {
 	return cmp.Or(
 		cmp.Compare(a.State, b.State), cmp.Compare(a.Tenant, b.Tenant),
 		cmp.Compare(a.Workload.Kind, b.Workload.Kind), cmp.Compare(a.Workload.ID, b.Workload.ID),
-		cmp.Compare(a.Workload.Hint, b.Workload.Hint),
+		cmp.Compare(a.Workload.Hint, b.Workload.Hint), cmp.Compare(a.Open, b.Open),
 	)
 }

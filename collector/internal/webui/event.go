@@ -18,6 +18,7 @@ var sentences = map[measure.EventKind]string{
 	measure.EventResumed:      "The agent reads the device again after it had let go of it.",
 	measure.EventMissed:       "The host missed events of processes; who used a device then may not be known.",
 	measure.EventCommunicator: "A process set up a communicator with others; equal hashes work together. The code is how many take part.",
+	measure.EventUndecided:    "Leases are about this time and could not decide whose it is; the code is how many milliseconds, the details say why.",
 	measure.EventConfidential: "The host said whether the device computes in confidential mode; code 1 means that it does.",
 }
 
