@@ -62,6 +62,7 @@ type Party struct {
 	UltimateParent     Stated   `json:"ultimate_parent,omitzero"`     // id of a party; its own where it has no parent
 	ParentHeadquarters Stated   `json:"parent_headquarters,omitzero"` // where the parent is no party here
 	BranchOf           string   `json:"branch_of,omitempty"`          // id of the party of which it is a branch: the same legal person
+	OwnersComplete     Stated   `json:"owners_complete,omitzero"`     // on what it rests that nobody who is not named here meets either limb of beneficial ownership
 	Formed             Stated   `json:"formed,omitzero"`              // day it was formed
 	Sealed             string   `json:"sealed,omitempty"`             // id of its sealed personal data
 	Holds              []string `json:"holds,omitempty"`              // which personal data are held, by field
