@@ -65,6 +65,7 @@ type Party struct {
 	OwnersComplete     Stated   `json:"owners_complete,omitzero"`     // on what it rests that nobody who is not named here meets either limb of beneficial ownership
 	Formed             Stated   `json:"formed,omitzero"`              // day it was formed
 	Sealed             string   `json:"sealed,omitempty"`             // id of its sealed personal data
+	Digest             string   `json:"digest,omitempty"`             // keyed, of the personal data
 	Holds              []string `json:"holds,omitempty"`              // which personal data are held, by field
 	NotHeld            []string `json:"not_held,omitempty"`           // "field: reason" of those that are not
 }
@@ -227,6 +228,7 @@ type Verification struct {
 	Problem    string         `json:"problem,omitempty"`  // code of a discrepancy, or why it failed
 	Resolution string         `json:"resolution,omitempty"`
 	Supersedes string         `json:"supersedes,omitempty"`
+	Digest     string         `json:"digest,omitempty"` // keyed, of what is sealed
 	Sealed     string         `json:"sealed,omitempty"` // the number and place of the document
 }
 

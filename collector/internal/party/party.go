@@ -96,3 +96,27 @@ func Compare(current map[string]Customer, next []Customer) Diff {
 	}
 	return d
 }
+
+// Recorded tells which customers have a recorded party: what is known of them
+// comes from its facts, and no list overrides that.
+func Recorded(now Snapshot, next []Customer) error {
+	var faults []error
+	for _, c := range next {
+		if now.Contracts[c.ID].Party != "" && len(faults) < maxFaults {
+			faults = append(faults, fmt.Errorf("%s: customer_id: has a recorded party; its status follows from its facts", cmp.Or(c.Source, "customers:0")))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// Changes returns the records of customers of whom only a list tells: a contract
+// without a party, and one account with the tenants.
+func Changes(list []Customer) []Change {
+	var out []Change
+	for _, c := range list {
+		out = append(out,
+			Change{Object: Contract{ID: c.ID, Declared: c.Status, Reason: c.StatusReason, Demonstration: c.Demonstration}, Source: c.Source, Name: c.Name},
+			Change{Object: Account{ID: c.ID, Customer: c.ID, Tenants: c.Tenants}, Source: c.Source})
+	}
+	return out
+}

@@ -42,6 +42,7 @@ type Snapshot struct {
 	Holds         map[string]Hold
 	Erasures      map[string]Erasure // by party
 	Reviews       map[string]Review
+	gone          map[string]Object // what has ended, by "kind/id"
 }
 
 // At returns the snapshot of records, which are in the order of their numbers.
@@ -68,7 +69,7 @@ func NewSnapshot(valid, known time.Time) Snapshot {
 	return Snapshot{Valid: valid, Known: known,
 		Parties: map[string]Party{}, Interests: map[string]Interest{}, Identifiers: map[string]Identifier{}, Contracts: map[string]Contract{},
 		Accounts: map[string]Account{}, Verifications: map[string]Verification{}, Restrictions: map[string]Restriction{}, Resellers: map[string]Reseller{},
-		Exemptions: map[string]Exemption{}, ListHits: map[string]ListHit{}, Holds: map[string]Hold{}, Erasures: map[string]Erasure{}, Reviews: map[string]Review{}}
+		Exemptions: map[string]Exemption{}, ListHits: map[string]ListHit{}, Holds: map[string]Hold{}, Erasures: map[string]Erasure{}, Reviews: map[string]Review{}, gone: map[string]Object{}}
 }
 
 // Put lays an object over the snapshot.
@@ -77,17 +78,17 @@ func (s *Snapshot) Put(o Object) {
 	case Party:
 		s.Parties[o.ID] = o
 	case Interest:
-		put(s.Interests, o, !o.Ended)
+		put(s, s.Interests, o, !o.Ended)
 	case Identifier:
-		put(s.Identifiers, o, !o.Ended)
+		put(s, s.Identifiers, o, !o.Ended)
 	case Contract:
-		put(s.Contracts, o, !o.Ended)
+		put(s, s.Contracts, o, !o.Ended)
 	case Account:
 		s.Accounts[o.ID] = o
 	case Verification:
 		s.Verifications[o.ID] = o
 	case Restriction:
-		put(s.Restrictions, o, !o.Lifted)
+		put(s, s.Restrictions, o, !o.Lifted)
 	case Reseller:
 		s.Resellers[o.ID] = o
 	case Exemption:
@@ -95,7 +96,7 @@ func (s *Snapshot) Put(o Object) {
 	case ListHit:
 		s.ListHits[o.ID] = o
 	case Hold:
-		put(s.Holds, o, o.Released == "")
+		put(s, s.Holds, o, o.Released == "")
 	case Erasure:
 		s.Erasures[o.ID] = o
 	case Review:
@@ -103,11 +104,14 @@ func (s *Snapshot) Put(o Object) {
 	}
 }
 
-func put[T Object](into map[string]T, o T, there bool) {
+func put[T Object](s *Snapshot, into map[string]T, o T, there bool) {
+	key := string(o.Kind()) + "/" + o.Key()
 	if there {
 		into[o.Key()] = o
+		delete(s.gone, key)
 	} else {
 		delete(into, o.Key())
+		s.gone[key] = o
 	}
 }
 

@@ -38,6 +38,9 @@ var auditedKinds = []audited{
 	{"case_file", `SELECT id, case_id, at_ns, actor, name, media, sha256, content FROM case_file`, "id"},
 	{"finding_work", `SELECT finding AS id, no, at_ns, actor, state, case_id, code, reason, level, ops, until_ns FROM finding_work`, "id, no"},
 	{"join_decision", `SELECT id, no, tenant, from_part, to_part, verdict, reason, by, decided_ns FROM join_decision`, "id, no"},
+	{"party_record", `SELECT object AS id, no, kind, from_ns, to_ns, recorded_ns, by, source, body FROM party_record`, "id, no"},
+	{"personal_access", `SELECT id, at_ns, actor, party, fields, reason FROM personal_access`, "id"},
+	{"party_feed", `SELECT id, at_ns, actor, entries, digest FROM party_feed`, "id"},
 	{"user", `SELECT id, login, roles, password, disabled, created_ns FROM user`, "id"},
 }
 

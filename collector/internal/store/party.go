@@ -24,6 +24,14 @@ func (s *Store) PutCustomers(ctx context.Context, next []party.Customer, dryRun 
 		if conflicts = party.Conflicts(current, next); conflicts != nil {
 			return conflicts
 		}
+		now := s.opts.Now().UTC()
+		snapshot, err := s.snapshotIn(ctx, tx, now)
+		if err != nil {
+			return err
+		}
+		if conflicts = party.Recorded(snapshot, next); conflicts != nil {
+			return conflicts
+		}
 		diff = party.Compare(current, next)
 		changed := len(diff.New)+len(diff.Changed) > 0
 		if dryRun || !changed {
@@ -38,8 +46,11 @@ func (s *Store) PutCustomers(ctx context.Context, next []party.Customer, dryRun 
 		if err := putCustomers(ctx, tx, moved); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE meta SET value = value + 1 WHERE key IN ('revision', 'customers')")
-		return err
+		_, records := party.Differences(snapshot, party.Changes(moved))
+		if err := writeRecords(ctx, tx, records, now); err != nil {
+			return err
+		}
+		return customersChanged(ctx, tx)
 	})
 	switch {
 	case conflicts != nil:

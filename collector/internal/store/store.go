@@ -46,6 +46,7 @@ type Store struct {
 	evidence *evidence
 	path     string
 	opts     Options
+	records  records
 }
 
 // Open opens the database at path, in a directory that it creates and keeps
