@@ -420,3 +420,23 @@ func decode[T Object](body []byte) (Object, error) {
 	}
 	return o, nil
 }
+
+// ApproversNeeded is how many people must approve an exemption besides those who
+// wrote it.
+const ApproversNeeded = 2
+
+// InForce reports whether an exemption holds at an instant.
+func (e Exemption) InForce(at time.Time) bool {
+	return e.Withdrawn == "" && len(e.Approvals) >= ApproversNeeded && !at.Before(e.From) && at.Before(e.To)
+}
+
+// Country returns the country that lists show of a party: that of its law or
+// citizenship, else where it is; "" if none is known.
+func (p Party) Country() string {
+	for _, s := range append([]Stated{p.Incorporation}, append(p.Citizenship, p.Location, p.PrincipalPlace)...) {
+		if len(s.Value) == 2 {
+			return s.Value
+		}
+	}
+	return ""
+}

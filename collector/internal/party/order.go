@@ -5,5 +5,5 @@ import (
 	"slices"
 )
 
-// ordered returns the ids of objects in order.
-func ordered[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
+// Ordered returns the ids of objects in order.
+func Ordered[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }

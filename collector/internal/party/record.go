@@ -118,7 +118,7 @@ func put[T Object](s *Snapshot, into map[string]T, o T, there bool) {
 // Graph returns who owns and controls whom. It fails on interests that cannot be.
 func (s Snapshot) Graph(rules control.Rules) (*control.Graph, error) {
 	all := make([]control.Interest, 0, len(s.Interests))
-	for _, id := range ordered(s.Interests) {
+	for _, id := range Ordered(s.Interests) {
 		all = append(all, s.Interests[id].Control())
 	}
 	return control.New(rules, all)

@@ -282,7 +282,7 @@ func (s *Store) projectStatuses(ctx context.Context, tx *sql.Tx, names map[strin
 			continue // the provider's own declaration
 		}
 		d := book.Customer(id)
-		c := party.Customer{ID: id, Name: old.Name, Country: country(snapshot.Parties[contract.Party]), Status: d.Status, StatusReason: short(d.Text()), Demonstration: contract.Demonstration}
+		c := party.Customer{ID: id, Name: old.Name, Country: snapshot.Parties[contract.Party].Country(), Status: d.Status, StatusReason: short(d.Text()), Demonstration: contract.Demonstration}
 		if name, named := names[id]; named {
 			c.Name = name
 		}
@@ -303,16 +303,6 @@ func (s *Store) projectStatuses(ctx context.Context, tx *sql.Tx, names map[strin
 		}
 	}
 	return changed, nil
-}
-
-// country is what lists show of a party.
-func country(p party.Party) string {
-	for _, s := range append([]party.Stated{p.Incorporation}, append(p.Citizenship, p.Location, p.PrincipalPlace)...) {
-		if s.Known() && len(s.Value) == 2 {
-			return s.Value
-		}
-	}
-	return ""
 }
 
 const maxStatusReason = 1000

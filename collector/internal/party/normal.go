@@ -1,0 +1,81 @@
+package party
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"unicode"
+)
+
+// Errors of Normal, which repeat nothing of the value.
+var (
+	errEmail  = errors.New("must be an e-mail address such as name@example.org")
+	errPhone  = errors.New("must be a phone number with its country, such as +12025550123")
+	errIP     = errors.New("must be an address of IPv4 or IPv6")
+	errDomain = errors.New("must be a domain such as example.org")
+	errNumber = errors.New("must have letters or digits")
+)
+
+// Normal returns the form of an identifier in which two that are the same are
+// equal, and that of what is around it, "" if there is nothing.
+func Normal(t IdentifierType, value string) (normal, coarse string, err error) {
+	switch t {
+	case Email:
+		local, domain, ok := strings.Cut(strings.ToLower(value), "@")
+		if !ok || local == "" || !strings.Contains(domain, ".") || strings.ContainsAny(value, " <>") {
+			return "", "", errEmail
+		}
+		return local + "@" + domain, domain, nil
+	case Phone:
+		digits := keep(value, unicode.IsDigit)
+		if !strings.HasPrefix(value, "+") || len(digits) < 7 || len(digits) > 15 {
+			return "", "", errPhone
+		}
+		return "+" + digits, "", nil
+	case IP:
+		ip, err := netip.ParseAddr(value)
+		if err != nil || ip.Zone() != "" {
+			return "", "", errIP
+		}
+		ip = ip.Unmap()
+		bits := 48
+		if ip.Is4() {
+			bits = 24
+		}
+		prefix, err := ip.Prefix(bits)
+		if err != nil {
+			return "", "", errIP
+		}
+		return ip.String(), prefix.String(), nil
+	case Domain:
+		if !strings.Contains(value, ".") || strings.ContainsAny(value, " /@") {
+			return "", "", errDomain
+		}
+		return strings.Trim(strings.ToLower(value), "."), "", nil
+	case Address:
+		return strings.Join(strings.FieldsFunc(strings.ToLower(value), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }), " "), "", nil
+	case Key, Wallet:
+		return value, "", nil
+	}
+	normal = strings.ToUpper(keep(value, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }))
+	if normal == "" {
+		return "", "", errNumber
+	}
+	return normal, "", nil
+}
+
+func keep(s string, f func(rune) bool) string {
+	return strings.Map(func(r rune) rune {
+		if f(r) {
+			return r
+		}
+		return -1
+	}, s)
+}
+
+// Readable reports whether a text of at most limit bytes changes nothing of how a
+// person reads what is around it.
+func Readable(s string, limit int) bool { return readable(s, limit) }
+
+// Identifies reports whether a text can be the id of an object.
+func Identifies(s string) bool { return identifier(s) }
