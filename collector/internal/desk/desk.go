@@ -185,4 +185,5 @@ type Reader interface {
 	FindingWork(ctx context.Context) (map[string]FindingWork, error)
 	AuditEntries(ctx context.Context, before AuditID, limit int) ([]AuditEntry, error)
 	CheckAudit(ctx context.Context) (AuditCheck, error)
+	PartyReader
 }

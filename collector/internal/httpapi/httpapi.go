@@ -32,6 +32,8 @@ type Deps struct {
 	Joiner     Joiner // nil answers with 501
 	// Storekeeper tells of backups; nil answers with 501.
 	Storekeeper Storekeeper
+	// Parties keeps who customers are; nil answers with 501.
+	Parties PartyKeeper
 	// NewLink makes a one-time link to the desk; nil answers with 501.
 	NewLink func() (url string, expires time.Time)
 	// Stopping ends the event streams when it is closed; nil never does.
@@ -87,6 +89,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	s.registerCases(api)
 	s.registerJoins(api)
 	s.registerStorage(api)
+	s.registerParties(api)
 	s.registerEvents(api)
 	mux.HandleFunc("/v1/", unmatched(mux))
 	return mux, api

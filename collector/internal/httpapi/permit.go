@@ -27,7 +27,14 @@ var actions = map[string]permission.Action{
 	"list-users":         permission.Administer,
 	"show-me":            permission.ReadAggregates,
 	"decide-join":        permission.WorkCases,
-	"join-runs":          permission.WorkCases,
+	"list-parties":       permission.ReadCases, "show-party": permission.ReadCases, "list-standings": permission.ReadCases, "show-standing": permission.ReadCases,
+	"list-reverifications": permission.ReadCases, "list-resellers": permission.ReadCases, "list-exemptions": permission.ReadCases,
+	"list-programme-gaps": permission.ReadCases, "show-certification": permission.ReadCases,
+	"import-parties": permission.Import, "add-accesses": permission.Import, "act-on-reseller": permission.Import, "note-review": permission.Import, "screen-parties": permission.Import,
+	"reveal-party": permission.Reveal, "reveal-accesses": permission.Reveal, "erase-party": permission.Administer, "add-vendor": permission.Administer,
+	"propose-exemption": permission.ProposeExemption, "withdraw-exemption": permission.ProposeExemption, "approve-exemption": permission.ApproveExemption,
+	"hold-customer": permission.WorkCases, "release-hold": permission.WorkCases, "decide-hit": permission.WorkCases,
+	"join-runs": permission.WorkCases,
 }
 
 // actionOf returns what an operation needs.

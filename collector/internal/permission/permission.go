@@ -55,21 +55,24 @@ const (
 	ReadAudit       Action = "read audit log"
 	Import          Action = "import"     // customers, allocations, inventory
 	Administer      Action = "administer" // users, hosts, keys, retention, connectors
+
+	ProposeExemption Action = "propose exemption"
+	ApproveExemption Action = "approve exemption" // two people do
 )
 
 // Actions are all of them.
 var Actions = []Action{ReadAggregates, ReadCases, WorkCases, ProposeDecision, Approve, ReadReports, File, Reveal, ProposeLink, DecideLink,
-	ReadPolicy, DraftPolicy, ApprovePolicy, ReadAudit, Import, Administer}
+	ReadPolicy, DraftPolicy, ApprovePolicy, ReadAudit, Import, Administer, ProposeExemption, ApproveExemption}
 
 // matrix is the table of roles.
 var matrix = map[Role][]Action{
 	Viewer:          {ReadAggregates, ReadPolicy},
-	Analyst:         {ReadAggregates, ReadCases, WorkCases, ProposeDecision, ReadReports, Reveal, ProposeLink, ReadPolicy},
-	IdentitySteward: {ReadAggregates, ReadCases, Reveal, ProposeLink, DecideLink, ReadPolicy, Import},
-	SeniorReviewer:  {ReadAggregates, ReadCases, WorkCases, Approve, ReadReports, Reveal, ReadPolicy},
-	FilingOfficer:   {ReadAggregates, ReadCases, ReadReports, File, Reveal, ReadPolicy},
+	Analyst:         {ReadAggregates, ReadCases, WorkCases, ProposeDecision, ReadReports, Reveal, ProposeLink, ReadPolicy, ProposeExemption},
+	IdentitySteward: {ReadAggregates, ReadCases, Reveal, ProposeLink, DecideLink, ReadPolicy, Import, ProposeExemption},
+	SeniorReviewer:  {ReadAggregates, ReadCases, WorkCases, Approve, ReadReports, Reveal, ReadPolicy, ApproveExemption},
+	FilingOfficer:   {ReadAggregates, ReadCases, ReadReports, File, Reveal, ReadPolicy, ApproveExemption},
 	PolicyAuthor:    {ReadAggregates, ReadPolicy, DraftPolicy},
-	PolicyApprover:  {ReadAggregates, ReadCases, ReadPolicy, ApprovePolicy},
+	PolicyApprover:  {ReadAggregates, ReadCases, ReadPolicy, ApprovePolicy, ApproveExemption},
 	Auditor:         {ReadAggregates, ReadCases, ReadReports, Reveal, ReadPolicy, ReadAudit},
 	Admin:           {ReadAggregates, ReadPolicy, Import, Administer},
 	Machine:         {ReadAggregates, ReadCases, ReadPolicy, ReadAudit, Import, Administer},

@@ -166,6 +166,7 @@ type Customer struct {
 	Accounts      []party.Account
 	Open          bool // an account is open
 	LastAccess    time.Time
+	Seen          map[string]time.Time // last access, by account
 	ReviewDue     time.Time
 	Retention     Retention
 	Headquarters  control.Answer // in the pack's group of countries, or its ultimate parent's are
@@ -192,7 +193,7 @@ func (b *Book) Customers() []Customer {
 // Customer returns how one customer stands.
 func (b *Book) Customer(id string) Customer {
 	contract := b.s.Contracts[id]
-	c := Customer{ID: id, Party: contract.Party, Determination: b.foreign.Customer(id), Check: b.Verification(contract.Party), Restriction: b.held[id], Accounts: b.accounts[id]}
+	c := Customer{ID: id, Party: contract.Party, Determination: b.foreign.Customer(id), Check: b.Verification(contract.Party), Restriction: b.held[id], Accounts: b.accounts[id], Seen: b.beside.Seen}
 	for _, a := range c.Accounts {
 		c.Open = c.Open || a.Closed.IsZero() || a.Closed.After(b.now)
 		if at := b.beside.Seen[a.ID]; at.After(c.LastAccess) {

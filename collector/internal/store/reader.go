@@ -22,6 +22,7 @@ type Reader struct {
 	demonstration bool
 	origin        string            // of the audit log
 	auditKey      ed25519.PublicKey // that signs its checkpoints
+	seen          Seen              // nil: nobody knows when accounts were accessed
 }
 
 var _ desk.Reader = (*Reader)(nil)

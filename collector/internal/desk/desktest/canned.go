@@ -36,6 +36,7 @@ func New() *Reader {
 	delta := desk.Figure{Empirical: bounds("5.1e25", "6.4e25", "7.0e25"), Theoretical: bounds("0", "1.1e25", "3.2e25"), Ceiling: ops("2.4e26"), DeviceTime: desk.DeviceTimeOf(700_000 * time.Hour), Coverage: 0.81, Methods: []measure.MethodName{measure.Activity, measure.Allocation}}
 	small := desk.Figure{Empirical: bounds("3.1e22", "3.5e22", "3.9e22"), Ceiling: ops("9e22"), DeviceTime: desk.DeviceTimeOf(900 * time.Hour), Coverage: 1, Methods: []measure.MethodName{measure.Cycles}}
 	r := &Reader{
+		PartyViews: cannedParties(),
 		StatusView: desk.Status{Version: "v0.1.0", Demonstration: true, Watermark: watermark, Batches: 48213, Quarantined: 2, Revision: 7},
 		TenantList: []desk.Tenant{
 			{ID: "ten-orion-17", CustomerID: "cus_orion", CustomerName: "Orion Labs (demonstration)", ForeignStatus: "foreign", Figure: orion, Devices: 8192, Runs: 1, FirstNS: at(-60 * 24), LastNS: watermark},

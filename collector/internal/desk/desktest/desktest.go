@@ -16,22 +16,23 @@ import (
 // may be used from many goroutines; change the fields before the first use and
 // then only by Advance.
 type Reader struct {
-	StatusView    desk.Status
-	TenantList    []desk.Tenant
-	CustomerList  []desk.Customer
-	RunList       []desk.Run
-	TotalsView    desk.Totals
-	CoverageList  []desk.Coverage
-	HostList      []desk.Host
-	FindingList   []desk.Finding
-	EventList     []desk.Event
-	AllocList     []desk.Allocation
-	CorrectList   []desk.Correction
-	AuditList     []desk.AuditEntry
-	AuditView     desk.AuditCheck
-	CheckView     desk.Check
-	CaseList      []desk.Case
-	WorkView      map[string]desk.FindingWork
+	StatusView   desk.Status
+	TenantList   []desk.Tenant
+	CustomerList []desk.Customer
+	RunList      []desk.Run
+	TotalsView   desk.Totals
+	CoverageList []desk.Coverage
+	HostList     []desk.Host
+	FindingList  []desk.Finding
+	EventList    []desk.Event
+	AllocList    []desk.Allocation
+	CorrectList  []desk.Correction
+	AuditList    []desk.AuditEntry
+	AuditView    desk.AuditCheck
+	CheckView    desk.Check
+	CaseList     []desk.Case
+	WorkView     map[string]desk.FindingWork
+	PartyViews
 	Err           error
 	mu            sync.Mutex
 	spans         [][2]int64
