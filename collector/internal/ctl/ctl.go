@@ -56,7 +56,9 @@ type commands struct {
 		Join      joinRunsCommand      `cmd:"" help:"Say that two runs of one tenant are one."`
 		Decisions joinDecisionsCommand `cmd:"" help:"What people said of joins, last said first."`
 	} `cmd:"" aliases:"run" help:"Training runs: list, verdict, joins, history, split, confirm, reopen, join, decisions."`
-	Ledger struct {
+	Links    linksCommands    `cmd:"" help:"Which parties are one, controlled together or act together: list, show, accept, reject, split, approve."`
+	Clusters clustersCommands `cmd:"" help:"What customers together did, at every level and past date: list, show."`
+	Ledger   struct {
 		Totals totalsCommand `cmd:"" help:"The ledger of a span of time."`
 		Check  checkCommand  `cmd:"" help:"Does the ledger balance? Exit code 1 when it does not."`
 	} `cmd:"" help:"The ledger: totals, check."`

@@ -186,4 +186,5 @@ type Reader interface {
 	AuditEntries(ctx context.Context, before AuditID, limit int) ([]AuditEntry, error)
 	CheckAudit(ctx context.Context) (AuditCheck, error)
 	PartyReader
+	LinkReader
 }

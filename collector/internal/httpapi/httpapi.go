@@ -34,6 +34,7 @@ type Deps struct {
 	Storekeeper Storekeeper
 	// Parties keeps who customers are; nil answers with 501.
 	Parties PartyKeeper
+	Linker  Linker // nil answers with 501
 	// NewLink makes a one-time link to the desk; nil answers with 501.
 	NewLink func() (url string, expires time.Time)
 	// Stopping ends the event streams when it is closed; nil never does.
@@ -90,6 +91,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	s.registerJoins(api)
 	s.registerStorage(api)
 	s.registerParties(api)
+	s.registerLinks(api)
 	s.registerEvents(api)
 	mux.HandleFunc("/v1/", unmatched(mux))
 	return mux, api

@@ -34,7 +34,9 @@ var actions = map[string]permission.Action{
 	"reveal-party": permission.Reveal, "reveal-accesses": permission.Reveal, "erase-party": permission.Administer, "add-vendor": permission.Administer,
 	"propose-exemption": permission.ProposeExemption, "withdraw-exemption": permission.ProposeExemption, "approve-exemption": permission.ApproveExemption,
 	"hold-customer": permission.WorkCases, "release-hold": permission.WorkCases, "decide-hit": permission.WorkCases,
-	"join-runs": permission.WorkCases,
+	"join-runs":  permission.WorkCases,
+	"list-links": permission.ReadCases, "list-link-history": permission.ReadCases, "list-clusters": permission.ReadCases, "show-cluster": permission.ReadCases,
+	"decide-links": permission.DecideLink, "approve-link": permission.Approve,
 }
 
 // actionOf returns what an operation needs.

@@ -24,6 +24,9 @@ type Subject struct {
 	Status       party.ForeignStatus
 	Operations   compute.Bounds
 	Facts        Facts // what else is known
+	// Aggregate says of a subject of several customers what makes it one:
+	// OneIdentity, OneControl or OneMeans; "" of a single customer or a run.
+	Aggregate string
 }
 
 // Finding is the statement that a rule held for a subject at a level.
@@ -80,6 +83,12 @@ func Levels(p *Pack, s *Subject, tell func(r *Rule, level string)) {
 			continue
 		}
 		decide := r.decide(figure)
+		if !r.counts(s) {
+			if figure.High >= r.threshold {
+				tell(r, Review)
+			}
+			continue
+		}
 		for n, percent := range r.WarnPercent {
 			if decide >= percentOf(r.threshold, percent) {
 				tell(r, r.warnings[n])
@@ -150,6 +159,8 @@ func (r *Rule) finding(p *Pack, s Subject, level string) Finding {
 		severity, what = "high", "high has reached the threshold"
 	case Crossing:
 		severity, what = "critical", r.bound()+" has reached the threshold"
+	case Review:
+		severity, what = "high", "together they could have reached the threshold; this counts for nothing until a person decides the links"
 	default:
 		what = fmt.Sprintf("%s has reached %s %% of the threshold", r.bound(), strings.TrimPrefix(level, warning))
 	}

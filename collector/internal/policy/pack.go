@@ -55,6 +55,7 @@ type Rule struct {
 	WarnPercent  []int       `yaml:"warn_percent"`
 	AppliesTo    []string    `yaml:"applies_to"` // foreign statuses
 	Clock        string      `yaml:"clock"`      // that a crossing starts; none if empty
+	Aggregate    string      `yaml:"aggregate"`  // how far customers are taken together: identity if empty, or control
 
 	threshold int64    // in the measure's unit
 	warnings  []string // levels of WarnPercent
@@ -171,6 +172,9 @@ func (r *Rule) settle(key string, fault func(key, rule string)) {
 	checkParameters(strings.TrimSuffix(key, "."), r.Key(), fault)
 	if r.Bound != "" && !slices.Contains(bounds, r.Bound) {
 		fault(key+"bound", "must be low, best or high")
+	}
+	if r.Aggregate != "" && (r.Aggregate != OneIdentity && r.Aggregate != OneControl || !r.OfCustomers()) {
+		fault(key+"aggregate", "must be identity or control, and is for rules about customers")
 	}
 	if both := m.run && m.customer; both != (r.Subject == "run" || r.Subject == "customer") || !both && r.Subject != "" {
 		fault(key+"subject", "must be run or customer where the measure is of both, and is for that only")

@@ -37,6 +37,7 @@ var auditedKinds = []audited{
 	{"case_note", `SELECT id, case_id, at_ns, actor, text FROM case_note`, "id"},
 	{"case_file", `SELECT id, case_id, at_ns, actor, name, media, sha256, content FROM case_file`, "id"},
 	{"finding_work", `SELECT finding AS id, no, at_ns, actor, state, case_id, code, reason, level, ops, until_ns FROM finding_work`, "id, no"},
+	{"party_link", `SELECT id, no, a, b, class, directed, state, bits, needs, evidence, against, by, reason, from_ns, to_ns, recorded_ns, weights FROM party_link`, "id, no"},
 	{"join_decision", `SELECT id, no, tenant, from_part, to_part, verdict, reason, by, decided_ns FROM join_decision`, "id, no"},
 	{"party_record", `SELECT object AS id, no, kind, from_ns, to_ns, recorded_ns, by, source, body FROM party_record`, "id, no"},
 	{"personal_access", `SELECT id, at_ns, actor, party, fields, reason FROM personal_access`, "id"},

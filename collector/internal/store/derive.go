@@ -25,9 +25,10 @@ type Deriver struct {
 	// Derived, if set before Run, is called after each derivation that succeeded.
 	Derived func()
 
-	store *Store
-	packs []*policy.Pack
-	now   func() time.Time
+	store  *Store
+	packs  []*policy.Pack
+	linker *linker
+	now    func() time.Time
 
 	mu    sync.Mutex
 	all   bool
@@ -41,7 +42,7 @@ type Deriver struct {
 
 // NewDeriver returns a deriver that has everything to do.
 func NewDeriver(s *Store, packs []*policy.Pack, now func() time.Time) *Deriver {
-	return &Deriver{store: s, packs: packs, now: now, all: true, dirty: map[measure.TenantID]int64{}, asked: map[measure.TenantID]bool{}, waiting: map[measure.TenantID]int64{}}
+	return &Deriver{store: s, packs: packs, linker: newLinker(s, packs), now: now, all: true, dirty: map[measure.TenantID]int64{}, asked: map[measure.TenantID]bool{}, waiting: map[measure.TenantID]int64{}}
 }
 
 // Follow notes the tenants of a checkpoint.
@@ -110,7 +111,13 @@ var errStale = errors.New("the customers changed meanwhile")
 // goroutine at a time.
 func (d *Deriver) Derive(ctx context.Context) error {
 	for {
-		err := d.derive(ctx)
+		changed, err := d.linker.link(ctx)
+		if changed {
+			d.CustomersChanged()
+		}
+		if err == nil {
+			err = d.derive(ctx)
+		}
 		if err == nil {
 			return nil
 		}
@@ -234,7 +241,8 @@ func (d *Deriver) learn(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	d.known = &known{revision: revision, customers: all, owner: holders(all)}
-	return nil
+	d.known.together, err = d.store.together(ctx, tx, all)
+	return err
 }
 
 func everyTenant(ctx context.Context, q querier) ([]measure.TenantID, error) {

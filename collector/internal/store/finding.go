@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/party"
+	"github.com/flopwatch/flopwatch/collector/internal/party/resolve"
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
@@ -22,6 +23,7 @@ type known struct {
 	revision  int64 // of the customers
 	customers map[string]party.Customer
 	owner     map[measure.TenantID]party.Customer
+	together  map[string][]resolve.Set // customer → sets of several customers that it is in, see together
 }
 
 // evaluate holds the packs against the runs of the tenants and against what
@@ -54,18 +56,36 @@ func evaluate(packs []*policy.Pack, k *known, tenants []tenantRuns, totals func(
 		hold(policy.Subject{Measure: policy.CustomerOperations, ID: "tenant:" + string(t.tenant), Label: "tenant " + string(t.tenant) + ", which no customer claims",
 			Tenant: t.tenant, Operations: t.total.sums.combined()}, t.total.endNS)
 	}
-	for id := range affected {
-		c := k.customers[id]
-		var sum total
-		for _, tenant := range c.Tenants {
+	of := func(id string) (sum total, err error) {
+		for _, tenant := range k.customers[id].Tenants {
 			t, ok := fresh[tenant]
 			if !ok {
-				var err error
 				if t, err = totals(tenant); err != nil {
-					return nil, fmt.Errorf("customer %s: %w", id, err)
+					return sum, fmt.Errorf("customer %s: %w", id, err)
 				}
+				fresh[tenant] = t
 			}
 			sum.add(t)
+		}
+		return sum, nil
+	}
+	done := map[string]bool{}
+	for id := range affected {
+		c := k.customers[id]
+		sum, err := of(id)
+		if err != nil {
+			return nil, err
+		}
+		for _, set := range k.together[id] {
+			if done[set.ID] {
+				continue
+			}
+			done[set.ID] = true
+			s, endNS, err := k.setSubject(set, of)
+			if err != nil {
+				return nil, err
+			}
+			hold(s, endNS)
 		}
 		hold(policy.Subject{Measure: policy.CustomerOperations, ID: c.ID, Label: "customer " + c.ID,
 			CustomerID: c.ID, CustomerName: c.Name, Status: c.Status, Operations: sum.sums.combined()}, sum.endNS)

@@ -76,6 +76,7 @@ func New() *Reader {
 			"fnd_0000": {State: "dismissed", By: "usr_ana", Code: "KNOWN", Reason: "the tenant moved that day", AtNS: at(-10)},
 		},
 		CaseList: cannedCases(),
+		LinkList: cannedLinks(), UltimateView: cannedUltimate(),
 		AllocList: []desk.Allocation{
 			{ID: "all_0001", Host: "gpu-0001", Tenant: "ten-orion-17", FromNS: at(-48), ToNS: at(-1), RecordedNS: at(-50)},
 			{ID: "all_0002", Host: "bcdefghijklmnopqrstuvwxyz2", Device: "GPU-77aa", Tenant: "ten-7f3a", FromNS: at(-40), RecordedNS: at(-2)},
@@ -157,6 +158,15 @@ func NewHostile() *Reader {
 		}
 		for j := range c.Files {
 			c.Files[j].Name = Hostile
+		}
+	}
+	for i := range r.LinkList {
+		l := &r.LinkList[i]
+		l.A, l.Reason, l.Needs, l.Weights = Hostile, Hostile, Hostile, Hostile
+	}
+	for i := range r.UltimateView.Levels {
+		for j := range r.UltimateView.Levels[i].Customers {
+			r.UltimateView.Levels[i].Customers[j].Name = Hostile
 		}
 	}
 	for i := range r.HostList {

@@ -33,6 +33,8 @@ type Reader struct {
 	CaseList     []desk.Case
 	WorkView     map[string]desk.FindingWork
 	PartyViews
+	LinkList      []desk.Link
+	UltimateView  desk.Ultimate
 	Err           error
 	mu            sync.Mutex
 	spans         [][2]int64
