@@ -7,12 +7,12 @@ LDFLAGS := -X github.com/flopwatch/flopwatch/pkg/version.Version=$(VERSION)
 # go-nvml compiles NVIDIA's header, which deprecates its own functions. Lazy
 # binding must stay on: a driver without a newer symbol would otherwise kill the
 # program at start.
-export CGO_CFLAGS  += -Wno-deprecated-declarations -O2
+export CGO_CFLAGS  ?= -Wno-deprecated-declarations -O2
 export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 
 .DEFAULT_GOAL := help
-.PHONY: eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench suppression insider fuzz clean
+.PHONY: packages reproducible units-check deploy-check eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench suppression insider fuzz clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ test: ## run every test
 race: ## run every test with the race detector
 	$(GO) test -race ./...
 
-check: fmt vet lint generate-check truth-selftest race ## what CI runs
+check: fmt vet lint generate-check units-check deploy-check truth-selftest race ## what CI runs
 
 fmt: ## fail on files that gofmt would change
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
@@ -99,6 +99,18 @@ fuzz: ## fuzz every decoder for FUZZTIME each
 	  for f in $$($(GO) test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
 	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
 	  done; done
+
+packages: ## build deb and rpm for amd64 and arm64 into dist/ (ARCHES="amd64" for less)
+	packaging/build $(ARCHES)
+
+reproducible: ## build the packages of this machine twice, from two folders: the bytes must be the same
+	packaging/test/reproducible
+
+units-check: ## fail when a unit is more exposed than it may be; skipped with a message without systemd-analyze
+	packaging/test/units
+
+deploy-check: ## check every file in deploy/ with its own tool, as far as the tools are installed
+	deploy/check
 
 clean: ## remove built programs
 	rm -rf $(BIN)
