@@ -89,6 +89,20 @@ bench: ## run the benchmarks
 
 suppression: ## hide hosts, devices and batches 1,000 times: each must be found, and a clean fleet must be quiet
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -run 'SuppressionIsFound|CleanFleet' -v ./collector/internal/gap
+	FLOPWATCH_LONG=1 $(GO) test -count=1 -timeout 30m -run 'SuppressionEndToEnd|NothingSuppressed' -v ./collector/internal/ingest
+
+.PHONY: chaos faults hostile
+KILLS ?= 1000
+RESTORES ?= 50
+chaos: ## play the fault matrix with real programs: KILLS kills, RESTORES restores, full disks, a partition, stopped processes (root for some)
+	CHAOS_KILLS=$(KILLS) CHAOS_RESTORES=$(RESTORES) CHAOS_PARTITIONS=3 $(GO) test -count=1 -timeout 3h -run 'TestChaos|TestRestoreDrill' -v .
+
+faults: ## fail every file operation of the spool and of the database once
+	$(GO) test -count=1 -run 'EveryFileOperationFailsOnce' -v ./agent/internal/spool
+	FLOPWATCH_LONG=1 $(GO) test -count=1 -timeout 1h -run 'EveryDatabaseOperationFailsOnce' -v ./collector/internal/backup
+
+hostile: ## send 100,000 mutated, replayed, shuffled and borrowed envelopes: none may be counted
+	ENVELOPES=100000 $(GO) test -count=1 -run HostileEnvelopes -v ./collector/internal/ingest
 
 insider: ## edit the database 1,000 times behind the collector's back: each edit must be named
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -run TestInsiderEditsAreNamed -v ./collector/internal/store

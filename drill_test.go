@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,23 +20,29 @@ type pair struct {
 	shipper   *exec.Cmd
 	port      int
 	seen      map[string]bool // batches that the spool held durably
-	serveWith []string
+	wrap      []string        // what the three are started with, as a network namespace
 }
 
 // newPair starts the three on a stand-in for two devices, sampled ten times a
 // second.
-func newPair(t *testing.T, serveWith ...string) *pair {
+func newPair(t *testing.T) *pair {
+	t.Helper()
+	p := preparePair(t)
+	p.startCollector(t)
+	p.startSampler(t)
+	p.startShipper(t)
+	return p
+}
+
+// preparePair starts nothing.
+func preparePair(t *testing.T) *pair {
 	t.Helper()
 	dir := t.TempDir()
 	t.Setenv("FAKE_NVML", filepath.Join(dir, "scene"))
 	if err := os.WriteFile(filepath.Join(dir, "scene"), []byte(pairScene), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &pair{dir: dir, data: filepath.Join(dir, "data"), port: freePort(t), seen: map[string]bool{}, serveWith: serveWith}
-	p.startCollector(t)
-	p.startSampler(t)
-	p.startShipper(t)
-	return p
+	return &pair{dir: dir, data: filepath.Join(dir, "data"), port: freePort(t), seen: map[string]bool{}}
 }
 
 func freePort(t *testing.T) int {
@@ -53,19 +60,28 @@ func freePort(t *testing.T) int {
 
 func (p *pair) startCollector(t *testing.T) {
 	t.Helper()
-	p.collector = start(t, p.dir, "flopwatch-collector", append([]string{"serve", "--data", p.data, "--broker-port", fmt.Sprint(p.port)}, p.serveWith...)...)
-	waitReady(t, p.data)
+	p.collector = p.start(t, "flopwatch-collector", "serve", "--data", p.data, "--broker-port", fmt.Sprint(p.port))
+	waitReady(t, p.data, p.wrap...)
+}
+
+// start starts a program by itself or in what the pair lives in.
+func (p *pair) start(t *testing.T, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	if len(p.wrap) == 0 {
+		return start(t, p.dir, name, args...)
+	}
+	return start(t, p.dir, p.wrap[0], append(append(slices.Clone(p.wrap[1:]), filepath.Join(programs, name)), args...)...)
 }
 
 func (p *pair) startSampler(t *testing.T) {
 	t.Helper()
-	p.sampler = start(t, p.dir, "flopwatch-agent", "sample", "--endpoint", filepath.Join(p.data, "agent.json"), "--data", "agent", "--receipt", "ship/receipt",
+	p.sampler = p.start(t, "flopwatch-agent", "sample", "--endpoint", filepath.Join(p.data, "agent.json"), "--data", "agent", "--receipt", "ship/receipt",
 		"--library", filepath.Join(programs, "libnvml-standin.so"), "--period", "100ms", "--window", "100ms")
 }
 
 func (p *pair) startShipper(t *testing.T) {
 	t.Helper()
-	p.shipper = start(t, p.dir, "flopwatch-agent", "ship", "--endpoint", filepath.Join(p.data, "agent.json"), "--spool", "agent/spool", "--state", "ship")
+	p.shipper = p.start(t, "flopwatch-agent", "ship", "--endpoint", filepath.Join(p.data, "agent.json"), "--spool", "agent/spool", "--state", "ship")
 }
 
 // remember notes what the spool holds; the sampler must not be writing.

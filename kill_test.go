@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -106,7 +107,11 @@ func replayed(t *testing.T, trace string, kills int) map[string]any {
 
 func start(t *testing.T, dir, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(programs, name), args...)
+	path, err := exec.LookPath(name) // ip and its like
+	if strings.HasPrefix(name, "flopwatch-") || err != nil {
+		path = filepath.Join(programs, name)
+	}
+	cmd := exec.Command(path, args...)
 	cmd.Dir = dir
 	cmd.Stderr = &bytes.Buffer{}
 	if err := cmd.Start(); err != nil {
@@ -128,12 +133,13 @@ func kill(t *testing.T, cmd *exec.Cmd) {
 	_ = cmd.Wait() // the error is the signal
 }
 
-func waitReady(t *testing.T, data string) {
+func waitReady(t *testing.T, data string, wrap ...string) {
 	t.Helper()
 	var out []byte
 	var err error
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if out, err = exec.Command(filepath.Join(programs, "flopwatchctl"), "--data", data, "status").CombinedOutput(); err == nil {
+		ask := append(slices.Clone(wrap), filepath.Join(programs, "flopwatchctl"), "--data", data, "status")
+		if out, err = exec.Command(ask[0], ask[1:]...).CombinedOutput(); err == nil {
 			return
 		}
 	}

@@ -4,13 +4,16 @@ import (
 	"context"
 	"database/sql"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/gap"
+	"github.com/flopwatch/flopwatch/collector/internal/inventory"
 	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
+	"github.com/flopwatch/flopwatch/pkg/accel"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
@@ -24,10 +27,11 @@ type watcher struct {
 	store *store.Store
 	log   *slog.Logger
 
-	mu    sync.Mutex
-	watch *gap.Watch
-	told  map[string]bool // ids of findings that are written
-	found []gap.Finding   // from reports, to be written
+	mu      sync.Mutex
+	watch   *gap.Watch
+	told    map[string]bool // ids of findings that are written
+	covered time.Time       // end of the last day whose coverage was looked at
+	found   []gap.Finding   // from reports, to be written
 }
 
 func newWatcher(s *store.Store, log *slog.Logger, now time.Time) *watcher {
@@ -46,11 +50,85 @@ func (w *watcher) Follow(_ context.Context, _ *sql.Tx, c store.Commit) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	idle, events := idleOf(c), eventsOf(c)
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
-		w.found = append(w.found, w.watch.Report(gap.Report{Host: h.ID, ReceivedNS: c.At.UnixNano(), LastNS: h.LastNS, BootID: h.BootID, Epoch: h.Position.Epoch, Devices: devices[h.ID]})...)
+		w.found = append(w.found, w.watch.Report(gap.Report{Host: h.ID, ReceivedNS: c.At.UnixNano(), LastNS: h.LastNS, BootID: h.BootID, Epoch: h.Position.Epoch,
+			Devices: devices[h.ID], Idle: idle[h.ID], Events: events[h.ID]})...)
 	}
 	return nil
+}
+
+// powerLimits are the power limits of the catalogue's boards in watts, by SKU.
+var powerLimits = sync.OnceValue(func() map[string]int64 {
+	limits := map[string]int64{}
+	for _, m := range accel.All() {
+		limits[m.SKU] = int64(m.TDPWatts)
+	}
+	return limits
+})
+
+// idleOf returns the stretches in which devices are said to do nothing.
+func idleOf(c store.Commit) map[ledger.HostID][]gap.Idle {
+	type key struct {
+		host   ledger.HostID
+		device measure.DeviceID
+	}
+	limits := map[key]int64{}
+	for i := range c.Accounts {
+		a := &c.Accounts[i]
+		limits[key{a.Host, a.ID}] = powerLimits()[a.SKU]
+	}
+	out := map[ledger.HostID][]gap.Idle{}
+	for i := range c.Segments {
+		s := &c.Segments[i]
+		if s.Key.State != measure.Idle {
+			continue
+		}
+		out[s.Key.Host] = append(out[s.Key.Host], gap.Idle{Device: s.Key.Device, StartNS: s.StartNS, Duration: time.Duration(s.DurationNS), EnergyMJ: s.EnergyMJ,
+			LimitW: limits[key{s.Key.Host, s.Key.Device}]})
+	}
+	return out
+}
+
+func eventsOf(c store.Commit) map[ledger.HostID][]measure.Event {
+	ids := map[int64]ledger.HostID{}
+	for i := range c.Hosts {
+		ids[c.Hosts[i].No] = c.Hosts[i].ID
+	}
+	out := map[ledger.HostID][]measure.Event{}
+	for _, e := range c.Events {
+		out[ids[e.HostNo]] = append(out[ids[e.HostNo]], e.Event)
+	}
+	return out
+}
+
+// coverage finds hosts of which too little was observed on the day that ended
+// last. It is looked at an hour later, so that what is late is there.
+func (w *watcher) coverage(ctx context.Context, hosts *inventory.Inventory, now time.Time) ([]gap.Finding, error) {
+	to := now.Add(-time.Hour).UTC().Truncate(24 * time.Hour)
+	if !to.After(w.covered) {
+		return nil, nil
+	}
+	from := to.Add(-24 * time.Hour)
+	observed, err := w.store.ObservedTime(ctx, from.UnixNano(), to.UnixNano())
+	if err != nil {
+		return nil, err
+	}
+	expected := map[ledger.HostID]time.Duration{}
+	for _, e := range hosts.Expected(from.UnixNano(), to.UnixNano()) {
+		for _, d := range e.Devices {
+			expected[e.Host] += time.Duration(d.Count) * time.Duration(e.ToNS-e.FromNS)
+		}
+	}
+	var found []gap.Finding
+	for _, id := range slices.Sorted(maps.Keys(expected)) {
+		if f := gap.Coverage(id, from.UnixNano(), expected[id], observed[id]); f != nil {
+			found = append(found, *f)
+		}
+	}
+	w.covered = to
+	return found, nil
 }
 
 // run looks until ctx ends.
@@ -97,6 +175,11 @@ func (w *watcher) look(ctx context.Context, now time.Time) error {
 	w.found = nil
 	found := append(slices.Clip(reported), w.watch.Tick(now.UnixNano(), expected)...)
 	w.mu.Unlock()
+	low, err := w.coverage(ctx, hosts, now)
+	if err != nil {
+		return err
+	}
+	found = append(found, low...)
 	var fresh []gap.Finding
 	for _, f := range found {
 		if known[f.Host] && !w.told[f.ID] {

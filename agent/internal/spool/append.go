@@ -50,16 +50,42 @@ func (s *Spool) Append(frames ...Frame) error {
 	if len(data) == 0 {
 		return nil
 	}
-	if err := s.room(int64(len(data))); err != nil {
-		return err
+	err := s.place(data)
+	if errors.Is(err, ErrFull) {
+		// The disk is full before the bound is reached: what is receipted goes.
+		before := s.total
+		if cerr := s.collectAll(); cerr != nil && !errors.Is(cerr, ErrFull) {
+			return cerr
+		}
+		if s.total < before {
+			err = s.place(data)
+		}
 	}
-	if err := s.write(data); err != nil {
+	if err != nil {
 		return err
 	}
 	for host, h := range heads {
 		s.heads[host] = h
 	}
 	return nil
+}
+
+// place puts data where there is room for it.
+func (s *Spool) place(data []byte) error {
+	if err := s.room(int64(len(data))); err != nil {
+		return err
+	}
+	return s.write(data)
+}
+
+// collectAll removes everything that is receipted, the active segment too.
+func (s *Spool) collectAll() error {
+	if s.active != nil && !s.released.Before(s.end()) {
+		if err := s.retire(); err != nil {
+			return err
+		}
+	}
+	return s.collect(0)
 }
 
 // follows reports whether next may come after last: the next number of the same
@@ -80,12 +106,7 @@ func advance(h Head, f Frame) Head {
 func (s *Spool) room(size int64) error {
 	if s.total+size > s.opt.MaxBytes {
 		// The active segment may be all receipted, and then it need not stay.
-		if s.active != nil && !s.released.Before(s.end()) {
-			if err := s.retire(); err != nil {
-				return err
-			}
-		}
-		if err := s.collect(0); err != nil {
+		if err := s.collectAll(); err != nil {
 			return err
 		}
 		if s.total+size > s.opt.MaxBytes {

@@ -1,6 +1,11 @@
 package spool
 
-import "path/filepath"
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"syscall"
+)
 
 // Release says that every frame that starts before p is receipted, and removes
 // the segments that hold nothing else. Going back has no effect: what is
@@ -15,7 +20,8 @@ func (s *Spool) Release(p Position) error {
 		return nil
 	}
 	s.released = p
-	if err := s.collect(s.opt.RetainBytes); err != nil {
+	// A disk that is full keeps them: Append lets go when it needs the room.
+	if err := s.collect(s.opt.RetainBytes); err != nil && !errors.Is(err, ErrFull) {
 		return err
 	}
 	signal(s.space)
@@ -80,7 +86,12 @@ func (s *Spool) writeHeads() error {
 		return err
 	}
 	data := appendFrame([]byte(headsMagic), encodeHeads(s.generation, s.heads))
-	if err := writeWhole(s.fs, filepath.Join(s.dir, headsName), data); err != nil {
+	err := writeWhole(s.fs, filepath.Join(s.dir, headsName), data)
+	if errors.Is(err, syscall.ENOSPC) {
+		// The heads of before are untouched, and nothing was removed for these.
+		return fmt.Errorf("write spool heads: %w: %w", ErrFull, err)
+	}
+	if err != nil {
 		return s.fail("write spool heads", err)
 	}
 	return nil

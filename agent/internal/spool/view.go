@@ -2,9 +2,11 @@ package spool
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // readableName is the file in which the process that writes a spool says what
@@ -67,6 +69,9 @@ func (s *Spool) publish() error {
 	data, err := json.Marshal(v)
 	if err == nil {
 		err = replaceFile(s.fs, filepath.Join(s.dir, readableName), data)
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return nil // the other process reads what it knows of until there is room
 	}
 	if err != nil {
 		return s.fail("publish what may be read", err)

@@ -27,10 +27,13 @@ type Rule string
 const (
 	SilentHost        Rule = "G1 silent host"
 	MissingDevice     Rule = "G4 missing device"
+	ZeroWithPower     Rule = "G5 no use with power"
+	CounterBreak      Rule = "G6 counter break"
 	ManyBoots         Rule = "G7 boots without a reason"
 	WrongClock        Rule = "G8 clock"
 	LateFlood         Rule = "G9 late"
 	CorrelatedSilence Rule = "G10 correlated silence"
+	LowCoverage       Rule = "G12 coverage"
 )
 
 // When rules hold. Silence is counted from when something valid last came.
@@ -54,6 +57,8 @@ type Report struct {
 	BootID     string
 	Epoch      uint64
 	Devices    map[measure.DeviceID]int64 // end of the newest window of each
+	Idle       []Idle
+	Events     []measure.Event
 }
 
 // Expected is a host that should report over a time, and the devices that it
@@ -86,6 +91,7 @@ type host struct {
 	epoch    uint64
 	starts   []int64 // when new boots and epochs were seen, the last day's
 	devices  map[measure.DeviceID]int64
+	released map[measure.DeviceID]bool // an operator asked the agent to let go
 }
 
 // Watch remembers what hosts reported. It belongs to one goroutine.
@@ -104,7 +110,7 @@ func (w *Watch) Report(r Report) []Finding {
 	var found []Finding
 	h := w.hosts[r.Host]
 	if h == nil {
-		h = &host{boot: r.BootID, epoch: r.Epoch, devices: map[measure.DeviceID]int64{}}
+		h = &host{boot: r.BootID, epoch: r.Epoch, devices: map[measure.DeviceID]int64{}, released: map[measure.DeviceID]bool{}}
 		w.hosts[r.Host] = h
 	}
 	if r.BootID != h.boot || r.Epoch != h.epoch {
@@ -127,6 +133,8 @@ func (w *Watch) Report(r Report) []Finding {
 		found = append(found, finding(LateFlood, "finding", "info", r.Host, "", dayOf(r.LastNS), "network",
 			fmt.Sprintf("batches arrive %s late: the spool is being emptied", (-off).Round(time.Minute))))
 	}
+	found = append(found, h.power(r)...)
+	found = append(found, h.events(r)...)
 	h.received, h.last = max(h.received, r.ReceivedNS), r.LastNS
 	for id, ns := range r.Devices {
 		h.devices[id] = max(h.devices[id], ns)
@@ -206,7 +214,11 @@ func (w *Watch) missing(e Expected, h *host) []Finding {
 		if !known {
 			what = "was never in its reports"
 		}
-		found = append(found, finding(MissingDevice, "finding", "high", e.Host, id, since, "unknown", fmt.Sprintf("device %s of the inventory %s, while the host is alive", id, what)))
+		cause := "unknown"
+		if h.released[id] {
+			cause = "declared"
+		}
+		found = append(found, finding(MissingDevice, "finding", "high", e.Host, id, since, cause, fmt.Sprintf("device %s of the inventory %s, while the host is alive", id, what)))
 	}
 	return found
 }

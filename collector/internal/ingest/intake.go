@@ -54,6 +54,7 @@ type intake struct {
 	refused []store.Quarantine
 	reply   map[ledger.HostID]bool // hosts that get a receipt
 	orphans map[ledger.HostID]orphan
+	missing map[ledger.HostID]wait
 	seen    map[[32]byte]bool // refused lately: a sender repeats itself
 	counted map[ledger.HostID]*recent
 }
@@ -64,6 +65,16 @@ type orphan struct {
 	since time.Time
 }
 
+// wait is how long a host's chain has stood while later batches came.
+type wait struct {
+	at    ledger.Position
+	since time.Time
+	told  bool
+}
+
+// missingFor is how long a batch may stay away before that is a finding.
+const missingFor = 10 * time.Minute
+
 const maxSeen = 4096
 
 func newIntake(cfg Config, book *ledger.Ledger) *intake {
@@ -71,7 +82,7 @@ func newIntake(cfg Config, book *ledger.Ledger) *intake {
 		cfg.Identify = byKey
 	}
 	return &intake{
-		cfg: cfg, book: book, reply: map[ledger.HostID]bool{}, orphans: map[ledger.HostID]orphan{}, seen: map[[32]byte]bool{},
+		cfg: cfg, book: book, reply: map[ledger.HostID]bool{}, orphans: map[ledger.HostID]orphan{}, missing: map[ledger.HostID]wait{}, seen: map[[32]byte]bool{},
 		counted: map[ledger.HostID]*recent{},
 	}
 }
@@ -169,7 +180,10 @@ func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 		verdict = ledger.Equivocation
 	}
 	switch verdict {
-	case ledger.Duplicate, ledger.Missing:
+	case ledger.Duplicate:
+		return
+	case ledger.Missing:
+		d.await(host, at, o.hash, now)
 		return
 	case ledger.Equivocation:
 		d.quarantine(o.host, verdict.String(), at+" differs from the one that was counted", o.hash, envelope, now)
@@ -187,6 +201,7 @@ func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 		d.quarantine(o.host, verdict.String(), at+" follows a batch that was not counted", o.hash, nil, now)
 	}
 	delete(d.orphans, host)
+	delete(d.missing, host)
 	if d.counted[host] == nil {
 		d.counted[host] = &recent{}
 	}
@@ -208,6 +223,21 @@ func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 	if err := d.book.Apply(entry); err != nil {
 		d.cfg.Log.Error("keep place of refused batch", slog.String("host", o.host), slog.Any("error", err))
 	}
+}
+
+// await notes that a batch came whose predecessors are missing. When they stay
+// away, that is told once.
+func (d *intake) await(host ledger.HostID, came string, hash [32]byte, now time.Time) {
+	p := d.book.Position(host)
+	w := d.missing[host]
+	if w.since.IsZero() || w.at != p {
+		w = wait{at: p, since: now}
+	}
+	if !w.told && now.Sub(w.since) >= missingFor {
+		w.told = true
+		d.quarantine(string(host), "missing", fmt.Sprintf("%s came, and nothing that follows batch %d/%d for %s", came, p.Epoch, p.Seq, missingFor), hash, nil, now)
+	}
+	d.missing[host] = w
 }
 
 func ledgerBatch(o *opened) *ledger.Batch {

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Two batches of one number are a critical finding, once, however often the
@@ -37,5 +38,30 @@ func TestEquivocationIsACriticalFinding(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A broken chain and missing batches are one finding for each host and day.
+func TestChainsBecomeFindings(t *testing.T) {
+	s := open(t, t.TempDir())
+	for _, at := range []time.Time{noon, noon.Add(time.Hour), noon.AddDate(0, 0, 1)} {
+		_, err := s.Checkpoint(t.Context(), Checkpoint{At: at, Quarantine: []Quarantine{
+			{Host: "a", Reason: "chain_break", Detail: "batch 2/1 follows a batch that was not counted", Received: at},
+			{Host: "a", Reason: "missing", Detail: "batch 2/9 came", Received: at},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := NewReader(s, "", false).Findings(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := map[string]int{}
+	for _, f := range all {
+		rules[f.Rule]++
+	}
+	if rules[RuleChainBreak] != 2 || rules[RuleSeqGap] != 2 || len(all) != 4 {
+		t.Errorf("findings %v", rules)
 	}
 }

@@ -37,6 +37,7 @@ type Commit struct {
 	Hosts       []ledger.Host
 	Accounts    []ledger.Account
 	Segments    []ledger.Segment
+	Events      []ledger.HostEvent
 }
 
 // Follower keeps facts that derive from the ledger. Follow runs inside the
@@ -50,12 +51,15 @@ type Follower interface {
 // Checkpoint makes a checkpoint durable and tells the followers. After an
 // error nothing of it is durable, and the ledger must be loaded anew.
 func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follower) (Commit, error) {
+	if s.unknown {
+		return Commit{}, ErrReopen
+	}
 	if c.FrameCount > 0 {
 		if err := s.evidence.append(c.At, c.Frames); err != nil {
 			return Commit{}, err
 		}
 	}
-	done := Commit{At: c.At, Hosts: c.Changes.Hosts, Accounts: c.Changes.Accounts}
+	done := Commit{At: c.At, Hosts: c.Changes.Hosts, Accounts: c.Changes.Accounts, Events: c.Changes.Events}
 	done.Segments = append(append(done.Segments, c.Changes.Opened...), c.Changes.Extended...)
 	err := s.update(ctx, func(tx *sql.Tx) error {
 		w := &writer{ctx: ctx, tx: tx, words: s.words}
@@ -85,7 +89,12 @@ func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follo
 	})
 	if err != nil {
 		s.words.forget() // numbers of rows that were rolled back
-		if c.FrameCount > 0 {
+		switch {
+		case errors.Is(err, errOutcome):
+			// Cutting the evidence could leave less of it than the database knows. What
+			// is too much is cut when the store is opened again.
+			s.unknown = true
+		case c.FrameCount > 0:
 			err = errors.Join(err, s.evidence.undo(c.Frames))
 		}
 		return Commit{}, fmt.Errorf("checkpoint: %w", err)
@@ -109,6 +118,9 @@ func (s *Store) quarantine(ctx context.Context, tx *sql.Tx, rows []Quarantine) e
 		}
 	}
 	if err := findEquivocations(ctx, tx, rows); err != nil {
+		return err
+	}
+	if err := findChains(ctx, tx, rows); err != nil {
 		return err
 	}
 	if err := findIdentities(ctx, tx, rows); err != nil {

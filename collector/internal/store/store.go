@@ -47,6 +47,7 @@ type Store struct {
 	path     string
 	opts     Options
 	records  records
+	unknown  bool // what the last checkpoint left behind; used by Checkpoint alone
 }
 
 // Open opens the database at path, in a directory that it creates and keeps
@@ -169,10 +170,18 @@ func (s *Store) transact(ctx context.Context, f func(*sql.Tx) error) error {
 		return errors.Join(err, tx.Rollback())
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return fmt.Errorf("%w: %w", errOutcome, err)
 	}
 	return nil
 }
+
+// errOutcome means that nobody knows whether a transaction is durable: its commit
+// failed, and may be found all the same when the database is opened again.
+var errOutcome = errors.New("commit")
+
+// ErrReopen means that the store must be opened again, because the outcome of a
+// checkpoint is not known.
+var ErrReopen = errors.New("an earlier checkpoint failed with an unknown outcome: the store must be opened again")
 
 // connector opens connections and refuses one whose settings SQLite did not
 // take: an unknown key of the connection string is ignored without a word.
