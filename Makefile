@@ -12,7 +12,7 @@ export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 
 .DEFAULT_GOAL := help
-.PHONY: packages reproducible units-check deploy-check eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench suppression insider fuzz clean
+.PHONY: long-run packages reproducible units-check deploy-check eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench suppression insider fuzz clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ faults: ## fail every file operation of the spool and of the database once
 
 hostile: ## send 100,000 mutated, replayed, shuffled and borrowed envelopes: none may be counted
 	ENVELOPES=100000 $(GO) test -count=1 -run HostileEnvelopes -v ./collector/internal/ingest
+
+long-run: ## join a run of 2,048 hosts with 419 interruptions, and measure how joining a day grows to 125,000 hosts
+	FLOPWATCH_LONG=1 $(GO) test -count=1 -run 'LongRun|OrdinaryTenants' -bench Runs -benchtime 1x -benchmem -v ./collector/internal/training
 
 insider: ## edit the database 1,000 times behind the collector's back: each edit must be named
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -run TestInsiderEditsAreNamed -v ./collector/internal/store

@@ -65,6 +65,7 @@ type running struct {
 	audit   *auditor
 	watch   *watcher
 	keeper  *keeper
+	ahead   *foreseer
 	http    *httpd.Server
 	monitor func(context.Context) error // nil without one
 	manager *systemd.Service
@@ -104,9 +105,10 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	}
 	reader := store.NewReader(db, version.Version, demonstration).VerifyAudit(audit.Origin(attest.HostID(public)), public)
 	r := &running{store: db, deriver: deriver, ingest: counting, audit: &auditor{store: db, reader: reader, key: key, log: log}, watch: watching,
-		keeper: &keeper{store: db, data: c.Data, folder: c.Backup, every: c.BackupEvery, retain: c.policy(), log: log}}
+		keeper: &keeper{store: db, data: c.Data, folder: c.Backup, every: c.BackupEvery, retain: c.policy(), log: log},
+		ahead:  &foreseer{store: db, reader: reader, packs: packs, log: log}}
 	r.http, err = httpd.New(httpd.Options{
-		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Users: db, UserAdmin: accounts{db}, Caseworker: casework{db, reader, packs}, Joiner: joins{reader, db, deriver}, Linker: links{db, deriver}, Storekeeper: r.keeper, Listen: c.Listen, DataDir: c.Data,
+		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Users: db, UserAdmin: accounts{db}, Caseworker: casework{db, reader, packs}, Joiner: joins{reader, db, deriver}, Linker: links{db, deriver}, Storekeeper: r.keeper, Foreseer: r.ahead, Listen: c.Listen, DataDir: c.Data,
 		Version: version.Version, Demonstration: demonstration, Log: log,
 	})
 	if err != nil {
@@ -157,6 +159,7 @@ func (r *running) run(ctx context.Context, counting *ingest.Ingest, then func(co
 	group.Go(func() error { return r.http.Serve(ctx) })
 	group.Go(func() error { return r.audit.run(ctx) })
 	group.Go(func() error { return r.watch.run(ctx) })
+	group.Go(func() error { return r.ahead.run(ctx) })
 	if r.monitor != nil {
 		group.Go(func() error { return r.monitor(ctx) })
 	}

@@ -71,7 +71,7 @@ func Judge(o Observation) Verdict { return Shipped().Judge(o) }
 func (s *Scorecard) Judge(o Observation) Verdict {
 	v := Verdict{Class: CannotTell, Method: s.Name()}
 	features := Features(o)
-	odds := s.Intercept
+	odds := s.Intercept + math.Log(s.TrainingShare/(1-s.TrainingShare))
 	for _, c := range s.Coefficients {
 		x, ok := features[c.Feature]
 		if !ok {
@@ -101,15 +101,15 @@ func (s *Scorecard) Judge(o Observation) Verdict {
 	v.Other = s.other(o)
 	v.Training = (1 - v.Other) * logistic(odds)
 	v.Inference = 1 - v.Other - v.Training
-	switch top := max(v.Training, v.Inference, v.Other); {
-	case top < s.Decide:
-		v.Reason = fmt.Sprintf("no class reaches %.0f %%", 100*s.Decide)
-	case top == v.Training:
+	switch {
+	case v.Training >= s.Decide:
 		v.Class = Training
-	case top == v.Inference:
+	case v.Inference >= s.DecideInference:
 		v.Class = Inference
-	default:
+	case v.Other >= s.Decide:
 		v.Class = Other
+	default:
+		v.Reason = fmt.Sprintf("no class is likely enough: training takes %.0f %%, inference %.0f %%", 100*s.Decide, 100*s.DecideInference)
 	}
 	return v
 }

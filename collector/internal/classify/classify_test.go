@@ -46,7 +46,7 @@ func TestAnswers(t *testing.T) {
 		{"too short", with(trains, func(o *Observation) { o.Duration = 3 * time.Minute }), CannotTell, "less than 4m0s"},
 		{"no series", with(trains, func(o *Observation) { o.Rhythm = rhythm.Rhythm{} }), CannotTell, "0 changes"},
 		{"many hosts and ranks without a series", with(trains, func(o *Observation) { o.Rhythm, o.Hosts, o.Ranks = rhythm.Rhythm{}, 512, 4096 }), CannotTell, "0 changes"},
-		{"in between", seen(series(360, 0, 0.005)), CannotTell, "no class reaches"},
+		{"in between", seen(series(360, 0, 0.005)), CannotTell, "no class is likely enough"},
 		{"no matrix work", with(trains, func(o *Observation) { o.TensorShare = 0.001 }), Other, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -45,7 +45,9 @@ type Scorecard struct {
 	Coefficients       []Coefficient `json:"coefficients"`
 	ShortestSeconds    int           `json:"shortest_seconds"` // of a run that is judged
 	ShortestChanges    int           `json:"shortest_changes"` // changes between windows that must have been compared
-	Decide             float64       `json:"decide"`           // probability from which a class is the answer
+	TrainingShare      float64       `json:"training_share"`   // of what is judged, that probabilities are stated for; the fit is for a half
+	Decide             float64       `json:"decide"`           // probability from which training, or other, is the answer
+	DecideInference    float64       `json:"decide_inference"` // and from which inference is
 	NoTensorBelow      float64       `json:"no_tensor_below"`  // share of tensor operations below which there is no matrix work
 	OtherWithoutTensor float64       `json:"other_without_tensor"`
 	OtherWithTensor    float64       `json:"other_with_tensor"`
@@ -84,8 +86,13 @@ func (s *Scorecard) validate() error {
 	if s.ShortestSeconds < 1 || s.ShortestChanges < 1 {
 		fault("shortest_seconds, shortest_changes", "must be 1 or more: nothing is judged without evidence")
 	}
-	if !(s.Decide > 0.5 && s.Decide <= 1) {
-		fault("decide", "must be above 0.5 and at most 1")
+	for _, p := range []float64{s.Decide, s.DecideInference} {
+		if !(p > 0.5 && p <= 1) {
+			fault("decide, decide_inference", "must be above 0.5 and at most 1")
+		}
+	}
+	if !(s.TrainingShare > 0 && s.TrainingShare < 1) {
+		fault("training_share", "must lie between 0 and 1")
 	}
 	for _, p := range []float64{s.NoTensorBelow, s.OtherWithoutTensor, s.OtherWithTensor} {
 		if !(p >= 0 && p <= 1) {

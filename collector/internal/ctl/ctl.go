@@ -56,9 +56,16 @@ type commands struct {
 		Join      joinRunsCommand      `cmd:"" help:"Say that two runs of one tenant are one."`
 		Decisions joinDecisionsCommand `cmd:"" help:"What people said of joins, last said first."`
 	} `cmd:"" aliases:"run" help:"Training runs: list, verdict, joins, history, split, confirm, reopen, join, decisions."`
-	Links    linksCommands    `cmd:"" help:"Which parties are one, controlled together or act together: list, show, accept, reject, split, approve."`
-	Clusters clustersCommands `cmd:"" help:"What customers together did, at every level and past date: list, show."`
-	Ledger   struct {
+	Links        linksCommands       `cmd:"" help:"Which parties are one, controlled together or act together: list, show, accept, reject, split, approve."`
+	Clusters     clustersCommands    `cmd:"" help:"What customers together did, at every level and past date: list, show."`
+	Forecasts    forecastsCommand    `cmd:"" help:"When which threshold will be crossed."`
+	Campaigns    campaignsCommand    `cmd:"" help:"Runs of one customer that follow each other."`
+	Capabilities capabilitiesCommand `cmd:"" help:"What connected devices of a customer can do, by network speed."`
+	Reservations struct {
+		List   reservationsCommand       `cmd:"" default:"withargs" help:"Reservations as they stand."`
+		Import importReservationsCommand `cmd:"" help:"Record reservations from a CSV file, whole or not at all."`
+	} `cmd:"" help:"What customers have reserved: list, import."`
+	Ledger struct {
 		Totals totalsCommand `cmd:"" help:"The ledger of a span of time."`
 		Check  checkCommand  `cmd:"" help:"Does the ledger balance? Exit code 1 when it does not."`
 	} `cmd:"" help:"The ledger: totals, check."`

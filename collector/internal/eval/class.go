@@ -31,7 +31,7 @@ type Accuracy struct {
 	FalseAlarms         int // inferences with a probability of training of 0.5 or more
 	Untold              int // of both, without an answer
 	Brier               float64
-	CalibrationError    float64 // expected, weighted by examples; of those with a probability
+	CalibrationError    float64 // expected, of those with a probability; -1 for one class alone
 	Bins                []Bin
 }
 
@@ -72,14 +72,32 @@ func RhythmAlone(examples []Example) []Example {
 	return out
 }
 
-// Measure returns how the classifier did.
-func Measure(judged []Judged) Accuracy {
+// Measure returns how the classifier did. Frequencies, Brier score and
+// calibration error are those of a fleet in which the share of what is judged
+// trains: each class weighs as much, however many examples it has. Of examples of
+// one class alone there is no calibration to speak of: the error is -1.
+func Measure(judged []Judged, share float64) Accuracy {
 	var a Accuracy
+	var told [2]float64
+	for _, j := range judged {
+		if j.Told() {
+			told[int(label(j.Example.Training))]++
+		}
+	}
+	weight := func(training bool) float64 {
+		if told[0] == 0 || told[1] == 0 {
+			return 1 / (told[0] + told[1])
+		}
+		if training {
+			return share / told[1]
+		}
+		return (1 - share) / told[0]
+	}
 	bins := make([]Bin, len(binEdges)-1)
 	for i := range bins {
 		bins[i].From, bins[i].To = binEdges[i], min(binEdges[i+1], 1)
 	}
-	var n float64
+	mass := make([]float64, len(bins))
 	for _, j := range judged {
 		if j.Example.Training {
 			a.Training++
@@ -103,26 +121,27 @@ func Measure(judged []Judged) Accuracy {
 		if p >= 0.5 && !j.Example.Training {
 			a.FalseAlarms++
 		}
-		n++
-		a.Brier += (p - y) * (p - y)
+		w := weight(j.Example.Training)
+		a.Brier += w * (p - y) * (p - y)
 		for i := range bins {
 			if p >= binEdges[i] && p < binEdges[i+1] {
 				bins[i].Examples++
-				bins[i].Stated += p
-				bins[i].Frequency += y
+				bins[i].Stated += w * p
+				bins[i].Frequency += w * y
+				mass[i] += w
 			}
 		}
 	}
 	for i := range bins {
 		if b := &bins[i]; b.Examples > 0 {
-			b.Stated /= float64(b.Examples)
-			b.Frequency /= float64(b.Examples)
-			a.CalibrationError += float64(b.Examples) / n * math.Abs(b.Stated-b.Frequency)
+			b.Stated /= mass[i]
+			b.Frequency /= mass[i]
+			a.CalibrationError += mass[i] * math.Abs(b.Stated-b.Frequency)
 			a.Bins = append(a.Bins, *b)
 		}
 	}
-	if n > 0 {
-		a.Brier /= n
+	if told[0] == 0 || told[1] == 0 {
+		a.CalibrationError = -1
 	}
 	return a
 }

@@ -11,6 +11,8 @@ type Report struct {
 	Method    string
 	Classes   []ClassResult
 	Crossed   Accuracy // tuning data, each group judged without having tuned
+	Slope     float64  // of the line that would calibrate what was left out, see Line
+	Offset    float64
 	Joins     []Joining
 	Wrong     []Judged // of the reporting data: an answer that is wrong, or p ≥ 0.5 for an inference
 	Untold    []Judged // of the reporting data
@@ -36,13 +38,15 @@ func Evaluate(traces string, card *classify.Scorecard) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("evaluate joining: %w", err)
 	}
-	r.Crossed = Measure(Crossed(card, RhythmAlone(Of(examples, Tuning, ""))))
+	r.Crossed = Measure(Crossed(card, RhythmAlone(Of(examples, Tuning, ""))), card.TrainingShare)
+	even := stated(*card, 0.5)
+	r.Slope, r.Offset = Line(Crossed(&even, RhythmAlone(Of(examples, Tuning, ""))))
 	for _, split := range []Split{Tuning, Reporting} {
 		for _, set := range []string{trainingPowerSet, inferencePowerSet, ""} {
 			part := Of(examples, split, set)
 			r.Classes = append(r.Classes,
-				ClassResult{set, split, false, Measure(JudgeAll(card, RhythmAlone(part)))},
-				ClassResult{set, split, true, Measure(JudgeAll(card, part))})
+				ClassResult{set, split, false, Measure(JudgeAll(card, RhythmAlone(part)), card.TrainingShare)},
+				ClassResult{set, split, true, Measure(JudgeAll(card, part), card.TrainingShare)})
 		}
 	}
 	for _, j := range JudgeAll(card, RhythmAlone(Of(examples, Reporting, ""))) {

@@ -33,8 +33,9 @@ type Deps struct {
 	// Storekeeper tells of backups; nil answers with 501.
 	Storekeeper Storekeeper
 	// Parties keeps who customers are; nil answers with 501.
-	Parties PartyKeeper
-	Linker  Linker // nil answers with 501
+	Parties  PartyKeeper
+	Linker   Linker   // nil answers with 501
+	Foreseer Foreseer // nil answers with 501
 	// NewLink makes a one-time link to the desk; nil answers with 501.
 	NewLink func() (url string, expires time.Time)
 	// Stopping ends the event streams when it is closed; nil never does.
@@ -92,6 +93,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	s.registerStorage(api)
 	s.registerParties(api)
 	s.registerLinks(api)
+	s.registerForesight(api)
 	s.registerEvents(api)
 	mux.HandleFunc("/v1/", unmatched(mux))
 	return mux, api

@@ -22,6 +22,7 @@ var actions = map[string]permission.Action{
 	"list-customers":     permission.ReadAggregates,
 	"import-customers":   permission.Import,
 	"put-allocations":    permission.Import,
+	"put-reservations":   permission.Import,
 	"list-audit-entries": permission.ReadAudit,
 	"check-audit":        permission.ReadAudit,
 	"list-users":         permission.Administer,

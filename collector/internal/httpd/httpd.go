@@ -34,6 +34,7 @@ type Options struct {
 	Caseworker    httpapi.Caseworker  // nil: nobody works on cases
 	Joiner        httpapi.Joiner      // nil: joins are not shown
 	Linker        httpapi.Linker      // nil: nobody decides links
+	Foreseer      httpapi.Foreseer    // nil: what lies ahead is not shown
 	Storekeeper   httpapi.Storekeeper // nil: backups are not shown
 	Listen        string              // loopback host:port; port 0 takes a free one
 	DataDir       string              // exists; api.json is written there
@@ -82,7 +83,7 @@ func New(o Options) (*Server, error) {
 	}
 	stopping := make(chan struct{})
 	pages := webui.New(webui.Deps{Reader: o.Reader, Caseworker: caseworkerOf(o.Caseworker), Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
-	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, UserAdmin: o.UserAdmin, Caseworker: o.Caseworker, Joiner: o.Joiner, Linker: o.Linker, Storekeeper: o.Storekeeper, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
+	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, UserAdmin: o.UserAdmin, Caseworker: o.Caseworker, Joiner: o.Joiner, Linker: o.Linker, Storekeeper: o.Storekeeper, Foreseer: o.Foreseer, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api)
 	mux.Handle("/", pages)

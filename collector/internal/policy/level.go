@@ -23,9 +23,10 @@ func Percent(level string) int {
 	return 0
 }
 
-// ClockOf returns the clock of the pack that a finding starts: crossings do.
+// ClockOf returns the clock of the pack that a finding starts: crossings do, and
+// those that are foreseen nearly for certain, since what is known starts it.
 func (p *Pack) ClockOf(f Finding) (Clock, bool) {
-	if f.Level != Crossing {
+	if f.Level != Crossing && f.Level != ForecastCertain {
 		return Clock{}, false
 	}
 	for i := range p.Rules {

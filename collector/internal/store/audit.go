@@ -42,6 +42,7 @@ var auditedKinds = []audited{
 	{"party_record", `SELECT object AS id, no, kind, from_ns, to_ns, recorded_ns, by, source, body FROM party_record`, "id, no"},
 	{"personal_access", `SELECT id, at_ns, actor, party, fields, reason FROM personal_access`, "id"},
 	{"party_feed", `SELECT id, at_ns, actor, entries, digest FROM party_feed`, "id"},
+	{"reservation", `SELECT id, no, tenant, accelerator, devices, from_ns, to_ns, network_gbit_s, recorded_ns FROM reservation`, "id, no"},
 	{"user", `SELECT id, login, roles, password, disabled, created_ns FROM user`, "id"},
 }
 

@@ -48,7 +48,7 @@ func TestVerdicts(t *testing.T) {
 	for _, r := range must(t, func(ctx context.Context) ([]desk.Run, error) { return NewReader(s, "", false).Runs(ctx, "", 0) }) {
 		got[r.Tenant] = r.Verdict
 	}
-	if v := got["trains"]; v.Class != classify.Training || v.Training < 0.85 || len(v.Evidence) < 4 || v.Method != classify.Shipped().Name() {
+	if v := got["trains"]; v.Class != classify.Training || v.Training < 0.5 || len(v.Evidence) < 4 || v.Method != classify.Shipped().Name() {
 		t.Errorf("the training: %+v", v)
 	}
 	if v := got["serves"]; v.Training >= 0.5 || v.Class == classify.Training {
