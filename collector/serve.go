@@ -46,6 +46,11 @@ type serveCommand struct {
 	Backup      string        `help:"Folder for backups; none are made without it." placeholder:"FOLDER" type:"path"`
 	BackupEvery time.Duration `help:"Time between backups." default:"1h"`
 	retention
+
+	VaultKey       string `help:"File of the master key of personal data, 32 bytes; vault.key in the data directory by default, where it is made." placeholder:"FILE" type:"path"`
+	ScreeningURL   string `help:"Server of watch lists to hold parties against; none by default." placeholder:"URL"`
+	ScreeningKind  string `help:"What that server is: yente or watchman." default:"yente" enum:"yente,watchman"`
+	ScreeningToken string `help:"File with the token that the server asks for." placeholder:"FILE" type:"path"`
 }
 
 // Run serves until it is interrupted.
@@ -69,6 +74,7 @@ type running struct {
 	http    *httpd.Server
 	monitor func(context.Context) error // nil without one
 	manager *systemd.Service
+	parties parties
 }
 
 // serve opens everything, calls then once the collector is ready, and stops
@@ -103,8 +109,18 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	if err != nil {
 		return err
 	}
-	reader := store.NewReader(db, version.Version, demonstration).VerifyAudit(audit.Origin(attest.HostID(public)), public)
+	safe, err := c.openVault(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, safe.Close()) }()
+	lists, err := c.screening()
+	if err != nil {
+		return err
+	}
+	reader := store.NewReader(db, version.Version, demonstration).VerifyAudit(audit.Origin(attest.HostID(public)), public).WithAccesses(seen(safe))
 	r := &running{store: db, deriver: deriver, ingest: counting, audit: &auditor{store: db, reader: reader, key: key, log: log}, watch: watching,
+		Parties: r.parties, Webhooks: vendorhook{r.parties},
 		keeper: &keeper{store: db, data: c.Data, folder: c.Backup, every: c.BackupEvery, retain: c.policy(), log: log},
 		ahead:  &foreseer{store: db, reader: reader, packs: packs, log: log}}
 	r.http, err = httpd.New(httpd.Options{
@@ -160,6 +176,7 @@ func (r *running) run(ctx context.Context, counting *ingest.Ingest, then func(co
 	group.Go(func() error { return r.audit.run(ctx) })
 	group.Go(func() error { return r.watch.run(ctx) })
 	group.Go(func() error { return r.ahead.run(ctx) })
+	group.Go(func() error { return r.parties.run(ctx) })
 	if r.monitor != nil {
 		group.Go(func() error { return r.monitor(ctx) })
 	}

@@ -17,6 +17,9 @@ type (
 	Certification  = desk.Certification
 )
 
+// WebhookPath is where vendors post, followed by their name.
+const WebhookPath = "/v1/webhooks/"
+
 // PartyDiff is what an import of parties changes, or would change.
 type PartyDiff struct {
 	DryRun    bool     `json:"dry_run" doc:"Nothing was written"`

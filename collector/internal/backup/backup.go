@@ -26,6 +26,7 @@ import (
 
 const (
 	databaseName = "flopwatch.db"
+	vaultName    = "vault.db" // personal data, sealed
 	keyName      = "collector.key"
 	evidenceName = "evidence"
 	manifestName = "manifest.json"
@@ -156,6 +157,9 @@ func (b *Backup) collect(ctx context.Context, data, made string, past []Backup) 
 		}
 		b.Files = append(b.Files, file)
 	}
+	if err := b.collectVault(ctx, data, made); err != nil {
+		return err
+	}
 	if err := b.collectOthers(data, made); err != nil {
 		return err
 	}
@@ -168,6 +172,22 @@ func (b *Backup) collect(ctx context.Context, data, made string, past []Backup) 
 		return err
 	}
 	return errors.Join(syncDir(filepath.Join(made, evidenceName)), syncDir(made))
+}
+
+// collectVault copies the database of personal data, which is of any size. Its
+// master key is copied with the other keys only where it lies in the data
+// directory; a vault is of no use without it.
+func (b *Backup) collectVault(ctx context.Context, data, made string) error {
+	from := filepath.Join(data, vaultName)
+	if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := store.CopyDatabase(ctx, from, filepath.Join(made, vaultName)); err != nil {
+		return err
+	}
+	file, err := describe(made, vaultName)
+	b.Files = append(b.Files, file)
+	return err
 }
 
 // collectOthers copies what lies beside database and evidence: keys and
@@ -195,7 +215,7 @@ func (b *Backup) collectOthers(data, made string) error {
 		if err != nil {
 			return err
 		}
-		if strings.HasPrefix(name, databaseName) || name == "api.json" || name == "agent.json" || !info.Mode().IsRegular() || info.Size() > maxOtherBytes {
+		if strings.HasPrefix(name, databaseName) || strings.HasPrefix(name, vaultName) || name == "api.json" || name == "agent.json" || !info.Mode().IsRegular() || info.Size() > maxOtherBytes {
 			return nil
 		}
 		file, err := copyFile(path, made, name, info.Size())

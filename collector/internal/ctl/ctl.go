@@ -39,7 +39,15 @@ type commands struct {
 	Customers struct {
 		List   customersCommand `cmd:"" default:"withargs" help:"Customers with their tenants."`
 		Import importCommand    `cmd:"" help:"Import customers from a CSV or JSON file, whole or not at all."`
-	} `cmd:"" help:"Customers: list, import."`
+
+		Show    standingCommand     `cmd:"" help:"How a customer stands: who it is, what is held, what is due."`
+		Hold    holdCustomerCommand `cmd:"" help:"Put the records of a customer under legal hold."`
+		Release releaseHoldCommand  `cmd:"" help:"Propose the release of a legal hold, or approve it as a second person."`
+	} `cmd:"" help:"Customers: list, import, show, hold, release."`
+	Parties     partiesCommands    `cmd:"" help:"Who customers are: list, show, import, reveal, erase, screen, hit."`
+	Resellers   resellersCommands  `cmd:"" help:"Resellers: list, act."`
+	Exemptions  exemptionsCommands `cmd:"" help:"Exemptions: list, propose, approve, withdraw."`
+	Programme   programmeCommands  `cmd:"" help:"The customer identification programme: gaps, queue, certification, review, accesses, vendor."`
 	Allocations struct {
 		List        allocationsCommand       `cmd:"" default:"withargs" help:"Allocations as they stand."`
 		Import      importAllocationsCommand `cmd:"" help:"Record allocations from a CSV or NDJSON file, whole or not at all."`

@@ -36,6 +36,8 @@ type Options struct {
 	Linker        httpapi.Linker      // nil: nobody decides links
 	Foreseer      httpapi.Foreseer    // nil: what lies ahead is not shown
 	Storekeeper   httpapi.Storekeeper // nil: backups are not shown
+	Parties       httpapi.PartyKeeper // nil: nobody keeps who customers are
+	Webhooks      http.Handler        // of vendors, who sign what they send; nil: none are taken
 	Listen        string              // loopback host:port; port 0 takes a free one
 	DataDir       string              // exists; api.json is written there
 	Version       string
@@ -83,9 +85,12 @@ func New(o Options) (*Server, error) {
 	}
 	stopping := make(chan struct{})
 	pages := webui.New(webui.Deps{Reader: o.Reader, Caseworker: caseworkerOf(o.Caseworker), Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
-	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, UserAdmin: o.UserAdmin, Caseworker: o.Caseworker, Joiner: o.Joiner, Linker: o.Linker, Storekeeper: o.Storekeeper, Foreseer: o.Foreseer, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
+	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, UserAdmin: o.UserAdmin, Caseworker: o.Caseworker, Joiner: o.Joiner, Parties: o.Parties, Linker: o.Linker, Storekeeper: o.Storekeeper, Foreseer: o.Foreseer, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api)
+	if o.Webhooks != nil {
+		mux.Handle(apitypes.WebhookPath, o.Webhooks)
+	}
 	mux.Handle("/", pages)
 	endpoint := apitypes.Endpoint{URL: guard.URL(), Token: guard.Token()}
 	if err := endpoint.Write(filepath.Join(o.DataDir, apitypes.EndpointFile)); err != nil {

@@ -8,10 +8,10 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"crypto/hkdf"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
@@ -21,7 +21,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	_ "github.com/mattn/go-sqlite3" // the driver "sqlite3"
@@ -44,6 +43,7 @@ type Vault struct {
 	wrap []byte // wraps keys of parties
 	hash []byte // of identifiers and digests
 	own  []byte // seals secrets of the collector itself
+	root []byte // the master key, from which others follow
 	now  func() time.Time
 }
 
@@ -114,7 +114,7 @@ func open(ctx context.Context, path string, master []byte, now func() time.Time)
 	if err := errors.Join(file.Chmod(0o600), file.Close()); err != nil {
 		return nil, err
 	}
-	v := &Vault{now: now}
+	v := &Vault{now: now, root: bytes.Clone(master)}
 	for purpose, key := range map[string]*[]byte{"wrap party keys": &v.wrap, "hash identifiers": &v.hash, "seal secrets": &v.own} {
 		if *key, err = hkdf.Key(sha256.New, master, nil, "flopwatch vault 1: "+purpose, KeySize); err != nil {
 			return nil, err
@@ -165,13 +165,20 @@ func (v *Vault) Close() error { return v.db.Close() }
 
 // Item are personal data of one party, by field.
 type Item struct {
-	ID     string // empty: a new one is made
+	ID     string // opaque, new
 	Party  string
 	Fields map[string]string
 }
 
-// NewID returns an opaque id of sealed data.
-func NewID() string { return "sld_" + strings.ToLower(rand.Text())[:20] }
+// Key returns a key for a purpose outside the vault, which follows from the master
+// key: the same at every start.
+func (v *Vault) Key(purpose string) ([]byte, error) {
+	key, err := hkdf.Key(sha256.New, v.root, nil, "flopwatch vault 1: outside: "+purpose, KeySize)
+	if err != nil {
+		return nil, fmt.Errorf("key for %s: %w", purpose, err)
+	}
+	return key, nil
+}
 
 // Seal stores items, all or none.
 func (v *Vault) Seal(ctx context.Context, items []Item) error {
