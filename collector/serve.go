@@ -120,10 +120,14 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	}
 	reader := store.NewReader(db, version.Version, demonstration).VerifyAudit(audit.Origin(attest.HostID(public)), public).WithAccesses(seen(safe))
 	r := &running{store: db, deriver: deriver, ingest: counting, audit: &auditor{store: db, reader: reader, key: key, log: log}, watch: watching,
-		Parties: r.parties, Webhooks: vendorhook{r.parties},
 		keeper: &keeper{store: db, data: c.Data, folder: c.Backup, every: c.BackupEvery, retain: c.policy(), log: log},
 		ahead:  &foreseer{store: db, reader: reader, packs: packs, log: log}}
+	r.parties = parties{store: db, reader: reader, vault: safe, changed: deriver.CustomersChanged, screen: lists, log: log, now: time.Now}
+	if err := r.parties.reapply(ctx); err != nil {
+		return err
+	}
 	r.http, err = httpd.New(httpd.Options{
+		Parties: r.parties, Webhooks: vendorhook{r.parties},
 		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Users: db, UserAdmin: accounts{db}, Caseworker: casework{db, reader, packs}, Joiner: joins{reader, db, deriver}, Linker: links{db, deriver}, Storekeeper: r.keeper, Foreseer: r.ahead, Listen: c.Listen, DataDir: c.Data,
 		Version: version.Version, Demonstration: demonstration, Log: log,
 	})

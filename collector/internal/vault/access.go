@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"crypto/cipher"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -22,14 +23,14 @@ type Access struct {
 // AddAccess adds entries to the access log, all or none, and returns how many
 // were not there before.
 func (v *Vault) AddAccess(ctx context.Context, entries []Access) (added int, err error) {
-	err = v.update(ctx, func(tx *sql.Tx) error {
+	err = v.update(ctx, func(tx *sql.Tx) (err error) {
 		keys := keyring{v: v, tx: tx, known: map[string][]byte{}}
-		numbers := map[string]int64{}
+		numbers, ciphers := map[string]int64{}, map[string]cipher.AEAD{}
 		insert, err := tx.PrepareContext(ctx, "INSERT OR IGNORE INTO access_entry (account, at_ns, ip, coarse, action, party, data) VALUES (?, ?, ?, ?, ?, ?, ?)")
 		if err != nil {
 			return err
 		}
-		defer insert.Close()
+		defer func() { err = errors.Join(err, insert.Close()) }()
 		type span struct{ first, last, n int64 }
 		spans := map[int64]span{}
 		for _, e := range entries {
@@ -40,15 +41,20 @@ func (v *Vault) AddAccess(ctx context.Context, entries []Access) (added int, err
 				}
 				numbers[e.Account] = no
 			}
-			key, err := keys.of(ctx, e.Party, true)
-			if err != nil {
-				return err
+			// Setting a cipher up costs more than sealing an address with it.
+			sealing, ok := ciphers[e.Party]
+			if !ok {
+				key, err := keys.of(ctx, e.Party, true)
+				if err != nil {
+					return err
+				}
+				if sealing, err = gcm(key); err != nil {
+					return err
+				}
+				ciphers[e.Party] = sealing
 			}
 			ip := e.IP.Unmap()
-			data, err := seal(key, ip.AsSlice(), "access", e.Party)
-			if err != nil {
-				return err
-			}
+			data := sealWith(sealing, ip.AsSlice(), "access", e.Party)
 			at := e.At.UnixNano()
 			result, err := insert.ExecContext(ctx, no, at, v.mac("ip", ip.String()), v.mac("ip_net", Network(ip).String()), e.Action, e.Party, data)
 			if err != nil {
@@ -108,13 +114,13 @@ type Seen struct {
 }
 
 // Seen returns when each account was accessed, of those that were.
-func (v *Vault) Seen(ctx context.Context) (map[string]Seen, error) {
-	out := map[string]Seen{}
+func (v *Vault) Seen(ctx context.Context) (out map[string]Seen, err error) {
+	out = map[string]Seen{}
 	rows, err := v.db.QueryContext(ctx, "SELECT account, first_ns, last_ns, entries FROM access_account")
 	if err != nil {
 		return nil, fmt.Errorf("read the access log: %w", err)
 	}
-	defer rows.Close()
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var account string
 		var first, last, entries int64
@@ -131,14 +137,14 @@ func (v *Vault) Seen(ctx context.Context) (map[string]Seen, error) {
 
 // Accesses returns the newest entries of an account with their addresses.
 func (v *Vault) Accesses(ctx context.Context, account string, limit int) (out []Access, err error) {
-	err = v.update(ctx, func(tx *sql.Tx) error {
+	err = v.update(ctx, func(tx *sql.Tx) (err error) {
 		keys := keyring{v: v, tx: tx, known: map[string][]byte{}}
 		rows, err := tx.QueryContext(ctx, `SELECT e.at_ns, e.action, e.party, e.data FROM access_entry e JOIN access_account a ON a.no = e.account
 			WHERE a.account = ? ORDER BY e.at_ns DESC LIMIT ?`, account, limit)
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
+		defer func() { err = errors.Join(err, rows.Close()) }()
 		type row struct {
 			Access
 			data []byte
@@ -153,7 +159,7 @@ func (v *Vault) Accesses(ctx context.Context, account string, limit int) (out []
 			r.At = time.Unix(0, at).UTC()
 			all = append(all, r)
 		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		if err := rows.Err(); err != nil {
 			return err
 		}
 		for _, r := range all {

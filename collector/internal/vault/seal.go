@@ -30,7 +30,11 @@ func seal(key, text []byte, place ...string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.Seal(nil, nil, text, []byte(strings.Join(place, "\x00"))), nil
+	return sealWith(c, text, place...), nil
+}
+
+func sealWith(c cipher.AEAD, text []byte, place ...string) []byte {
+	return c.Seal(nil, nil, text, []byte(strings.Join(place, "\x00")))
 }
 
 func unseal(key, data []byte, place ...string) ([]byte, error) {

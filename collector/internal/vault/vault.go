@@ -185,13 +185,13 @@ func (v *Vault) Seal(ctx context.Context, items []Item) error {
 	if len(items) == 0 {
 		return nil
 	}
-	err := v.update(ctx, func(tx *sql.Tx) error {
+	err := v.update(ctx, func(tx *sql.Tx) (err error) {
 		keys := keyring{v: v, tx: tx, known: map[string][]byte{}}
 		insert, err := tx.PrepareContext(ctx, "INSERT INTO sealed (id, party, at_ns, data) VALUES (?, ?, ?, ?)")
 		if err != nil {
 			return err
 		}
-		defer insert.Close()
+		defer func() { err = errors.Join(err, insert.Close()) }()
 		for _, item := range items {
 			key, err := keys.of(ctx, item.Party, true)
 			if err != nil {
