@@ -163,7 +163,7 @@ type Status struct {
 
 // Reader answers every view. Lists are ordered: tenants, runs and customers by
 // operations descending, then id; findings newest first; hosts by name; events
-// last come first, whatever time they claim; cases by what falls due first; allocations by
+// last come first, whatever time they claim; cases by what falls due first; reports last changed first; allocations by
 // id; corrections and audit entries last made first, those made before the given one, 0 for all. limit 0 means all, but of events
 // MaxEvents. Errors are wrapped with what was being read.
 type Reader interface {
@@ -182,6 +182,9 @@ type Reader interface {
 	Cases(ctx context.Context) ([]Case, error)
 	Case(ctx context.Context, id string) (c Case, ok bool, err error)
 	CaseFileContent(ctx context.Context, caseID, id string) (f CaseFile, content []byte, ok bool, err error)
+	Reports(ctx context.Context) ([]Report, error)
+	Report(ctx context.Context, id string) (r Report, ok bool, err error)
+	ReportFileContent(ctx context.Context, report, id string) (f CaseFile, content []byte, ok bool, err error)
 	FindingWork(ctx context.Context) (map[string]FindingWork, error)
 	AuditEntries(ctx context.Context, before AuditID, limit int) ([]AuditEntry, error)
 	CheckAudit(ctx context.Context) (AuditCheck, error)

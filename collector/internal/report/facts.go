@@ -1,0 +1,295 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
+	"github.com/flopwatch/flopwatch/pkg/compute"
+)
+
+// How sure a value is.
+const (
+	measured   = "measured"   // by the ledger, with bounds
+	derived    = "derived"    // from other records
+	recorded   = "recorded"   // by the provider
+	determined = "determined" // by a person in this report
+	confident  = "stated by the ledger"
+)
+
+// ByPerson returns a value that a person says in the report.
+func ByPerson(v Value, by string, now time.Time) Value {
+	v.Source, v.AsOf, v.Confidence = cmp.Or(v.Source, "person "+by), now.UTC(), determined
+	return v
+}
+
+// Facts are what a report can be filled in from, as of one instant.
+type Facts struct {
+	AsOf      time.Time
+	Filer     map[string]string // what the provider says of itself, by field
+	FilerAsOf time.Time
+	Pack      string // id, version, digest and status of the pack
+	Case      desk.Case
+	Findings  []desk.Finding
+	Runs      []desk.Run
+	Customer  desk.Customer
+	Customers []desk.Customer
+	Tenants   []desk.Tenant
+	Cases     []desk.Case
+	Totals    desk.Totals
+	From, To  time.Time        // of a summary
+	Known     map[string]Value // what other records say, by fact: owners, verification, exemptions
+	Report    Report
+}
+
+// facts are what the fields of forms may be filled in from, by name.
+var facts = map[string]func(Facts) Value{
+	"filer.name":    filer("name"),
+	"filer.address": filer("address"),
+	"filer.contact": filer("contact"),
+	"filer.email":   filer("email"),
+	"filer.phone":   filer("phone"),
+
+	"report.prior":   prior,
+	"report.request": request,
+	"pack.identity":  func(f Facts) Value { return f.text(f.Pack, "pack in force", confident) },
+
+	"finding.basis":   basis,
+	"clock.occurred":  clockAt(func(k desk.Clock) time.Time { return k.Occurred }),
+	"clock.signalled": clockAt(func(k desk.Clock) time.Time { return k.Signalled }),
+	"clock.known":     clockAt(func(k desk.Clock) time.Time { return k.Known }),
+	"clock.due":       due,
+
+	"customer.name": func(f Facts) Value { return f.customer(f.Customer.Name) },
+	"customer.status": func(f Facts) Value {
+		if f.Customer.ID == "" {
+			return f.customer("undetermined: no customer claims the tenant")
+		}
+		return f.customer(strings.TrimSuffix(f.Customer.ForeignStatus+": "+f.Customer.StatusReason, ": "))
+	},
+	"customer.countries":    known("customer.countries", func(f Facts) Value { return f.customer(f.Customer.Country) }),
+	"customer.owners":       known("customer.owners", nil),
+	"customer.parent":       known("customer.parent", nil),
+	"customer.verification": known("customer.verification", nil),
+	"customer.links":        known("customer.links", nil),
+	"customer.exemptions":   known("customer.exemptions", nil),
+	"customer.tenants":      tenants,
+	"reseller.path":         known("reseller.path", nil),
+	"reseller.none":         known("reseller.none", func(f Facts) Value { return f.customer("none: the customer contracts with the provider") }),
+
+	"run.existence":    runs([]string{"Run", "Workload", "Joined by"}, func(r desk.Run) []string { return []string{r.ID, r.Label, r.JoinedBy} }, derived),
+	"run.operations":   runs([]string{"Run", "Basis", "Low", "Best", "High"}, nil, measured),
+	"run.method":       runs([]string{"Run", "Method", "Peak × time"}, func(r desk.Run) []string { return []string{r.ID, methods(r), r.Figure.Ceiling.Decimal()} }, measured),
+	"run.start":        runs([]string{"Run", "Start"}, func(r desk.Run) []string { return []string{r.ID, instant(time.Unix(0, r.StartNS))} }, measured),
+	"run.end":          runs([]string{"Run", "Last seen", "State"}, runEnd, measured),
+	"run.accelerators": runs([]string{"Run", "Models", "Devices", "Hosts"}, runHardware, measured),
+	"run.class":        known("run.class", nil),
+	"run.coverage":     runs([]string{"Run", "Observed share of device time", "Device-hours"}, runCoverage, measured),
+	"run.practices":    runs([]string{"Run", "Primary accelerator", "Practice"}, runPractice, measured),
+
+	"programme.runs":       programme,
+	"customers.by_country": byCountry,
+	"customers.unverified": unverified,
+	"customers.resellers":  known("customers.resellers", nil),
+	"month.period":         period,
+	"month.totals":         monthTotals,
+	"month.coverage":       monthCoverage,
+	"month.findings":       monthFindings,
+	"month.cases":          monthCases,
+	"month.customers":      monthCustomers,
+}
+
+func factOf(name string, f Facts) Value { return facts[name](f) }
+
+// text returns a value from a record as of the facts.
+func (f Facts) text(text, source, confidence string) Value {
+	return Value{Text: text, Source: source, AsOf: f.AsOf.UTC(), Confidence: confidence}
+}
+
+func (f Facts) table(t Table, source, confidence string) Value {
+	return Value{Table: &t, Source: source, AsOf: f.AsOf.UTC(), Confidence: confidence}
+}
+
+func (f Facts) customer(text string) Value {
+	source := "customer " + f.Customer.ID
+	if f.Customer.ID == "" {
+		source = "case " + f.Case.ID
+	}
+	return f.text(text, source, recorded)
+}
+
+func filer(field string) func(Facts) Value {
+	return func(f Facts) Value {
+		return Value{Text: f.Filer[field], Source: "filer profile", AsOf: f.FilerAsOf.UTC(), Confidence: recorded}
+	}
+}
+
+// known returns what other records say of a fact, or what is said without them.
+func known(name string, otherwise func(Facts) Value) func(Facts) Value {
+	return func(f Facts) Value {
+		if v, ok := f.Known[name]; ok {
+			return v
+		}
+		if otherwise == nil {
+			return Value{}
+		}
+		return otherwise(f)
+	}
+}
+
+func instant(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
+
+func prior(f Facts) Value {
+	t := Table{Columns: []string{"Edition", "Kind", "Filed", "Regulator's id", "Status", "Digest of the content"}}
+	for _, filing := range f.Report.Filings {
+		t.Rows = append(t.Rows, []string{fmt.Sprint(filing.Edition), string(filing.Kind), instant(filing.At), cmp.Or(filing.RegulatorID, "none given"), cmp.Or(string(filing.Status), "no answer yet"), filing.Digest})
+	}
+	return f.table(t, "report "+f.Report.ID, confident)
+}
+
+func request(f Facts) Value {
+	if f.Report.Request.Text == "" {
+		return Value{}
+	}
+	return f.text("Received "+instant(f.Report.Request.Received)+": "+f.Report.Request.Text, "report "+f.Report.ID, recorded)
+}
+
+func basis(f Facts) Value {
+	t := Table{Columns: []string{"Finding", "Rule", "Level", "Operations, best", "Threshold", "Signalled", "In words"}}
+	for _, x := range f.Findings {
+		t.Rows = append(t.Rows, []string{x.ID, x.Pack + " " + x.Rule + " (" + x.Citation + ")", x.Level, x.Operations.Best.Decimal(), x.Threshold.Decimal(), instant(time.Unix(0, x.SignalledNS)), x.Reason})
+	}
+	return f.table(t, "case "+f.Case.ID, measured)
+}
+
+// clock returns the first clock of the case, which the crossing started.
+func (f Facts) clock() (desk.Clock, bool) {
+	if len(f.Case.Clocks) == 0 {
+		return desk.Clock{}, false
+	}
+	return f.Case.Clocks[0], true
+}
+
+func clockAt(of func(desk.Clock) time.Time) func(Facts) Value {
+	return func(f Facts) Value {
+		k, ok := f.clock()
+		if !ok || of(k).IsZero() {
+			return Value{}
+		}
+		return f.text(instant(of(k)), "case "+f.Case.ID+", clock "+k.Name, confident)
+	}
+}
+
+func due(f Facts) Value {
+	k, ok := f.clock()
+	if !ok || k.Due == "" {
+		return Value{}
+	}
+	text := fmt.Sprintf("%s, the last day, in %s: %d calendar days from the %s", k.Due, k.Zone, k.Days, map[string]string{
+		"earlier": "earlier of occurrence and knowledge", "known": "day it was known", "given": "day given"}[k.Basis])
+	return f.text(text, "case "+f.Case.ID+", clock "+k.Name, confident)
+}
+
+func tenants(f Facts) Value {
+	t := Table{Columns: []string{"Account", "Tenant"}}
+	names := f.Customer.Tenants
+	for _, r := range f.Runs {
+		if !slices.Contains(names, r.Tenant) {
+			names = append(slices.Clip(names), r.Tenant)
+		}
+	}
+	for _, name := range names {
+		t.Rows = append(t.Rows, []string{cmp.Or(f.Customer.ID, "no customer claims it"), string(name)})
+	}
+	return f.table(t, "customer "+cmp.Or(f.Customer.ID, f.Case.Subject), recorded)
+}
+
+func runs(columns []string, row func(desk.Run) []string, confidence string) func(Facts) Value {
+	return func(f Facts) Value {
+		t := Table{Columns: columns}
+		var ids []string
+		for _, r := range f.Runs {
+			ids = append(ids, r.ID)
+			if row != nil {
+				t.Rows = append(t.Rows, row(r))
+				continue
+			}
+			for _, part := range []struct {
+				basis  string
+				bounds compute.Bounds
+			}{{"from readings", r.Figure.Empirical}, {"allocation × peak, or held while nobody saw", r.Figure.Theoretical}} {
+				if part.bounds.High > 0 {
+					t.Rows = append(t.Rows, []string{r.ID, part.basis, part.bounds.Low.Decimal(), part.bounds.Best.Decimal(), part.bounds.High.Decimal()})
+				}
+			}
+		}
+		return f.table(t, "run "+strings.Join(ids, " "), confidence)
+	}
+}
+
+func methods(r desk.Run) string {
+	words := make([]string, len(r.Figure.Methods))
+	for i, m := range r.Figure.Methods {
+		words[i] = string(m)
+	}
+	return cmp.Or(strings.Join(words, ", "), "none")
+}
+
+func runEnd(r desk.Run) []string {
+	state := "ended"
+	if r.Open {
+		state = "still running"
+	}
+	return []string{r.ID, instant(time.Unix(0, r.EndNS)), state}
+}
+
+func runHardware(r desk.Run) []string {
+	return []string{r.ID, strings.Join(r.Accelerators, ", "), fmt.Sprint(r.Devices), fmt.Sprint(r.Hosts)}
+}
+
+func runCoverage(r desk.Run) []string {
+	return []string{r.ID, fmt.Sprintf("%.2f %%", r.Figure.Coverage*100), fmt.Sprintf("%.0f", r.Figure.DeviceTime.Hours())}
+}
+
+func runPractice(r desk.Run) []string {
+	return []string{r.ID, strings.Join(r.Accelerators, ", "), fmt.Sprintf("%d devices at once on %d hosts", r.Devices, r.Hosts)}
+}
+
+func programme(f Facts) Value {
+	return f.text("Device time is counted by flopwatch, joined into runs, and held against the rules of the policy pack; a crossing opens a case and starts the clock by itself.", "pack in force", confident)
+}
+
+func byCountry(f Facts) Value {
+	type key struct{ country, status string }
+	count := map[key]int{}
+	for _, c := range f.Customers {
+		count[key{cmp.Or(c.Country, "unknown"), c.ForeignStatus}]++
+	}
+	t := Table{Columns: []string{"Country", "Foreign status", "Customers"}}
+	for _, k := range slices.SortedFunc(maps.Keys(count), func(a, b key) int {
+		return cmp.Or(cmp.Compare(a.country, b.country), cmp.Compare(a.status, b.status))
+	}) {
+		t.Rows = append(t.Rows, []string{k.country, k.status, fmt.Sprint(count[k])})
+	}
+	return f.table(t, "customers", recorded)
+}
+
+func unverified(f Facts) Value {
+	n, tenants := 0, 0
+	for _, c := range f.Customers {
+		if c.ForeignStatus == "undetermined" {
+			n, tenants = n+1, tenants+len(c.Tenants)
+		}
+	}
+	nobodys := 0
+	for _, t := range f.Tenants {
+		if t.CustomerID == "" {
+			nobodys++
+		}
+	}
+	return f.text(fmt.Sprintf("%d accounts of %d customers of undetermined status; %d tenants that no customer claims", tenants, n, nobodys), "customers", recorded)
+}
