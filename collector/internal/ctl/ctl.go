@@ -86,11 +86,12 @@ type commands struct {
 		List findingsCommand `cmd:"" default:"withargs" help:"Findings, newest first."`
 		Work workCommand     `cmd:"" help:"Triage, dismiss, suppress or reopen a finding."`
 	} `cmd:"" help:"Findings: list, work."`
-	Cases   casesCommands  `cmd:"" help:"Cases: list, show, open, assign, decide, and the rest of what people do on them."`
-	Events  eventsCommand  `cmd:"" help:"What hosts reported beside figures, last come first."`
-	Hosts   hostsCommand   `cmd:"" help:"Reporting hosts."`
-	Status  statusCommand  `cmd:"" help:"The collector's own state."`
-	Storage storageCommand `cmd:"" help:"Backups, and the check of every stored batch."`
+	Reports reportsCommands `cmd:"" aliases:"report" help:"Reports: list, show, open, write, approve, file, save."`
+	Cases   casesCommands   `cmd:"" help:"Cases: list, show, open, assign, decide, and the rest of what people do on them."`
+	Events  eventsCommand   `cmd:"" help:"What hosts reported beside figures, last come first."`
+	Hosts   hostsCommand    `cmd:"" help:"Reporting hosts."`
+	Status  statusCommand   `cmd:"" help:"The collector's own state."`
+	Storage storageCommand  `cmd:"" help:"Backups, and the check of every stored batch."`
 	Users   struct {
 		List   usersCommand      `cmd:"" default:"withargs" help:"People with accounts."`
 		Add    addUserCommand    `cmd:"" help:"Make an account; the password is read from standard input."`

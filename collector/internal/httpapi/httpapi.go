@@ -29,7 +29,8 @@ type Deps struct {
 	UserAdmin UserAdmin // nil answers with 501
 	// Caseworker acts on findings and cases; nil answers with 501.
 	Caseworker Caseworker
-	Joiner     Joiner // nil answers with 501
+	Joiner     Joiner   // nil answers with 501
+	Reporter   Reporter // nil answers with 501
 	// Storekeeper tells of backups; nil answers with 501.
 	Storekeeper Storekeeper
 	// Parties keeps who customers are; nil answers with 501.
@@ -89,6 +90,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	s.registerAudit(api)
 	s.registerUsers(api)
 	s.registerCases(api)
+	s.registerReports(api)
 	s.registerJoins(api)
 	s.registerStorage(api)
 	s.registerParties(api)

@@ -32,6 +32,7 @@ type Options struct {
 	Users         access.Users        // people with accounts; nil: nobody has one
 	UserAdmin     httpapi.UserAdmin   // nil: accounts cannot be made
 	Caseworker    httpapi.Caseworker  // nil: nobody works on cases
+	Reporter      httpapi.Reporter    // nil: nobody writes reports
 	Joiner        httpapi.Joiner      // nil: joins are not shown
 	Linker        httpapi.Linker      // nil: nobody decides links
 	Foreseer      httpapi.Foreseer    // nil: what lies ahead is not shown
@@ -85,7 +86,7 @@ func New(o Options) (*Server, error) {
 	}
 	stopping := make(chan struct{})
 	pages := webui.New(webui.Deps{Reader: o.Reader, Caseworker: caseworkerOf(o.Caseworker), Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
-	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, UserAdmin: o.UserAdmin, Caseworker: o.Caseworker, Joiner: o.Joiner, Parties: o.Parties, Linker: o.Linker, Storekeeper: o.Storekeeper, Foreseer: o.Foreseer, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
+	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, UserAdmin: o.UserAdmin, Caseworker: o.Caseworker, Joiner: o.Joiner, Reporter: o.Reporter, Parties: o.Parties, Linker: o.Linker, Storekeeper: o.Storekeeper, Foreseer: o.Foreseer, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api)
 	if o.Webhooks != nil {

@@ -235,6 +235,24 @@ func last(ctx context.Context, q querier, o audit.Object) (after string, err err
 	return after, err
 }
 
+// NoteRead adds an entry that an object was read, which must be there. No entry,
+// no read: call it before.
+func (s *Store) NoteRead(ctx context.Context, o audit.Object) error {
+	err := s.update(ctx, func(tx *sql.Tx) error {
+		state, err := last(ctx, tx, o)
+		if err != nil {
+			return err
+		}
+		act := audit.Of(ctx)
+		act.Action = o.Kind + ".read"
+		return s.append(ctx, tx, []audit.Entry{entryOf(act, o, state, state)})
+	})
+	if err != nil {
+		return fmt.Errorf("note that %s %s is read: %w", o.Kind, o.ID, err)
+	}
+	return nil
+}
+
 // append adds entries to the log.
 func (s *Store) append(ctx context.Context, tx *sql.Tx, entries []audit.Entry) error {
 	if len(entries) == 0 {

@@ -75,7 +75,7 @@ func New() *Reader {
 			"fnd_0001": {State: "attached", CaseID: "cas_0001", AtNS: at(-19)},
 			"fnd_0000": {State: "dismissed", By: "usr_ana", Code: "KNOWN", Reason: "the tenant moved that day", AtNS: at(-10)},
 		},
-		CaseList: cannedCases(),
+		CaseList: cannedCases(), ReportList: cannedReports(),
 		LinkList: cannedLinks(), UltimateView: cannedUltimate(),
 		AllocList: []desk.Allocation{
 			{ID: "all_0001", Host: "gpu-0001", Tenant: "ten-orion-17", FromNS: at(-48), ToNS: at(-1), RecordedNS: at(-50)},
@@ -167,6 +167,16 @@ func NewHostile() *Reader {
 	for i := range r.UltimateView.Levels {
 		for j := range r.UltimateView.Levels[i].Customers {
 			r.UltimateView.Levels[i].Customers[j].Name = Hostile
+		}
+	}
+	for i := range r.ReportList {
+		one := &r.ReportList[i]
+		one.CustomerName, one.Request = Hostile, Hostile
+		for _, s := range one.Sections {
+			for j := range s.Fields {
+				v := &s.Fields[j].Value
+				v.Text, v.NotHeld = Hostile, Hostile
+			}
 		}
 	}
 	for i := range r.HostList {

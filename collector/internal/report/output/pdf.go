@@ -165,8 +165,13 @@ func (p *pdf) pair(name, text string) {
 	p.y = max(p.y, after)
 }
 
+// field draws a field. One of a few lines stands on one page with its source.
 func (p *pdf) field(f report.DocField) {
-	p.keep(18)
+	height := 18.0
+	if v := f.Value; v != nil && v.Table == nil {
+		height = 16 + lineHeight(9.5)*float64(len(p.lines(v.Text+v.NotHeld, 9.5, false, textWidth)))
+	}
+	p.keep(min(height, 70))
 	p.text(f.Title, 9.5, true, marginX, textWidth)
 	switch v := f.Value; {
 	case v != nil:
@@ -295,7 +300,7 @@ func runsOf(text string, strong bool) []fontRun {
 	var out []fontRun
 	for _, r := range text {
 		f := faceOf(r, strong)
-		if n := len(out); n > 0 && (out[n-1].face.family == f.family && out[n-1].face.style == f.style || r == ' ') {
+		if n := len(out); n > 0 && (out[n-1].face.family == f.family && out[n-1].face.style == f.style) {
 			out[n-1].text += string(r)
 			continue
 		}

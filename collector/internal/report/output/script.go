@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -117,16 +118,51 @@ func visual(line string, rtl bool) string {
 	if err != nil {
 		return line
 	}
-	var b strings.Builder
-	for i := range order.NumRuns() {
-		run := order.Run(i)
-		if run.Direction() == bidi.RightToLeft {
-			b.WriteString(bidi.ReverseString(run.String()))
-		} else {
-			b.WriteString(run.String())
+	runs := make([]run, order.NumRuns())
+	for i := range runs {
+		r := order.Run(i)
+		runs[i] = run{r.String(), r.Direction() == bidi.RightToLeft}
+		if runs[i].rtl {
+			runs[i].text = bidi.ReverseString(runs[i].text)
 		}
 	}
+	if rtl {
+		slices.Reverse(runs)
+	} else {
+		reorder(runs)
+	}
+	var b strings.Builder
+	for _, r := range runs {
+		b.WriteString(r.text)
+	}
 	return b.String()
+}
+
+// run is a stretch of one direction, in the order in which it is drawn.
+type run struct {
+	text string
+	rtl  bool
+}
+
+// letters reports whether a run says more than figures and signs.
+func (r run) letters() bool { return strings.ContainsFunc(r.text, unicode.IsLetter) }
+
+// reorder turns round what is from right to left in a line from left to right:
+// figures inside of it keep their own direction and move with it (UAX 9, rule L2).
+func reorder(runs []run) {
+	for from := 0; from < len(runs); from++ {
+		if !runs[from].rtl {
+			continue
+		}
+		to := from
+		for i := from + 1; i < len(runs) && (runs[i].rtl || !runs[i].letters()); i++ {
+			if runs[i].rtl {
+				to = i
+			}
+		}
+		slices.Reverse(runs[from : to+1])
+		from = to
+	}
 }
 
 // coverage are the characters that a font draws.
