@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ type reportwork struct {
 	store  *store.Store
 	reader *store.Reader
 	packs  []*policy.Pack
+	key    ed25519.PrivateKey // of the collector, signs bundles
 }
 
 var (

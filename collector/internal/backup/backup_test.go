@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/flopwatch/flopwatch/collector/internal/backup"
+	"github.com/flopwatch/flopwatch/collector/internal/evidence"
 	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/attest"
@@ -61,7 +62,7 @@ func count(t *testing.T, data string, first, n int, at time.Time) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Checkpoint(t.Context(), store.Checkpoint{At: at, Changes: book.Take(), Frames: store.AppendFrame(nil, envelope), FrameCount: 1}); err != nil {
+		if _, err := s.Checkpoint(t.Context(), store.Checkpoint{At: at, Changes: book.Take(), Frames: evidence.AppendFrame(nil, envelope), FrameCount: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -27,6 +27,8 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
+	// of verify, when nothing contradicts a bundle and not all of it can be told
+	exitCannotTell = 3
 )
 
 type commands struct {
@@ -87,6 +89,7 @@ type commands struct {
 		Work workCommand     `cmd:"" help:"Triage, dismiss, suppress or reopen a finding."`
 	} `cmd:"" help:"Findings: list, work."`
 	Reports reportsCommands `cmd:"" aliases:"report" help:"Reports: list, show, open, write, approve, file, save."`
+	Verify  verifyCommand   `cmd:"" help:"Check a sealed bundle, offline. Exit code 1 when it does not hold, 3 when that cannot be told."`
 	Cases   casesCommands   `cmd:"" help:"Cases: list, show, open, assign, decide, and the rest of what people do on them."`
 	Events  eventsCommand   `cmd:"" help:"What hosts reported beside figures, last come first."`
 	Hosts   hostsCommand    `cmd:"" help:"Reporting hosts."`
@@ -125,7 +128,7 @@ type exit int
 
 // Main runs flopwatchctl with the arguments after the program's name and returns
 // its exit code: 0, 1 for a failure or a check that does not hold, 2 for wrong
-// usage.
+// usage, 3 for a check that cannot tell.
 func Main(args []string, stdout, stderr io.Writer) (code int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -158,6 +161,8 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 	switch {
 	case errors.Is(err, errUnbalanced), errors.Is(err, errBroken):
 		return exitFailed
+	case errors.Is(err, errCannotTell):
+		return exitCannotTell
 	case err != nil:
 		return complain(stderr, err, exitFailed)
 	case out.err != nil:

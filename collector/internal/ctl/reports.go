@@ -32,6 +32,7 @@ type reportsCommands struct {
 	Amend   amendReportCommand   `cmd:"" help:"Begin a correction or a supplement."`
 	Ask     askReportCommand     `cmd:"" help:"Record a request for information."`
 	Save    saveReportCommand    `cmd:"" help:"Save a report as json, html, pdf, xlsx or csv."`
+	Bundle  bundleReportCommand  `cmd:"" help:"Save the sealed bundle: the report with all that it rests on."`
 	Filer   filerCommand         `cmd:"" help:"Show or set what the provider says of itself on reports."`
 }
 
@@ -351,6 +352,17 @@ type saveReportCommand struct {
 // Run saves an output.
 func (c saveReportCommand) Run(s *scope) error {
 	return save(s, "/v1/reports/"+url.PathEscape(c.ID)+"/outputs/"+c.Format, url.Values{"version": {strconv.FormatInt(c.Version, 10)}}, c.Out)
+}
+
+type bundleReportCommand struct {
+	reportArg
+	Version int64  `help:"Version of the report; the newest if not given."`
+	Out     string `required:"" help:"File to write." type:"path"`
+}
+
+// Run saves a bundle.
+func (c bundleReportCommand) Run(s *scope) error {
+	return save(s, "/v1/reports/"+url.PathEscape(c.ID)+"/bundle", url.Values{"version": {strconv.FormatInt(c.Version, 10)}}, c.Out)
 }
 
 // save writes what a route answers to a file, which is there whole or not at all.

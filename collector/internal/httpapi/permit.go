@@ -18,7 +18,7 @@ var actions = map[string]permission.Action{
 	"reopen-case": permission.WorkCases, "start-clock": permission.WorkCases, "hold-case": permission.WorkCases, "note-on-case": permission.WorkCases,
 	"file-on-case": permission.WorkCases, "work-on-finding": permission.WorkCases, "propose-decision": permission.ProposeDecision,
 	"determine-knowledge": permission.ProposeDecision, "approve-decision": permission.Approve, "return-decision": permission.Approve, "approve-knowledge": permission.Approve,
-	"list-reports": permission.ReadReports, "show-report": permission.ReadReports, "show-report-file": permission.ReadReports, "show-report-output": permission.ReadReports,
+	"list-reports": permission.ReadReports, "show-report": permission.ReadReports, "show-report-file": permission.ReadReports, "show-report-output": permission.ReadReports, "show-report-bundle": permission.ReadReports,
 	// Who may read reports may not do all of this; that is told by the act itself.
 	"open-report": permission.ReadReports, "set-report-fields": permission.ReadReports, "fill-report": permission.ReadReports, "propose-report": permission.ReadReports,
 	"return-report": permission.ReadReports, "approve-report": permission.ReadReports, "complete-report": permission.ReadReports, "file-report": permission.ReadReports,

@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"io"
+	"log/slog"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,6 +18,8 @@ type Reporter interface {
 	FileOnReport(ctx context.Context, id, name, media string, content []byte) (apitypes.Report, error)
 	// Output returns a version of a report, the newest for 0, in a format.
 	Output(ctx context.Context, id string, version int64, format string) (media string, content []byte, err error)
+	// Bundle writes the sealed bundle of a version of a report, the newest for 0.
+	Bundle(ctx context.Context, id string, version int64, w io.Writer) error
 	// NoteRead notes that a report is read, before it is.
 	NoteRead(ctx context.Context, id string) error
 	Filer(ctx context.Context) (apitypes.Filer, error)
@@ -53,6 +57,11 @@ type outputQuery struct {
 	ReportPath
 	Format  string `path:"format" enum:"json,html,pdf,xlsx,csv"`
 	Version int64  `query:"version" minimum:"0" doc:"The newest if 0"`
+}
+
+type bundleQuery struct {
+	ReportPath
+	Version int64 `query:"version" minimum:"0" doc:"The newest if 0"`
 }
 
 type filerInput struct {
@@ -115,6 +124,25 @@ func (s *server) registerReports(api huma.API) {
 			return nil, s.refusedOrFailed(ctx, "report", err)
 		}
 		return &download{ContentType: media, ContentDisposition: `attachment; filename="` + q.ID + "." + q.Format + `"`, Body: content}, nil
+	})
+	get(api, "/v1/reports/{id}/bundle", "show-report-bundle", "The sealed bundle: report, pack, form, the hosts' signed batches, and proofs of the audit log", func(ctx context.Context, q *bundleQuery) (*huma.StreamResponse, error) {
+		if s.Reporter == nil {
+			return nil, noReports()
+		}
+		if _, ok, err := s.Reader.Report(ctx, q.ID); err != nil {
+			return nil, s.failed(ctx, "report", err)
+		} else if !ok {
+			return nil, apitypes.NewProblem(http.StatusNotFound, "there is no such report")
+		}
+		return &huma.StreamResponse{Body: func(out huma.Context) {
+			out.SetHeader("Content-Type", "application/zip")
+			out.SetHeader("Content-Disposition", `attachment; filename="`+q.ID+`.zip"`)
+			if err := s.Reporter.Bundle(ctx, q.ID, q.Version, out.BodyWriter()); err != nil {
+				// What came so far is no bundle; whoever verifies it is told.
+				s.Log.LogAttrs(ctx, slog.LevelError, "api: bundle failed", slog.String("error", err.Error()))
+				panic(http.ErrAbortHandler)
+			}
+		}}, nil
 	})
 	act(api, http.MethodPost, "/v1/reports", "open-report", "Open a report, filled in as far as it is known", reporter(s, func(ctx context.Context, in *newReportInput) (apitypes.Report, error) {
 		return s.Reporter.OpenReport(ctx, in.Body)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/evidence"
 	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/attest"
@@ -207,8 +208,8 @@ func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 	}
 	d.counted[host].add(ledger.Position{Epoch: b.Epoch, Seq: b.Seq, Hash: o.hash})
 	d.count++
-	d.frames = store.AppendFrame(d.frames, envelope)
-	entry := ledgerBatch(o)
+	d.frames = evidence.AppendFrame(d.frames, envelope)
+	entry := evidence.Batch(host, o.key, o.hash, b)
 	if o.reason == "" {
 		err := d.book.Apply(entry)
 		if err == nil {
@@ -238,22 +239,6 @@ func (d *intake) await(host ledger.HostID, came string, hash [32]byte, now time.
 		d.quarantine(string(host), "missing", fmt.Sprintf("%s came, and nothing that follows batch %d/%d for %s", came, p.Epoch, p.Seq, missingFor), hash, nil, now)
 	}
 	d.missing[host] = w
-}
-
-func ledgerBatch(o *opened) *ledger.Batch {
-	b := o.batch
-	entry := &ledger.Batch{
-		Host: ledger.HostID(o.host), PublicKey: o.key,
-		Name: b.Facts.Name, OS: b.Facts.OS, Kernel: b.Facts.Kernel, AgentVersion: b.Facts.AgentVersion, Attribution: b.Facts.Attribution, BootID: b.BootID,
-		Position: ledger.Position{Epoch: b.Epoch, Seq: b.Seq, Hash: o.hash},
-		Devices:  make([]ledger.Device, len(b.Devices)),
-		Windows:  b.Windows,
-		Events:   b.Events, Addresses: b.Addresses, Traffic: b.Traffic,
-	}
-	for i := range b.Devices {
-		entry.Devices[i] = ledger.Device(b.Devices[i])
-	}
-	return entry
 }
 
 // quarantine keeps a refused batch, once: senders repeat what got no receipt.

@@ -26,6 +26,7 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/allocation"
 	"github.com/flopwatch/flopwatch/collector/internal/broker"
+	"github.com/flopwatch/flopwatch/collector/internal/evidence"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 	"github.com/flopwatch/flopwatch/pkg/wire"
@@ -367,7 +368,7 @@ func checkEvidence(t *testing.T, dir string, senders []*sender) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for e, err := range store.Frames(file) {
+		for e, err := range evidence.Frames(file) {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"embed"
 	"slices"
 	"sync"
@@ -33,6 +34,25 @@ var Shipped = sync.OnceValue(func() []*Pack {
 	slices.SortFunc(packs, func(a, b *Pack) int { return cmp.Compare(a.ID, b.ID) })
 	return packs
 })
+
+// ShippedSource returns the bytes of a shipped pack's file, whose SHA-256 is the
+// pack's digest; nil if none has it.
+func ShippedSource(digest [32]byte) []byte {
+	entries, err := shipped.ReadDir("packs")
+	if err != nil {
+		panic(err)
+	}
+	for _, entry := range entries {
+		data, err := shipped.ReadFile("packs/" + entry.Name())
+		if err != nil {
+			panic(err)
+		}
+		if sha256.Sum256(data) == digest {
+			return data
+		}
+	}
+	return nil
+}
 
 // InForce returns the packs that are held against the fleet: those that are
 // active, and not those whose time is over at an instant.

@@ -55,6 +55,8 @@ type Form struct {
 	Sections  []Section   `yaml:"sections"`
 
 	Digest [32]byte `yaml:"-"` // SHA-256 of the file
+
+	source []byte
 }
 
 // FormClock says which of the pack's clocks a filing of a kind, or a first filing
@@ -184,9 +186,12 @@ func Forms() []*Form {
 	return out
 }
 
+// Source returns the bytes of the form's file.
+func (f *Form) Source() []byte { return f.source }
+
 // ReadForm reads a form. Faults name the file, line and key where they can.
 func ReadForm(name string, data []byte) (*Form, error) {
-	f := &Form{Digest: sha256.Sum256(data)}
+	f := &Form{Digest: sha256.Sum256(data), source: data}
 	if err := config.Decode(name, data, f); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/flopwatch/flopwatch/collector/internal/evidence"
 	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/collector/internal/scrub"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
@@ -51,7 +52,7 @@ func makeUp(t testing.TB, hosts, batches int) stored {
 			envelope := attest.Seal(key, attest.DomainBatch, body)
 			day := i * 2 / batches
 			from := len(s.days[day])
-			s.days[day] = store.AppendFrame(s.days[day], envelope)
+			s.days[day] = evidence.AppendFrame(s.days[day], envelope)
 			s.spans[day] = append(s.spans[day], span{from, len(s.days[day]), ledger.HostID(id), n})
 			s.counted[ledger.HostID(id)] = ledger.Position{Epoch: n.Epoch, Seq: n.Seq, Hash: attest.Hash(envelope)}
 		}

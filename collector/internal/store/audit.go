@@ -52,18 +52,27 @@ var auditedKinds = []audited{
 // digests calls tell with the digest of the state of the objects that the
 // condition selects, by id. The rows of an object are its state, in their order.
 func (a audited) digests(ctx context.Context, q querier, condition string, tell func(id, digest string) error, args ...any) error {
+	return a.objects(ctx, q, condition, func(id string, rows []map[string]any) error {
+		sum, err := canonical.Digest(rows)
+		if err != nil {
+			return err
+		}
+		return tell(id, hex.EncodeToString(sum[:]))
+	}, args...)
+}
+
+// objects calls tell with the protected state of the objects that the condition
+// selects, by id.
+func (a audited) objects(ctx context.Context, q querier, condition string, tell func(id string, rows []map[string]any) error, args ...any) error {
 	var rowsOf []map[string]any
 	current := ""
 	flush := func() error {
 		if rowsOf == nil {
 			return nil
 		}
-		sum, err := canonical.Digest(rowsOf)
-		if err != nil {
-			return err
-		}
+		rows := rowsOf
 		rowsOf = nil
-		return tell(current, hex.EncodeToString(sum[:]))
+		return tell(current, rows)
 	}
 	var columns []string
 	err := each(ctx, q, func(rows *sql.Rows) (err error) {
@@ -101,7 +110,7 @@ func (a audited) digests(ctx context.Context, q querier, condition string, tell 
 		err = flush()
 	}
 	if err != nil {
-		return fmt.Errorf("digest of %s: %w", a.kind, err)
+		return fmt.Errorf("state of %s: %w", a.kind, err)
 	}
 	return nil
 }

@@ -3,80 +3,26 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
-	"iter"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	framing "github.com/flopwatch/flopwatch/collector/internal/evidence"
 )
 
 // Evidence files hold the signed envelopes that were counted, as they came: one
-// append-only file per UTC day of receipt, YYYY-MM-DD.fwe, of frames
-//
-//	length uint32 | CRC-32C of the envelope uint32 | envelope
-//
-// in little-endian order. A file is synced before the transaction that commits
-// its new length; what lies beyond the committed length was never counted.
+// append-only file of frames (package evidence) per UTC day of receipt,
+// YYYY-MM-DD.fwe. A file is synced before the transaction that commits its new
+// length; what lies beyond the committed length was never counted.
 
-const (
-	frameHeader = 8
-	maxEnvelope = 4 << 20
-	fileSuffix  = ".fwe"
-)
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+const fileSuffix = ".fwe"
 
 // ErrDamaged means that a file of evidence does not hold what was written.
-var ErrDamaged = errors.New("evidence is damaged")
-
-// AppendFrame appends the envelope as a frame of an evidence file to b.
-func AppendFrame(b, envelope []byte) []byte {
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(envelope)))
-	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(envelope, castagnoli))
-	return append(b, envelope...)
-}
-
-// Frames yields the envelopes of an evidence file, each valid until the next. A
-// torn or damaged frame ends it with an error that wraps ErrDamaged.
-func Frames(r io.Reader) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		var head [frameHeader]byte
-		var buf []byte
-		for at := int64(0); ; at += int64(frameHeader + len(buf)) {
-			if _, err := io.ReadFull(r, head[:]); errors.Is(err, io.EOF) {
-				return
-			} else if err != nil {
-				yield(nil, fmt.Errorf("frame at %d: %w: %w", at, ErrDamaged, err))
-				return
-			}
-			n := binary.LittleEndian.Uint32(head[:4])
-			if n > maxEnvelope {
-				yield(nil, fmt.Errorf("frame at %d: length %d: %w", at, n, ErrDamaged))
-				return
-			}
-			if uint32(cap(buf)) < n {
-				buf = make([]byte, n)
-			}
-			buf = buf[:n]
-			if _, err := io.ReadFull(r, buf); err != nil {
-				yield(nil, fmt.Errorf("frame at %d: %w: %w", at, ErrDamaged, err))
-				return
-			}
-			if crc32.Checksum(buf, castagnoli) != binary.LittleEndian.Uint32(head[4:]) {
-				yield(nil, fmt.Errorf("frame at %d: checksum: %w", at, ErrDamaged))
-				return
-			}
-			if !yield(buf, nil) {
-				return
-			}
-		}
-	}
-}
+var ErrDamaged = framing.ErrDamaged
 
 // evidence appends to the file of the day.
 type evidence struct {

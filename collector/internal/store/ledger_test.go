@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	framing "github.com/flopwatch/flopwatch/collector/internal/evidence"
 	"maps"
 	"os"
 	"path/filepath"
@@ -122,7 +123,7 @@ func TestFollowerIsInTheTransaction(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = s.Checkpoint(t.Context(), Checkpoint{
-			At: noon, Changes: book.Take(), Frames: AppendFrame(nil, []byte("envelope")), FrameCount: 1,
+			At: noon, Changes: book.Take(), Frames: framing.AppendFrame(nil, []byte("envelope")), FrameCount: 1,
 		}, f)
 		return err
 	}
@@ -151,7 +152,7 @@ func TestFollowerIsInTheTransaction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := AppendFrame(nil, []byte("envelope")); !bytes.Equal(data, want) {
+	if want := framing.AppendFrame(nil, []byte("envelope")); !bytes.Equal(data, want) {
 		t.Errorf("evidence holds %d bytes, want one frame of %d", len(data), len(want))
 	}
 }

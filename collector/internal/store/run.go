@@ -57,12 +57,14 @@ type tenantRuns struct {
 	before, parts map[training.PartKey]partRow // as stored, and as derived
 	joins         []joinRow
 	changes       []training.Change
+
+	stretches map[string][]training.Stretch // by run, what it is made of
 }
 
 // readRuns joins the workloads of a tenant into runs, from its segments and from
 // what people said of joins.
 func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark int64) (tenantRuns, error) {
-	out := tenantRuns{tenant: tenant}
+	out := tenantRuns{tenant: tenant, stretches: map[string][]training.Stretch{}}
 	members, err := readMembers(ctx, q, tenant)
 	if err != nil {
 		return out, fmt.Errorf("read workloads of tenant %s: %w", tenant, err)
@@ -104,6 +106,7 @@ func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark
 		places, did, recent := map[int64]bool{}, behaviour{}, daily{}
 		for _, i := range run.Members {
 			m := &members[i]
+			out.stretches[run.ID] = append(out.stretches[run.ID], m.Stretch)
 			r.startNS, r.endNS = min(r.startNS, m.StartNS), max(r.endNS, m.EndNS)
 			r.sums.add(m.sums)
 			places[m.hostNo] = true

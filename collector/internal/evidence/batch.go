@@ -1,0 +1,36 @@
+package evidence
+
+import (
+	"crypto/ed25519"
+
+	"github.com/flopwatch/flopwatch/collector/internal/ledger"
+	"github.com/flopwatch/flopwatch/pkg/attest"
+	"github.com/flopwatch/flopwatch/pkg/wire"
+)
+
+// Batch returns a decoded batch as the ledger counts it: that of the host that
+// the key stands for, whose envelope has the hash. It shares the windows.
+func Batch(host ledger.HostID, key ed25519.PublicKey, hash [32]byte, b *wire.Batch) *ledger.Batch {
+	out := &ledger.Batch{
+		Host: host, PublicKey: key,
+		Name: b.Facts.Name, OS: b.Facts.OS, Kernel: b.Facts.Kernel, AgentVersion: b.Facts.AgentVersion, Attribution: b.Facts.Attribution, BootID: b.BootID,
+		Position: ledger.Position{Epoch: b.Epoch, Seq: b.Seq, Hash: hash},
+		Devices:  make([]ledger.Device, len(b.Devices)),
+		Windows:  b.Windows,
+		Events:   b.Events, Addresses: b.Addresses, Traffic: b.Traffic,
+	}
+	for i := range b.Devices {
+		out.Devices[i] = ledger.Device(b.Devices[i])
+	}
+	return out
+}
+
+// KeyOf returns the key that an envelope says it was signed with, without
+// verifying anything; ok is false for what is no envelope.
+func KeyOf(envelope []byte) (key ed25519.PublicKey, ok bool) {
+	if len(envelope) < attest.Overhead {
+		return nil, false
+	}
+	at := attest.Overhead - ed25519.SignatureSize - ed25519.PublicKeySize
+	return ed25519.PublicKey(envelope[at : at+ed25519.PublicKeySize]), true
+}
