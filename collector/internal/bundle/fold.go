@@ -12,10 +12,10 @@ import (
 	"sync"
 
 	"github.com/flopwatch/flopwatch/collector/internal/allocation"
-	"github.com/flopwatch/flopwatch/pkg/attest"
-	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/collector/internal/evidence"
 	"github.com/flopwatch/flopwatch/collector/internal/ledger"
+	"github.com/flopwatch/flopwatch/pkg/attest"
+	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )
