@@ -12,7 +12,11 @@ export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: long-run packages reproducible units-check deploy-check eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench suppression insider fuzz clean
+=======
+.PHONY: packages reproducible units-check deploy-check eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench suppression insider bundle-large fuzz clean
+>>>>>>> 723800c (docs: say how reports are written, filed and checked)
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -106,6 +110,9 @@ hostile: ## send 100,000 mutated, replayed, shuffled and borrowed envelopes: non
 
 long-run: ## join a run of 2,048 hosts with 419 interruptions, and measure how joining a day grows to 125,000 hosts
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -run 'LongRun|OrdinaryTenants' -bench Runs -benchtime 1x -benchmem -v ./collector/internal/training
+
+bundle-large: ## build and check the bundle of a run of 54 days on 2,048 hosts (WINDOW=1h for shorter windows)
+	$(GO) test ./collector/internal/bundle -run '^$$' -bench LargeBundle -benchtime 1x -timeout 30m
 
 insider: ## edit the database 1,000 times behind the collector's back: each edit must be named
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -run TestInsiderEditsAreNamed -v ./collector/internal/store
