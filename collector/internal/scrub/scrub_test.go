@@ -10,7 +10,6 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/evidence"
 	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/collector/internal/scrub"
-	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/attest"
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )

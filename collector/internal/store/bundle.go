@@ -46,7 +46,7 @@ func (r *Reader) Seal(ctx context.Context, runs []string, objects []audit.Object
 		if err := claims(ctx, tx, runs, &out); err != nil {
 			return err
 		}
-		if err := fleet(ctx, tx, &out, keys); err != nil {
+		if err := fleetOf(ctx, tx, &out, keys); err != nil {
 			return err
 		}
 		if err := proofs(ctx, tx, objects, &out); err != nil {
@@ -119,9 +119,9 @@ func claims(ctx context.Context, tx *sql.Tx, runs []string, out *Sealed) error {
 	return nil
 }
 
-// fleet adds the hosts of the claims, with the keys that they signed with, and
+// fleetOf adds the hosts of the claims, with the keys that they signed with, and
 // the allocations that concern them.
-func fleet(ctx context.Context, tx *sql.Tx, out *Sealed, keys map[string]bool) error {
+func fleetOf(ctx context.Context, tx *sql.Tx, out *Sealed, keys map[string]bool) error {
 	wanted := map[string]bool{}
 	for _, c := range out.Claims {
 		for _, p := range c.Parts {
