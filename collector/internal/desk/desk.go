@@ -171,6 +171,7 @@ type Reader interface {
 	Tenants(ctx context.Context) ([]Tenant, error)
 	Customers(ctx context.Context) ([]Customer, error)
 	Runs(ctx context.Context, tenant measure.TenantID, limit int) ([]Run, error)
+	RunDays(ctx context.Context, id string) ([]RunDay, error) // oldest first; none of a run that is not there
 	Totals(ctx context.Context, fromNS, toNS int64) (Totals, error)
 	Coverage(ctx context.Context) ([]Coverage, error)
 	Hosts(ctx context.Context) ([]Host, error)

@@ -119,7 +119,7 @@ var caseForms = map[string]string{
 // actOnCase takes a form of a case's page.
 func (s *site) actOnCase(w http.ResponseWriter, r *http.Request) {
 	id, name := r.PathValue("id"), r.PathValue("act")
-	form, ok := s.form(w, r)
+	form, ok := s.form(w, r, permission.WorkCases, s.Caseworker != nil)
 	if !ok {
 		return
 	}
@@ -151,7 +151,7 @@ func (s *site) actOnCase(w http.ResponseWriter, r *http.Request) {
 // actOnFinding takes a form of the page of findings.
 func (s *site) actOnFinding(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	form, ok := s.form(w, r)
+	form, ok := s.form(w, r, permission.WorkCases, s.Caseworker != nil)
 	if !ok {
 		return
 	}
@@ -168,14 +168,16 @@ func (s *site) actOnFinding(w http.ResponseWriter, r *http.Request) {
 	s.acted(w, r, "/findings", err)
 }
 
-// form reads a posted form. Where it returns false an answer was sent.
-func (s *site) form(w http.ResponseWriter, r *http.Request) (value func(string) string, ok bool) {
+// form reads a posted form of somebody who may do what it asks for. Who may not
+// see cases is answered as if there were no such page. kept is false where this
+// desk does not do that at all. Where it returns false an answer was sent.
+func (s *site) form(w http.ResponseWriter, r *http.Request, need permission.Action, kept bool) (value func(string) string, ok bool) {
 	if !permission.Of(r.Context()).May(permission.ReadCases) {
 		s.problem(w, r, http.StatusNotFound, noPage)
 		return nil, false
 	}
-	if !permission.Of(r.Context()).May(permission.WorkCases) || s.Caseworker == nil {
-		s.problem(w, r, http.StatusForbidden, "Your roles do not allow you to work on cases.")
+	if !permission.Of(r.Context()).May(need) || !kept {
+		s.problem(w, r, http.StatusForbidden, "Your roles do not allow you to do that.")
 		return nil, false
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)

@@ -3,10 +3,12 @@ package webui
 import (
 	"fmt"
 	"html/template"
+	"math"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/classify"
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/measure"
@@ -15,7 +17,7 @@ import (
 var functions = template.FuncMap{
 	"ops": operations, "interval": interval, "when": when, "iso": iso, "percent": percent, "span": span, "deviceHours": deviceHours,
 	"count": count, "names": names, "methods": methods, "foreign": foreign, "severity": severity, "caseState": caseState, "clockState": clockState, "workState": workState, "isRun": isRun, "in": in,
-	"plural": plural, "sentence": sentence, "bar": newBar, "ratio": ratio, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
+	"plural": plural, "sentence": sentence, "bar": newBar, "ratio": ratio, "class": class, "joinVerdict": joinVerdict, "gap": gap, "decimal": decimal, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
 }
 
 // operations prints 3.79e25.
@@ -216,4 +218,46 @@ func newBar(g gauge) bar {
 		LowX: num(at(f.Low)), Width: num(max(at(f.High)-at(f.Low), 1)),
 		Over: f.Best >= g.Threshold, May: f.Best < g.Threshold && f.High >= g.Threshold,
 	}
+}
+
+// class shows what a run does. That it cannot be told is never shown as harmless.
+func class(v classify.Verdict) mark {
+	switch v.Class {
+	case classify.Training:
+		return mark{"training", "▲", "alert"}
+	case classify.Inference:
+		return mark{"inference", "●", "calm"}
+	case classify.Other:
+		return mark{"neither training nor inference", "●", "calm"}
+	}
+	return mark{string(classify.CannotTell), "◇", "warn"}
+}
+
+func joinVerdict(verdict string) mark {
+	switch verdict {
+	case "together":
+		return mark{"confirmed", "✓", "calm"}
+	case "apart":
+		return mark{"undone", "✕", "warn"}
+	}
+	return mark{"by evidence", "○", "calm"}
+}
+
+// gap prints the time from the end of one workload to the start of the next.
+func gap(seconds float64) string {
+	t := desk.DeviceTime(math.Abs(seconds) * 1000)
+	if seconds < 0 {
+		return "overlap of " + span(t)
+	}
+	return span(t)
+}
+
+// decimal prints operations that come as a decimal string; what is none is shown
+// as it is.
+func decimal(text string) string {
+	n, err := compute.ParseOperations(text)
+	if err != nil {
+		return text
+	}
+	return operations(n)
 }

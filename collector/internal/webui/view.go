@@ -130,44 +130,6 @@ func (s *site) runs(ctx context.Context, _ *http.Request) (any, error) {
 	return listView[runRow]{rows, more}, err
 }
 
-type runView struct {
-	Run      runRow
-	Gauges   []gauge // one per threshold that a rule held the run against
-	Findings []findingRow
-}
-
-func (s *site) run(ctx context.Context, r *http.Request) (any, error) {
-	id := r.PathValue("id")
-	runs, err := s.Reader.Runs(ctx, "", 0)
-	if err != nil {
-		return nil, err
-	}
-	for _, run := range runs {
-		if run.ID != id {
-			continue
-		}
-		all, err := s.worked(ctx, 0)
-		if err != nil {
-			return nil, err
-		}
-		v := runView{Run: gauged([]desk.Run{run}, bare(all))[0]}
-		seen := map[gauge]bool{}
-		for _, f := range all {
-			if f.Subject != id {
-				continue
-			}
-			v.Findings = append(v.Findings, f)
-			g := gauge{run.Figure.Combined(), f.Threshold, f.Pack + ", " + f.PackStatus}
-			if !seen[g] {
-				seen[g] = true
-				v.Gauges = append(v.Gauges, g)
-			}
-		}
-		return v, nil
-	}
-	return nil, notFound("There is no such run. Runs may join into one as more windows arrive.")
-}
-
 type customersView struct {
 	Customers []desk.Customer
 	Tenants   []desk.Tenant

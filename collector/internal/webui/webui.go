@@ -34,6 +34,7 @@ var assetFiles embed.FS
 type Deps struct {
 	Reader        desk.Reader
 	Caseworker    Caseworker // nil: nobody works on cases here
+	Joiner        Joiner     // nil: joins are not shown
 	Version       string
 	Demonstration bool         // the banner is shown also when the reader does not say so
 	Log           *slog.Logger // nil discards
@@ -68,6 +69,8 @@ func New(deps Deps) http.Handler {
 	mux.HandleFunc("GET /cases/{id}", s.show("case", "Case", permission.ReadCases, s.oneCase))
 	mux.HandleFunc("POST /cases/{id}/{act}", s.actOnCase)
 	mux.HandleFunc("POST /findings/{id}/work", s.actOnFinding)
+	mux.HandleFunc("POST /joins/{id}/decisions", s.decideJoin)
+	mux.HandleFunc("POST /runs/{id}/joins", s.joinRuns)
 	mux.HandleFunc("GET /assets/{file}", s.serveAsset)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, http.StatusNotFound, noPage)

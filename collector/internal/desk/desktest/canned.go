@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/classify"
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/pkg/audit"
 	"github.com/flopwatch/flopwatch/pkg/compute"
@@ -102,6 +103,10 @@ func New() *Reader {
 		},
 	}
 	r.TotalsView.ToNS = watermark
+	r.DayViews = cannedDays()
+	for i, v := range cannedVerdicts() {
+		r.RunList[i].Verdict = v
+	}
 	r.CheckView = desk.Check{Balanced: true, Devices: 12296, Totals: r.TotalsView}
 	return r
 }
@@ -149,6 +154,8 @@ func NewHostile() *Reader {
 	for i := range r.RunList {
 		r.RunList[i].Label, r.RunList[i].JoinedBy, r.RunList[i].CustomerName = Hostile, Hostile, Hostile
 		r.RunList[i].Accelerators = []string{Hostile}
+		v := &r.RunList[i].Verdict
+		v.Reason, v.Missing, v.Evidence = Hostile, []string{Hostile}, []classify.Evidence{{Feature: Hostile, Text: Hostile}}
 	}
 	for i := range r.CaseList {
 		c := &r.CaseList[i]

@@ -20,6 +20,7 @@ type Reader struct {
 	TenantList   []desk.Tenant
 	CustomerList []desk.Customer
 	RunList      []desk.Run
+	DayViews     map[string][]desk.RunDay
 	TotalsView   desk.Totals
 	CoverageList []desk.Coverage
 	HostList     []desk.Host
@@ -119,6 +120,11 @@ func (r *Reader) Runs(_ context.Context, tenant measure.TenantID, limit int) ([]
 		}
 	}
 	return head(out, limit), r.Err
+}
+
+// RunDays returns DayViews of a run.
+func (r *Reader) RunDays(_ context.Context, id string) ([]desk.RunDay, error) {
+	return r.DayViews[id], r.Err
 }
 
 // Totals returns TotalsView with the span that was asked for.
