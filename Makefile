@@ -12,7 +12,7 @@ export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 
 .DEFAULT_GOAL := help
-.PHONY: long-run packages reproducible units-check deploy-check eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench suppression insider fuzz clean bundle-large
+.PHONY: long-run packages reproducible units-check deploy-check eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench links suppression insider fuzz clean bundle-large
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,10 @@ kernels: ## run the BPF tests on Debian kernels 5.10, 6.1 and 6.12 in QEMU (SERI
 
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+links: ## resolve a made-up register of 100,000 parties with known truth, a hub of 20,000, and add one more party (some minutes)
+	FLOPWATCH_LONG=1 $(GO) test -count=1 -timeout 30m -run 'TestGeneratedRegister|TestHub' -v ./collector/internal/party/resolve
+	$(GO) test -run '^$$' -bench BenchmarkPut -benchtime 500x -timeout 30m ./collector/internal/party/resolve
 
 suppression: ## hide hosts, devices and batches 1,000 times: each must be found, and a clean fleet must be quiet
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -run 'SuppressionIsFound|CleanFleet' -v ./collector/internal/gap

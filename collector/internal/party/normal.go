@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"unicode"
+
+	"github.com/flopwatch/flopwatch/collector/internal/party/resolve"
 )
 
 // Errors of Normal, which repeat nothing of the value.
@@ -19,6 +21,34 @@ var (
 // Normal returns the form of an identifier in which two that are the same are
 // equal, and that of what is around it, "" if there is nothing.
 func Normal(t IdentifierType, value string) (normal, coarse string, err error) {
+	if normal, coarse, err = written(t, value); err != nil || t == IP {
+		return normal, coarse, err
+	}
+	if same, ok := resolve.Normalise(resolve.Kind(t), normal, ""); ok {
+		normal = same
+	}
+	if t == Email {
+		_, coarse, _ = strings.Cut(normal, "@")
+		if domain, ok := resolve.Normalise(resolve.Domain, coarse, ""); ok {
+			coarse = domain
+		}
+	}
+	return normal, coarse, nil
+}
+
+// StandsForNone reports whether a number is one that is written where there is
+// none, such as 000000000. Those who have it have nothing in common by it.
+func StandsForNone(t IdentifierType, value string) bool {
+	switch t {
+	case TaxID, Registration, LEI, Document, Card, Bank, Phone:
+		_, ok := resolve.Normalise(resolve.Kind(t), value, "")
+		return !ok
+	}
+	return false
+}
+
+// written checks how a value is written, and brings it to a first form.
+func written(t IdentifierType, value string) (normal, coarse string, err error) {
 	switch t {
 	case Email:
 		local, domain, ok := strings.Cut(strings.ToLower(value), "@")

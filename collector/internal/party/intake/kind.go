@@ -87,6 +87,9 @@ func buildIdentifier(c *cursor) party.Object {
 		c.wrong("value", err.Error())
 	}
 	c.change.Personal["value"] = value
+	if !d.Hub && value != "" && party.StandsForNone(d.Type, value) {
+		d.Hub, d.HubReason = true, "a number that stands for none"
+	}
 	if !d.LastSeen.IsZero() && d.LastSeen.Before(d.FirstSeen) {
 		c.wrong("last_seen", "is before first_seen")
 	}

@@ -175,8 +175,11 @@ func (r *Register) place(rec Record, touched map[pair]bool) {
 		h := held(r.blocks, b)
 		alive := r.rare(h)
 		h.parties = append(h.parties, i)
-		if alive {
-			h.touch(touched)
+		switch {
+		case alive && (!r.rare(h) || e.called(b)):
+			h.touch(touched) // it finds nobody any more, or the name is less rare for all
+		case alive:
+			h.touchOf(i, touched)
 		}
 	}
 }
@@ -216,12 +219,13 @@ func (r *Register) take(i int32, touched map[pair]bool) {
 	}
 	for _, b := range e.blocks {
 		h := r.blocks[b]
-		if r.rare(h) {
-			h.touch(touched)
+		alive := r.rare(h)
+		if alive {
+			h.touchOf(i, touched)
 		}
 		h.drop(i)
-		if r.rare(h) {
-			h.touch(touched)
+		if r.rare(h) && (!alive || e.called(b)) {
+			h.touch(touched) // it finds candidates again, or the name is rarer for all
 		}
 		if len(h.parties) == 0 {
 			delete(r.blocks, b)
@@ -272,6 +276,23 @@ func (h *holding) touch(touched map[pair]bool) {
 			touched[pair{min(a, b), max(a, b)}] = true
 		}
 	}
+}
+
+// touchOf adds the pairs of one of the parties.
+func (h *holding) touchOf(i int32, touched map[pair]bool) {
+	if touched == nil {
+		return
+	}
+	for _, b := range h.parties {
+		if b != i {
+			touched[pair{min(i, b), max(i, b)}] = true
+		}
+	}
+}
+
+// called reports whether a part of a name is the whole of one of its names.
+func (e *entry) called(block uint64) bool {
+	return slices.ContainsFunc(e.Names, func(n Name) bool { return n.whole == block })
 }
 
 // candidates returns the parties before i that share a value or a part of a name

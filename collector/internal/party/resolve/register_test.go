@@ -194,6 +194,7 @@ func BenchmarkPut(b *testing.B) {
 	r := resolve.NewRegister(resolve.DefaultWeights())
 	r.Load(records[:100_000], nil)
 	var worst time.Duration
+	used := usage()
 	b.ResetTimer()
 	n := 0
 	for b.Loop() {
@@ -203,4 +204,5 @@ func BenchmarkPut(b *testing.B) {
 		n++
 	}
 	b.ReportMetric(float64(worst)/1e6, "worst-ms")
+	b.ReportMetric(float64((usage()-used).Nanoseconds())/1e6/float64(n), "cpu-ms/op")
 }
