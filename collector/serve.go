@@ -121,7 +121,7 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	reader := store.NewReader(db, version.Version, demonstration).VerifyAudit(audit.Origin(attest.HostID(public)), public).WithAccesses(seen(safe))
 	r := &running{store: db, deriver: deriver, ingest: counting, audit: &auditor{store: db, reader: reader, key: key, log: log}, watch: watching,
 		keeper: &keeper{store: db, data: c.Data, folder: c.Backup, every: c.BackupEvery, retain: c.policy(), log: log},
-		ahead:  &foreseer{store: db, reader: reader, packs: packs, log: log}}
+		ahead:  &foreseer{store: db, reader: reader, packs: packs, log: log, links: reader}}
 	r.parties = parties{store: db, reader: reader, vault: safe, changed: deriver.CustomersChanged, screen: lists, log: log, now: time.Now}
 	if err := r.parties.reapply(ctx); err != nil {
 		return err
