@@ -85,7 +85,7 @@ func New(o Options) (*Server, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	stopping := make(chan struct{})
-	pages := webui.New(webui.Deps{Reader: o.Reader, Caseworker: caseworkerOf(o.Caseworker), Joiner: joinerOf(o.Joiner), Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
+	pages := webui.New(webui.Deps{Reader: o.Reader, Caseworker: caseworkerOf(o.Caseworker), Joiner: joinerOf(o.Joiner), Foreseer: foreseerOf(o.Foreseer), Linker: linkerOf(o.Linker), Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
 	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, UserAdmin: o.UserAdmin, Caseworker: o.Caseworker, Joiner: o.Joiner, Reporter: o.Reporter, Parties: o.Parties, Linker: o.Linker, Storekeeper: o.Storekeeper, Foreseer: o.Foreseer, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api)
@@ -115,6 +115,20 @@ func joinerOf(j httpapi.Joiner) webui.Joiner {
 		return nil
 	}
 	return j
+}
+
+func foreseerOf(f httpapi.Foreseer) webui.Foreseer {
+	if f == nil {
+		return nil
+	}
+	return f
+}
+
+func linkerOf(l httpapi.Linker) webui.Linker {
+	if l == nil {
+		return nil
+	}
+	return l
 }
 
 // limitBody bounds every body, also of routes that read none.

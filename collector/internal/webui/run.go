@@ -27,8 +27,9 @@ type runView struct {
 	Run         runRow
 	Gauges      []gauge // one per threshold that a rule held the run against
 	Findings    []findingRow
-	Over        *chart // operations over time; nil where no days are known
-	Joined      bool   // this desk knows joins
+	Forecast    *apitypes.Forecast // nil where nothing is foreseen
+	Over        *chart             // operations over time; nil where no days are known
+	Joined      bool               // this desk knows joins
 	Joins       []apitypes.Join
 	MoreJoins   bool
 	History     []apitypes.RunChange
@@ -74,8 +75,8 @@ func (s *site) run(ctx context.Context, r *http.Request) (any, error) {
 	if c, ok := newChart("Operations of the run over time", totals(days, run.Figure.Combined()), v.Gauges); ok {
 		v.Over = &c
 	}
-	if s.Joiner == nil {
-		return v, nil
+	if v.Forecast, err = s.forecastOf(ctx, id); err != nil || s.Joiner == nil {
+		return v, err
 	}
 	joins, err := s.Joiner.Joins(ctx, id)
 	if err != nil {

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/classify"
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
+	"github.com/flopwatch/flopwatch/collector/internal/party/resolve"
 	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
@@ -17,7 +19,7 @@ import (
 var functions = template.FuncMap{
 	"ops": operations, "interval": interval, "when": when, "iso": iso, "percent": percent, "span": span, "deviceHours": deviceHours,
 	"count": count, "names": names, "methods": methods, "foreign": foreign, "severity": severity, "caseState": caseState, "clockState": clockState, "workState": workState, "isRun": isRun, "in": in,
-	"plural": plural, "sentence": sentence, "bar": newBar, "ratio": ratio, "class": class, "joinVerdict": joinVerdict, "gap": gap, "decimal": decimal, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
+	"plural": plural, "sentence": sentence, "bar": newBar, "ratio": ratio, "class": class, "state": state, "isCustomer": isCustomer, "width": width, "percentOf": percentOf, "level": level, "text": text, "day": day, "joinVerdict": joinVerdict, "gap": gap, "decimal": decimal, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
 }
 
 // operations prints 3.79e25.
@@ -261,3 +263,66 @@ func decimal(text string) string {
 	}
 	return operations(n)
 }
+
+// states are the words that need no attention and those that need it at once;
+// what is in neither waits for somebody.
+var (
+	calmStates = []string{"verified", "in force", "automatic", "accepted", "met", "attested", "acknowledged", "approved", "scheduled"}
+	badStates  = []string{"failed", "expired", "restricted", "overdue", "rejected", "unverified"}
+)
+
+// state shows how something stands.
+func state(word string) mark {
+	switch {
+	case word == "":
+		return mark{"not known", "◇", "warn"}
+	case slices.Contains(calmStates, word):
+		return mark{word, "✓", "calm"}
+	case slices.Contains(badStates, word):
+		return mark{word, "▲", "alert"}
+	}
+	return mark{word, "△", "warn"}
+}
+
+// level says how accounts are taken together.
+func level(l resolve.Level) string {
+	switch l {
+	case resolve.ByAccount:
+		return "the account alone"
+	case resolve.ByCustomer:
+		return "all accounts of the customer"
+	case resolve.ByIdentity:
+		return "with the same legal person"
+	case resolve.ByControl:
+		return "with all under the same control"
+	case resolve.ByMeans:
+		return "with shared means, and what waits for a person"
+	case resolve.ByReseller:
+		return "all of the reseller"
+	}
+	return string(l)
+}
+
+// percentOf prints a share of a whole as an interval.
+func percentOf(low, high float64) string {
+	if low == high {
+		return percent(low)
+	}
+	return percent(low) + " to " + percent(high)
+}
+
+// text is any word as a string.
+func text(word any) string { return fmt.Sprint(word) }
+
+// day prints the date of an instant.
+func day(t time.Time) string {
+	if t.IsZero() {
+		return "not known"
+	}
+	return t.UTC().Format("2006-01-02")
+}
+
+func isCustomer(subject string) bool { return strings.HasPrefix(subject, "cus_") }
+
+// width is a share in a bar of 200 units.
+func width(share float64) string { return strconv.FormatFloat(min(max(share, 0), 1)*200, 'f', 1, 64) }

@@ -134,6 +134,7 @@ type customersView struct {
 	Customers []desk.Customer
 	Tenants   []desk.Tenant
 	Cut       bool
+	Open      bool // the reader may see who customers are
 }
 
 func (s *site) customers(ctx context.Context, _ *http.Request) (any, error) {
@@ -142,7 +143,7 @@ func (s *site) customers(ctx context.Context, _ *http.Request) (any, error) {
 		return nil, err
 	}
 	tenants, err := s.Reader.Tenants(ctx)
-	var v customersView
+	v := customersView{Open: permission.Of(ctx).May(permission.ReadCases)}
 	var more bool
 	v.Customers, v.Cut = cut(customers, maxRows)
 	v.Tenants, more = cut(tenants, maxRows)

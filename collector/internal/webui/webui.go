@@ -9,7 +9,6 @@ package webui
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -35,6 +34,8 @@ type Deps struct {
 	Reader        desk.Reader
 	Caseworker    Caseworker // nil: nobody works on cases here
 	Joiner        Joiner     // nil: joins are not shown
+	Foreseer      Foreseer   // nil: forecasts are not shown
+	Linker        Linker     // nil: nobody decides links here
 	Version       string
 	Demonstration bool         // the banner is shown also when the reader does not say so
 	Log           *slog.Logger // nil discards
@@ -43,10 +44,9 @@ type Deps struct {
 type site struct {
 	Deps
 	pages map[string]*template.Template
+	all   []page
 	asset string // what tells one build's assets from another's
 }
-
-var pageNames = []string{"today", "findings", "runs", "run", "customers", "hosts", "cases", "case", "problem"}
 
 // New returns the handler of every page and asset. It starts no goroutine.
 func New(deps Deps) http.Handler {
@@ -54,23 +54,18 @@ func New(deps Deps) http.Handler {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &site{Deps: deps, pages: map[string]*template.Template{}, asset: assetDigest()}
-	for _, name := range pageNames {
-		s.pages[name] = template.Must(template.New("layout.html").Funcs(functions).
-			ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+name+".html"))
-	}
+	s.all = s.allPages()
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", s.show("today", "Today", permission.ReadAggregates, s.today))
-	mux.HandleFunc("GET /findings", s.show("findings", "Findings", permission.ReadCases, s.findings))
-	mux.HandleFunc("GET /runs", s.show("runs", "Training runs", permission.ReadAggregates, s.runs))
-	mux.HandleFunc("GET /runs/{id}", s.show("run", "Training run", permission.ReadAggregates, s.run))
-	mux.HandleFunc("GET /customers", s.show("customers", "Customers and tenants", permission.ReadAggregates, s.customers))
-	mux.HandleFunc("GET /hosts", s.show("hosts", "Hosts and coverage", permission.ReadAggregates, s.hosts))
-	mux.HandleFunc("GET /cases", s.show("cases", "Cases", permission.ReadCases, s.cases))
-	mux.HandleFunc("GET /cases/{id}", s.show("case", "Case", permission.ReadCases, s.oneCase))
+	s.pages["problem"] = parse("problem")
+	for _, p := range s.all {
+		s.pages[p.template] = parse(p.template)
+		mux.HandleFunc("GET "+p.path, s.show(p))
+	}
 	mux.HandleFunc("POST /cases/{id}/{act}", s.actOnCase)
 	mux.HandleFunc("POST /findings/{id}/work", s.actOnFinding)
 	mux.HandleFunc("POST /joins/{id}/decisions", s.decideJoin)
 	mux.HandleFunc("POST /runs/{id}/joins", s.joinRuns)
+	mux.HandleFunc("POST /links/{id}/{act}", s.actOnLink)
 	mux.HandleFunc("GET /assets/{file}", s.serveAsset)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, http.StatusNotFound, noPage)
@@ -78,21 +73,26 @@ func New(deps Deps) http.Handler {
 	return mux
 }
 
+func parse(name string) *template.Template {
+	return template.Must(template.New("layout.html").Funcs(functions).
+		ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+name+".html"))
+}
+
 const noPage = "There is no such page, or your roles do not allow you to see it."
 
 // show reads a view and renders it whole before the first byte is sent, so that
 // a fault is a page with a status and not half a table. Who may not see the page
 // is answered as if there were none.
-func (s *site) show(name, title string, need permission.Action, read func(context.Context, *http.Request) (any, error)) http.HandlerFunc {
+func (s *site) show(p page) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if !permission.Of(r.Context()).May(need) {
+		if !permission.Of(r.Context()).May(p.need) {
 			s.problem(w, r, http.StatusNotFound, noPage)
 			return
 		}
 		status, err := s.Reader.Status(r.Context())
 		var view any
 		if err == nil {
-			view, err = read(r.Context(), r)
+			view, err = p.read(r.Context(), r)
 		}
 		if missing, ok := err.(notFound); ok {
 			s.problem(w, r, http.StatusNotFound, missing.Error())
@@ -100,12 +100,12 @@ func (s *site) show(name, title string, need permission.Action, read func(contex
 		}
 		if err != nil {
 			if r.Context().Err() == nil {
-				s.Log.LogAttrs(r.Context(), slog.LevelError, "desk: page failed", slog.String("page", name), slog.String("error", err.Error()))
+				s.Log.LogAttrs(r.Context(), slog.LevelError, "desk: page failed", slog.String("page", p.template), slog.String("error", err.Error()))
 			}
 			s.problem(w, r, http.StatusInternalServerError, "The ledger could not be read. The collector's log says why.")
 			return
 		}
-		s.render(w, r, http.StatusOK, name, layout{Title: title, Status: status, View: view})
+		s.render(w, r, http.StatusOK, p.template, layout{Title: p.title, Status: status, View: view})
 	}
 }
 
@@ -122,7 +122,7 @@ type layout struct {
 	Version       string
 	Asset         string
 	Live          bool // the page renews itself
-	Cases         bool // the reader may see findings and cases
+	Navigation    []entry
 	Who           string
 	View          any
 }
@@ -130,8 +130,9 @@ type layout struct {
 func (s *site) render(w http.ResponseWriter, r *http.Request, code int, name string, l layout) {
 	l.Demonstration = s.Demonstration || l.Status.Demonstration
 	who := permission.Of(r.Context())
-	l.Cases, l.Who = who.May(permission.ReadCases), who.ID
-	l.Asset, l.Live, l.Here = s.asset, code == http.StatusOK, r.URL.Path
+	l.Navigation, l.Who = s.navigation(who), who.ID
+	// A page that was asked for with more than its path is of one moment.
+	l.Asset, l.Live, l.Here = s.asset, code == http.StatusOK && r.URL.RawQuery == "", r.URL.Path
 	if l.Version = s.Version; l.Version == "" {
 		l.Version = l.Status.Version
 	}

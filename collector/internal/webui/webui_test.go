@@ -12,13 +12,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flopwatch/flopwatch/collector/internal/access"
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/collector/internal/desk/desktest"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
 	"github.com/flopwatch/flopwatch/collector/internal/webui"
 )
 
-var pages = []string{"/", "/findings", "/runs", "/runs/run_4kq2", "/runs/run_9zd7", "/customers", "/hosts", "/cases", "/cases/cas_0001", "/cases/cas_0000", "/runs/run_none", "/nowhere"}
+var pages = []string{"/", "/findings", "/runs", "/runs/run_4kq2", "/runs/run_9zd7", "/customers", "/hosts", "/cases", "/cases/cas_0001", "/cases/cas_0000", "/reports", "/reports/rep_0001", "/reports/rep_0003", "/customers/cus_orion", "/customers/cus_delta", "/customers/clu_0001", "/links", "/resellers", "/exemptions", "/programme", "/coverage", "/audit", "/audit?check=now", "/runs/run_none", "/customers/cus_none", "/nowhere"}
 
 // as is the request by somebody with the roles.
 func as(roles []permission.Role, r *http.Request) *http.Request {
@@ -37,11 +38,12 @@ func ask(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
 func TestGallery(t *testing.T) {
 	kinds := map[string]*desktest.Reader{"full": desktest.New(), "empty": desktest.Empty(), "hostile": desktest.NewHostile(), "large": desktest.NewLarge(30)}
 	for name, reader := range kinds {
-		h := webui.New(webui.Deps{Reader: reader, Joiner: &joiner{word: map[string]string{"hostile": desktest.Hostile}[name]}})
+		h := webui.New(webui.Deps{Reader: reader, Joiner: &joiner{word: map[string]string{"hostile": desktest.Hostile}[name]}, Foreseer: foreseer{}, Linker: &linker{}})
 		for _, path := range pages {
 			t.Run(name+path, func(t *testing.T) {
 				w := ask(t, h, path)
-				missing := path == "/nowhere" || path == "/runs/run_none" || (strings.HasPrefix(path, "/runs/") && (name == "empty" || name == "large")) || (strings.HasPrefix(path, "/cases/") && name == "empty")
+				missing := path == "/nowhere" || strings.HasSuffix(path, "_none") || (strings.HasPrefix(path, "/runs/") && name == "large") ||
+					(name == "empty" && strings.Count(path, "/") > 1)
 				if want := map[bool]int{true: 404, false: 200}[missing]; w.Code != want {
 					t.Fatalf("status %d, want %d", w.Code, want)
 				}
@@ -49,6 +51,7 @@ func TestGallery(t *testing.T) {
 				keep(t, name, path, w.Body.Bytes())
 			})
 		}
+		keep(t, "assets", "/policy", []byte(access.Policy))
 		for _, a := range []string{"desk.css", "desk.js", "icon.svg"} {
 			keep(t, "assets", "/"+a, ask(t, h, "/assets/"+a).Body.Bytes())
 		}
@@ -61,7 +64,7 @@ func keep(t *testing.T, kind, path string, body []byte) {
 	if dir == "" {
 		return
 	}
-	file := strings.ReplaceAll(strings.Trim(path, "/"), "/", "-")
+	file := strings.NewReplacer("/", "-", "?", "-", "=", "-").Replace(strings.Trim(path, "/"))
 	if file == "" {
 		file = "today"
 	}
@@ -201,7 +204,7 @@ func TestBalanceIsNotAssumed(t *testing.T) {
 }
 
 func TestHostileTextIsInert(t *testing.T) {
-	h := webui.New(webui.Deps{Reader: desktest.NewHostile(), Joiner: &joiner{word: desktest.Hostile}})
+	h := webui.New(webui.Deps{Reader: desktest.NewHostile(), Joiner: &joiner{word: desktest.Hostile}, Foreseer: foreseer{}, Linker: &linker{}})
 	for _, path := range pages {
 		html := ask(t, h, path).Body.String()
 		if strings.Contains(html, "<script>alert") {
@@ -247,7 +250,7 @@ func TestHostsSayWhatTheyReported(t *testing.T) {
 func TestFailureIsAPageWithoutDetails(t *testing.T) {
 	r := desktest.New()
 	r.Err = errors.New("secret path /srv/data/flopwatch.db")
-	for _, path := range []string{"/", "/runs", "/hosts", "/customers", "/findings", "/runs/run_4kq2"} {
+	for _, path := range []string{"/", "/runs", "/hosts", "/customers", "/findings", "/runs/run_4kq2", "/links", "/audit", "/coverage", "/programme", "/reports", "/customers/cus_orion"} {
 		w := ask(t, webui.New(webui.Deps{Reader: r}), path)
 		if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "secret") {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
@@ -291,15 +294,21 @@ func TestAssets(t *testing.T) {
 func TestPagesByRole(t *testing.T) {
 	h := webui.New(webui.Deps{Reader: desktest.New()})
 	for _, role := range append(permission.People, "nobody") {
-		for _, path := range []string{"/", "/findings", "/runs/run_4kq2", "/hosts"} {
+		for path, need := range map[string]permission.Action{
+			"/": permission.ReadAggregates, "/runs/run_4kq2": permission.ReadAggregates, "/hosts": permission.ReadAggregates, "/customers": permission.ReadAggregates, "/coverage": permission.ReadAggregates,
+			"/findings": permission.ReadCases, "/cases": permission.ReadCases, "/cases/cas_0001": permission.ReadCases, "/customers/cus_orion": permission.ReadCases, "/links": permission.ReadCases,
+			"/resellers": permission.ReadCases, "/exemptions": permission.ReadCases, "/programme": permission.ReadCases,
+			"/reports": permission.ReadReports, "/reports/rep_0001": permission.ReadReports, "/audit": permission.ReadAudit,
+		} {
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, as([]permission.Role{role}, httptest.NewRequest(http.MethodGet, path, nil)))
-			need := permission.ReadAggregates
-			if path == "/findings" {
-				need = permission.ReadCases
-			}
 			if want := map[bool]int{true: 200, false: 404}[role.Allows(need)]; w.Code != want {
 				t.Errorf("%s to %s: %d, want %d", path, role, w.Code, want)
+			}
+			for link, need := range map[string]permission.Action{"/findings": permission.ReadCases, "/links": permission.ReadCases, "/customers/": permission.ReadCases, "/reports": permission.ReadReports, "/audit": permission.ReadAudit, "/hosts": permission.ReadAggregates} {
+				if strings.Contains(w.Body.String(), `href="`+link) && !role.Allows(need) {
+					t.Errorf("%s shows %s a link to %s, which it may not see", path, role, link)
+				}
 			}
 			if !role.Allows(permission.ReadCases) && (strings.Contains(w.Body.String(), "fnd_") || strings.Contains(w.Body.String(), "crossing")) {
 				t.Errorf("%s shows findings to %s", path, role)

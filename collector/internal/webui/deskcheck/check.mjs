@@ -15,7 +15,7 @@ import { chromium } from "playwright-core";
 
 const [gallery, shots] = process.argv.slice(2);
 const browserPath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const policy = await readFile(join(gallery, "policy"), "utf8");
+const policy = await readFile(join(gallery, "assets", "policy"), "utf8");
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const types = { css: "text/css", js: "text/javascript", svg: "image/svg+xml", html: "text/html; charset=utf-8" };
 
@@ -35,7 +35,7 @@ const origin = `http://127.0.0.1:${server.address().port}`;
 
 const pages = [];
 for (const kind of await readdir(gallery)) {
-  if (kind === "assets" || kind === "policy") continue;
+  if (kind === "assets") continue;
   for (const file of await readdir(join(gallery, kind))) pages.push(`${kind}/${file}`);
 }
 pages.sort();

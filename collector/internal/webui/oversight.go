@@ -1,0 +1,124 @@
+package webui
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
+)
+
+type coverageView struct {
+	Check   desk.Check
+	Rows    []desk.Coverage // who could hide most first
+	Blind   int             // of the hosts
+	Cut     bool
+	Tenants []desk.Tenant // whose time was not all seen, least seen first
+}
+
+// coverage says where the desk is blind and how much could hide there.
+func (s *site) coverage(ctx context.Context, _ *http.Request) (any, error) {
+	check, err := s.Reader.Check(ctx)
+	if err != nil {
+		return nil, err
+	}
+	hosts, err := s.Reader.Coverage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tenants, err := s.Reader.Tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v := coverageView{Check: check}
+	hosts = slices.Clone(hosts)
+	slices.SortStableFunc(hosts, func(a, b desk.Coverage) int {
+		return cmp.Or(cmp.Compare(b.Hidden, a.Hidden), cmp.Compare(b.Unobserved, a.Unobserved))
+	})
+	for _, h := range hosts {
+		if h.Unobserved > 0 {
+			v.Blind++
+		}
+	}
+	v.Rows, v.Cut = cut(hosts, maxRows)
+	tenants = slices.DeleteFunc(slices.Clone(tenants), func(t desk.Tenant) bool { return t.Figure.Coverage >= 1 })
+	slices.SortStableFunc(tenants, func(a, b desk.Tenant) int { return cmp.Compare(a.Figure.Coverage, b.Figure.Coverage) })
+	var more bool
+	v.Tenants, more = cut(tenants, maxRows)
+	v.Cut = v.Cut || more
+	return v, nil
+}
+
+// Entries of one page of the audit log.
+const auditRows = 100
+
+type auditView struct {
+	Rows    []desk.AuditEntry
+	Older   string // the page of older ones begins behind this entry, "" for none
+	Checked bool
+	Check   desk.AuditCheck
+}
+
+// audit shows the log, and holds the whole of it against its checkpoints when
+// asked to: that reads all of it.
+func (s *site) audit(ctx context.Context, r *http.Request) (any, error) {
+	var before desk.AuditID
+	if text := r.URL.Query().Get("before"); text != "" {
+		var err error
+		if before, err = desk.ParseAuditID(text); err != nil {
+			return nil, notFound("There is no such entry of the audit log.")
+		}
+	}
+	rows, err := s.Reader.AuditEntries(ctx, before, auditRows+1)
+	if err != nil {
+		return nil, err
+	}
+	var v auditView
+	var more bool
+	if v.Rows, more = cut(rows, auditRows); more {
+		v.Older = v.Rows[auditRows-1].ID.String()
+	}
+	if r.URL.Query().Get("check") != "" {
+		v.Checked = true
+		v.Check, err = s.Reader.CheckAudit(ctx)
+	}
+	return v, err
+}
+
+func (s *site) resellers(ctx context.Context, _ *http.Request) (any, error) {
+	all, err := s.Reader.Resellers(ctx)
+	rows, more := cut(all, maxRows)
+	return listView[desk.Reseller]{rows, more}, err
+}
+
+func (s *site) exemptions(ctx context.Context, _ *http.Request) (any, error) {
+	all, err := s.Reader.Exemptions(ctx)
+	rows, more := cut(all, maxRows)
+	return listView[desk.Exemption]{rows, more}, err
+}
+
+type programmeView struct {
+	Gaps          []desk.ProgrammeGap
+	Queue         []desk.Reverification
+	Cut           bool
+	Certification desk.Certification
+}
+
+// programmeDays is how far ahead the queue of verifications looks.
+const programmeDays = 60
+
+func (s *site) programme(ctx context.Context, _ *http.Request) (any, error) {
+	gaps, err := s.Reader.ProgrammeGaps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	queue, err := s.Reader.Reverifications(ctx, programmeDays)
+	if err != nil {
+		return nil, err
+	}
+	v := programmeView{Gaps: gaps}
+	v.Queue, v.Cut = cut(queue, maxRows)
+	v.Certification, err = s.Reader.Certification(ctx)
+	return v, err
+}
