@@ -138,3 +138,13 @@ deploy-check: ## check every file in deploy/ with its own tool, as far as the to
 
 clean: ## remove built programs
 	rm -rf $(BIN)
+
+GALLERY ?= $(BIN)/gallery
+gallery: ## write every page of the desk over canned data into GALLERY, to be looked at behind any file server
+	@rm -rf '$(GALLERY)' && mkdir -p '$(GALLERY)'
+	GALLERY='$(abspath $(GALLERY))' $(GO) test -count=1 -run TestGallery ./collector/internal/webui
+
+desk-check: gallery ## look at the gallery with a real browser: axe-core, width, keyboard, content policy (SHOTS=folder keeps pictures, ONLY=text chooses pages)
+	@if command -v node >/dev/null && command -v npm >/dev/null && [ -x "$${CHROMIUM:-/usr/bin/chromium}" ]; then \
+	  cd collector/internal/webui/deskcheck && { [ -d node_modules ] || npm install --no-package-lock --no-audit --no-fund; } && node check.mjs '$(abspath $(GALLERY))' $(if $(SHOTS),'$(abspath $(SHOTS))'); \
+	else echo "desk-check: needs node, npm and chromium, skipped"; fi
