@@ -27,6 +27,7 @@ import (
 // uplink that ships what is spooled.
 type courier struct {
 	Outbox *outbox.Outbox
+	host   string // "" for a fleet
 	uplink *uplink.Uplink
 	leases *handover.Leases
 }
@@ -38,6 +39,7 @@ type courierConfig struct {
 	Fleet        bool // one process speaks for many hosts
 	BatchWindows int
 	BatchSpan    time.Duration
+	Settings     string // file for what the collector tells of settings; none if empty
 	Log          *slog.Logger
 }
 
@@ -77,9 +79,14 @@ func openCourier(cfg courierConfig) (*courier, error) {
 		return nil, errors.Join(fmt.Errorf("read broker key %s: %w", cfg.Endpoint.SeedFile, err), box.Close())
 	}
 	leases := filepath.Join(cfg.Data, leasesName)
+	var heed func([]byte)
+	if cfg.Settings != "" {
+		heed = takeSettings(cfg.Settings, cfg.Log)
+	}
 	up, err := uplink.New(box.Spool(), uplink.Options{
-		OnLeases: func(envelope []byte) error { return handover.Write(leases, envelope) },
-		URL:      cfg.Endpoint.URL, NATS: []nats.Option{seed}, Host: host, CollectorKey: cfg.Endpoint.CollectorKey, Log: cfg.Log,
+		OnLeases:   func(envelope []byte) error { return handover.Write(leases, envelope) },
+		OnSettings: heed,
+		URL:        cfg.Endpoint.URL, NATS: []nats.Option{seed}, Host: host, CollectorKey: cfg.Endpoint.CollectorKey, Log: cfg.Log,
 		// A collector that lost its data cannot take the rest of an epoch; the host
 		// begins a new one, and what was given up is a gap that both sides show.
 		OnLost: func(l spool.LostRange) {
@@ -90,7 +97,7 @@ func openCourier(cfg courierConfig) (*courier, error) {
 	if err != nil {
 		return nil, errors.Join(err, box.Close())
 	}
-	return &courier{Outbox: box, uplink: up, leases: handover.NewLeases(host, leases, leases, cfg.Endpoint.CollectorKey)}, nil
+	return &courier{Outbox: box, host: host, uplink: up, leases: handover.NewLeases(host, leases, leases, cfg.Endpoint.CollectorKey)}, nil
 }
 
 // Run ships while work fills the outbox, then waits up to drain until all is

@@ -13,6 +13,7 @@ import (
 	"github.com/flopwatch/flopwatch/agent/internal/outbox"
 	"github.com/flopwatch/flopwatch/agent/internal/reader"
 	"github.com/flopwatch/flopwatch/agent/internal/sampler"
+	"github.com/flopwatch/flopwatch/agent/internal/tuning"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 	"github.com/flopwatch/flopwatch/pkg/systemd"
 )
@@ -26,6 +27,7 @@ type live struct {
 	owners  *owners
 	metrics *exporter.Exporter
 	waiting func() int // batches without a receipt
+	tune    *tuning.Keeper
 	log     *slog.Logger
 	failing map[measure.DeviceID]string
 	ecc     map[measure.DeviceID]uint64 // uncorrected errors at the newest reading
@@ -109,6 +111,11 @@ func (l *live) offer(ctx context.Context) {
 func (l *live) loop(ctx context.Context, period time.Duration, desk *control.Server) error {
 	manager := systemd.NewService(l.log)
 	manager.Ready(ctx)
+	if changed, err := l.retune(ctx, true); err != nil {
+		return errors.Join(err, l.lane.Close())
+	} else if changed {
+		period = l.period()
+	}
 	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for {
@@ -119,6 +126,11 @@ func (l *live) loop(ctx context.Context, period time.Duration, desk *control.Ser
 			return errors.Join(l.lane.Put(l.host.Flush()), l.lane.Close())
 		case <-tick.C:
 			now := time.Now()
+			if changed, err := l.retune(ctx, false); err != nil {
+				return errors.Join(err, l.lane.Close())
+			} else if changed {
+				tick.Reset(l.period())
+			}
 			desk.Answer(func(r control.Request) control.Reply { return l.command(r, now) })
 			if !l.resume.IsZero() && now.After(l.resume) {
 				l.resume = time.Time{}

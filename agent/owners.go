@@ -55,6 +55,7 @@ type owners struct {
 	guestDevices []measure.Device // of guests, in their order
 	guestFault   string
 
+	quiet     bool // settings say that communicators are not watched
 	processes []tenancy.Process
 	pids      []int // that held a device in this step
 }
@@ -230,6 +231,10 @@ func (o *owners) of(r *nvml.DeviceReading, device *nvml.Device) []measure.Share 
 // communicators looks for libraries of NCCL in the processes of this step, and
 // returns who joined a communicator.
 func (o *owners) communicators(ctx context.Context, now time.Time) []measure.Event {
+	if o.quiet {
+		o.witness.TakeJoined() // what was seen before is forgotten
+		return nil
+	}
 	o.witness.WatchLibraries(ctx, o.pids)
 	var events []measure.Event
 	for _, j := range o.witness.TakeJoined() {
@@ -241,6 +246,10 @@ func (o *owners) communicators(ctx context.Context, now time.Time) []measure.Eve
 	}
 	return events
 }
+
+// communicating says whether set-ups of communicators are watched, where the host
+// has a key for it: without the key nothing is, whatever the settings say.
+func (o *owners) communicating(on bool) { o.quiet = !on }
 
 // process returns who a process is, or was if it ended since the sample before.
 func (o *owners) process(pid int, atNS int64) probe.Process {

@@ -19,6 +19,7 @@ import (
 	"github.com/flopwatch/flopwatch/agent/internal/nvml"
 	"github.com/flopwatch/flopwatch/agent/internal/outbox"
 	"github.com/flopwatch/flopwatch/agent/internal/reader"
+	"github.com/flopwatch/flopwatch/agent/internal/tuning"
 	"github.com/flopwatch/flopwatch/pkg/cli"
 	"github.com/flopwatch/flopwatch/pkg/endpoint"
 	"github.com/flopwatch/flopwatch/pkg/version"
@@ -63,11 +64,15 @@ func (c runCommand) Run(ctx context.Context, s cli.Streams) error {
 	if err != nil {
 		return errors.Join(err, from.Close())
 	}
-	way, err := openCourier(courierConfig{Data: c.Data, Endpoint: target, BatchSpan: c.Window, Log: s.Logger()})
+	way, err := openCourier(courierConfig{Data: c.Data, Endpoint: target, BatchSpan: c.Window, Settings: c.settingsFile(), Log: s.Logger()})
 	if err != nil {
 		return errors.Join(err, from.Close())
 	}
-	return c.sample(ctx, s, from, way)
+	tune, err := tuning.Open(c.Data, c.settingsFile(), way.host, target.CollectorKey)
+	if err != nil {
+		return errors.Join(err, way.Outbox.Close(), from.Close())
+	}
+	return c.sample(ctx, s, from, way, tune)
 }
 
 // open opens the devices of this host. Its error wraps nvml.ErrNoDriver on a
@@ -99,7 +104,7 @@ type way interface {
 }
 
 // sample reads the devices until ctx ends. It closes from and out.
-func (c sampling) sample(ctx context.Context, s cli.Streams, from source, out way) error {
+func (c sampling) sample(ctx context.Context, s cli.Streams, from source, out way, tune *tuning.Keeper) error {
 	log := s.Logger()
 	desk, err := control.Listen(c.Data)
 	if err != nil {
@@ -123,6 +128,7 @@ func (c sampling) sample(ctx context.Context, s cli.Streams, from source, out wa
 			if err != nil {
 				return err
 			}
+			live.tune = tune
 			return live.loop(ctx, c.Period, desk)
 		})
 	})

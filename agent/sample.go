@@ -15,6 +15,7 @@ import (
 	"github.com/flopwatch/flopwatch/agent/internal/handover"
 	"github.com/flopwatch/flopwatch/agent/internal/outbox"
 	"github.com/flopwatch/flopwatch/agent/internal/spool"
+	"github.com/flopwatch/flopwatch/agent/internal/tuning"
 	"github.com/flopwatch/flopwatch/pkg/attest"
 	"github.com/flopwatch/flopwatch/pkg/cli"
 	"github.com/flopwatch/flopwatch/pkg/endpoint"
@@ -49,7 +50,12 @@ func (c sampleCommand) Run(ctx context.Context, s cli.Streams) error {
 	if err != nil {
 		return errors.Join(err, from.Close())
 	}
-	return c.sample(ctx, s, from, out)
+	// The shipper writes both files into one folder.
+	tune, err := tuning.Open(c.Data, filepath.Join(filepath.Dir(c.Receipt), settingsName), out.host, target.CollectorKey)
+	if err != nil {
+		return errors.Join(err, out.keeper.Close(), out.box.Close(), from.Close())
+	}
+	return c.sample(ctx, s, from, out, tune)
 }
 
 // shelf is the way out of a sampler: the outbox that seals and spools, and the

@@ -64,8 +64,9 @@ func (c shipCommand) Run(ctx context.Context, s cli.Streams) (err error) {
 	receipt := filepath.Join(c.State, "receipt")
 	up, err := uplink.New(from, uplink.Options{
 		URL: target.URL, NATS: []nats.Option{seed}, Host: from.Host(), CollectorKey: target.CollectorKey, Log: log,
-		OnReceipt: func(envelope []byte) error { return handover.Write(receipt, envelope) },
-		OnLeases:  func(envelope []byte) error { return handover.Write(filepath.Join(c.State, leasesName), envelope) },
+		OnReceipt:  func(envelope []byte) error { return handover.Write(receipt, envelope) },
+		OnLeases:   func(envelope []byte) error { return handover.Write(filepath.Join(c.State, leasesName), envelope) },
+		OnSettings: takeSettings(filepath.Join(c.State, settingsName), log),
 		// The sampler sees the same receipt and begins a new epoch.
 		OnLost: func(l spool.LostRange) {
 			log.ErrorContext(ctx, "batches given up", slog.String("host", l.Host), slog.String("why", "the collector lacks what comes before them"))

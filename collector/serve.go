@@ -51,6 +51,7 @@ type serveCommand struct {
 	ScreeningURL   string `help:"Server of watch lists to hold parties against; none by default." placeholder:"URL"`
 	ScreeningKind  string `help:"What that server is: yente or watchman." default:"yente" enum:"yente,watchman"`
 	ScreeningToken string `help:"File with the token that the server asks for." placeholder:"FILE" type:"path"`
+	Packs          string `help:"Folder with the site's own policy packs. They come into force like any policy, by two people." type:"path" placeholder:"DIR"`
 }
 
 // Run serves until it is interrupted.
@@ -71,6 +72,8 @@ type running struct {
 	watch   *watcher
 	keeper  *keeper
 	ahead   *foreseer
+	tell    *teller
+	jobs    *simulator
 	http    *httpd.Server
 	monitor func(context.Context) error // nil without one
 	manager *systemd.Service
@@ -97,10 +100,15 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	}
 	defer func() { err = errors.Join(err, bus.Close()) }()
 	packs := policy.InForce(policy.Shipped(), time.Now())
+	library, err := openLibrary(ctx, c.Packs, log)
+	if err != nil {
+		return err
+	}
 	deriver := store.NewDeriver(db, packs, time.Now)
 	watching := newWatcher(db, log, time.Now())
+	telling := newTeller(db, key, bus.TellSettings, log)
 	intake := ingest.Config{
-		Store: db, Conn: bus.Conn(), Key: key, Collector: attest.HostID(public), Followers: []store.Follower{deriver, watching}, Log: log,
+		Store: db, Conn: bus.Conn(), Key: key, Collector: attest.HostID(public), Followers: []store.Follower{deriver, watching, telling}, Log: log,
 	}
 	if demonstration {
 		intake.MaxAhead = -1 // a trace may be of any time
@@ -118,8 +126,9 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	if err != nil {
 		return err
 	}
-	reader := store.NewReader(db, version.Version, demonstration).VerifyAudit(audit.Origin(attest.HostID(public)), public).WithAccesses(seen(safe))
-	r := &running{store: db, deriver: deriver, ingest: counting, audit: &auditor{store: db, reader: reader, key: key, log: log}, watch: watching,
+	reader := store.NewReader(db, version.Version, demonstration).VerifyAudit(audit.Origin(attest.HostID(public)), public).WithPacks(library).WithAccesses(seen(safe))
+	jobs := newSimulator(db, library, log)
+	r := &running{tell: telling, jobs: jobs, store: db, deriver: deriver, ingest: counting, audit: &auditor{store: db, reader: reader, key: key, log: log}, watch: watching,
 		keeper: &keeper{store: db, data: c.Data, folder: c.Backup, every: c.BackupEvery, retain: c.policy(), log: log},
 		ahead:  &foreseer{store: db, reader: reader, packs: packs, log: log, links: reader}}
 	r.parties = parties{store: db, reader: reader, vault: safe, changed: deriver.CustomersChanged, screen: lists, log: log, now: time.Now}
@@ -128,7 +137,7 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	}
 	r.http, err = httpd.New(httpd.Options{
 		Parties: r.parties, Webhooks: vendorhook{r.parties},
-		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Users: db, UserAdmin: accounts{db}, Caseworker: casework{db, reader, packs}, Joiner: joins{reader, db, deriver}, Reporter: reportwork{db, reader, packs, key}, Linker: links{db, deriver}, Storekeeper: r.keeper, Foreseer: r.ahead, Listen: c.Listen, DataDir: c.Data,
+		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Users: db, UserAdmin: accounts{db}, Caseworker: casework{db, reader, packs}, Joiner: joins{reader, db, deriver}, Reporter: reportwork{db, reader, packs, key}, Linker: links{db, deriver}, Storekeeper: r.keeper, Foreseer: r.ahead, Policymaker: policies{db, reader, library, jobs}, Revenues: revenues{db}, Listen: c.Listen, DataDir: c.Data,
 		Version: version.Version, Demonstration: demonstration, Log: log,
 	})
 	if err != nil {
@@ -187,6 +196,8 @@ func (r *running) run(ctx context.Context, counting *ingest.Ingest, then func(co
 	r.manager.Ready(ctx)
 	defer r.manager.Stopping(context.WithoutCancel(ctx))
 	group.Go(func() error { return r.keeper.run(ctx) })
+	group.Go(func() error { return r.tell.run(ctx) })
+	group.Go(func() error { return r.jobs.run(ctx) })
 	group.Go(func() error {
 		defer stop()
 		return then(ctx, r)

@@ -21,6 +21,8 @@ const (
 	DomainBatch   = "flopwatch/batch/v1"
 	DomainReceipt = "flopwatch/receipt/v1"
 	DomainLeases  = "flopwatch/leases/v1"
+
+	DomainSettings = "flopwatch/settings/v1"
 )
 
 // MaxEnvelope is the largest envelope in bytes that Open looks at.

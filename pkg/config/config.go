@@ -5,9 +5,12 @@
 package config
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"strings"
 	"time"
 
@@ -32,16 +35,18 @@ func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
 
 // Decode reads one YAML document into the struct that into points to, and then
 // calls its Validate() error if it has one. name is what faults call the file:
-// each reads "name:line: key: what is wrong".
+// each reads "name:line: key: what is wrong". Faults that Validate returns begin
+// with their key, and may be joined; a key that is not in the file is told on the
+// line of what it is missing from.
 func Decode(name string, data []byte, into any) error {
 	if len(data) > MaxBytes {
-		return fmt.Errorf("%s: larger than %d bytes", name, MaxBytes)
+		return fmt.Errorf("%s:%d: document: larger than %d bytes", name, 1+bytes.Count(data[:MaxBytes], []byte("\n")), MaxBytes)
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+		return syntaxFault(name, err)
 	}
-	d := &decoder{name: name}
+	d := &decoder{name: name, lines: map[string]int{}}
 	if len(doc.Content) == 1 {
 		d.value(doc.Content[0], reflect.ValueOf(into).Elem(), "")
 	}
@@ -50,15 +55,57 @@ func Decode(name string, data []byte, into any) error {
 	}
 	if v, ok := into.(interface{ Validate() error }); ok {
 		if err := v.Validate(); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return d.place(err)
 		}
 	}
 	return nil
 }
 
+// syntaxLine is how the parser of YAML names a line.
+var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+
+// syntaxFault tells of text that is no YAML.
+func syntaxFault(name string, err error) error {
+	line, text := "1", err.Error()
+	if m := syntaxLine.FindStringSubmatch(text); m != nil {
+		line, text = cmp.Or(m[1], line), text[len(m[0]):]
+	}
+	return fmt.Errorf("%s:%s: document: %s", name, line, text)
+}
+
 type decoder struct {
 	name   string
+	lines  map[string]int // of each key that is in the document, by its path
 	faults []error
+}
+
+// place gives each fault of a Validate the line of its key.
+func (d *decoder) place(err error) error {
+	var out []error
+	for _, fault := range parts(err) {
+		key, _, _ := strings.Cut(fault.Error(), ": ")
+		out = append(out, fmt.Errorf("%s:%d: %w", d.name, d.line(key), fault))
+	}
+	return errors.Join(out...)
+}
+
+// parts returns the errors that were joined, or the one that there is.
+func parts(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
+
+// line returns the line of a key, or of what it would be in.
+func (d *decoder) line(key string) int {
+	for key != "" {
+		if line, known := d.lines[key]; known {
+			return line
+		}
+		key = key[:max(0, strings.LastIndexAny(key, ".["))]
+	}
+	return max(1, d.lines[""])
 }
 
 func (d *decoder) fault(n *yaml.Node, key string, format string, args ...any) {
@@ -72,6 +119,7 @@ var unmarshaler = reflect.TypeFor[yaml.Unmarshaler]()
 
 // value decodes a node into v, which is settable.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, key string) {
+	d.lines[key] = n.Line
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
 		d.fault(n, key, "anchors and aliases are not allowed")
@@ -131,6 +179,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, key string) {
 		default:
 			seen[name.Value] = true
 			d.value(item, v.Field(at), path)
+			d.lines[path] = name.Line
 		}
 	}
 }

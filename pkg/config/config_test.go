@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,13 @@ func (s sample) Validate() error {
 	if s.Name == "" {
 		return errors.New("name: is empty")
 	}
-	return nil
+	var faults []error
+	for i, r := range s.Rules {
+		if r.Level < 0 {
+			faults = append(faults, fmt.Errorf("rules[%d].level: is negative", i), errors.New("rules[0].note: is missing"))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 func TestDecode(t *testing.T) {
@@ -37,15 +44,16 @@ func TestDecodeNamesEveryFault(t *testing.T) {
 		text string
 		want []string
 	}{
-		"all at once":    {"name: x\ncolour: red\nperiod: soon\nrules:\n- level: high\n- lvl: 3\n", []string{"a.yaml:2: colour: unknown key", "a.yaml:3: period: \"soon\" is not a duration", "a.yaml:5: rules[0].level: \"high\" is not a int", "a.yaml:6: rules[1].lvl: unknown key"}},
-		"twice":          {"name: x\nname: y\n", []string{"a.yaml:2: name: is given twice"}},
-		"wrong shape":    {"name: [x]\nrules: 3\n", []string{"a.yaml:1: name: must be a single value", "a.yaml:2: rules: must be a list"}},
-		"alias":          {"name: &a x\nrules: *a\n", []string{"a.yaml:1: name: anchors", "a.yaml:2: rules: anchors"}},
-		"validate":       {"period: 1s\n", []string{"a.yaml: name: is empty"}},
-		"not yaml":       {"name: [\n", []string{"a.yaml: line 1"}},
-		"not a mapping":  {"- x\n", []string{"a.yaml:1: document: must be a mapping"}},
-		"empty document": {"", []string{"a.yaml: name: is empty"}},
-		"too large":      {"#" + strings.Repeat("x", MaxBytes), []string{"larger than"}},
+		"all at once":     {"name: x\ncolour: red\nperiod: soon\nrules:\n- level: high\n- lvl: 3\n", []string{"a.yaml:2: colour: unknown key", "a.yaml:3: period: \"soon\" is not a duration", "a.yaml:5: rules[0].level: \"high\" is not a int", "a.yaml:6: rules[1].lvl: unknown key"}},
+		"twice":           {"name: x\nname: y\n", []string{"a.yaml:2: name: is given twice"}},
+		"wrong shape":     {"name: [x]\nrules: 3\n", []string{"a.yaml:1: name: must be a single value", "a.yaml:2: rules: must be a list"}},
+		"alias":           {"name: &a x\nrules: *a\n", []string{"a.yaml:1: name: anchors", "a.yaml:2: rules: anchors"}},
+		"validate":        {"period: 1s\n", []string{"a.yaml:1: name: is empty"}},
+		"validate a part": {"name: x\nrules:\n- level: 1\n- level: -1\n", []string{"a.yaml:4: rules[1].level: is negative", "a.yaml:3: rules[0].note: is missing"}},
+		"not yaml":        {"name: [\n", []string{"a.yaml:1: document: "}},
+		"not a mapping":   {"- x\n", []string{"a.yaml:1: document: must be a mapping"}},
+		"empty document":  {"", []string{"a.yaml:1: name: is empty"}},
+		"too large":       {"# x\n#" + strings.Repeat("x", MaxBytes), []string{"a.yaml:2: document: larger than"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -35,9 +35,9 @@ func (e *estimator) activity(a, b *Sample, d time.Duration) (compute.Bounds, str
 		return compute.Rate(math.Round(float64(r) * pct / 100 * permille / 1000))
 	}
 	return compute.Bounds{
-		Low:  busy(e.peak, bandLow).Over(d, compute.Down),
-		Best: busy(e.peak, bandBest).Over(d, compute.Nearest),
-		High: busy(e.fastFloat, bandHigh).Over(d, compute.Up),
+		Low:  busy(e.peak, float64(e.band.Low)).Over(d, compute.Down),
+		Best: busy(e.peak, float64(e.band.Best)).Over(d, compute.Nearest),
+		High: busy(e.fastFloat, float64(e.band.High)).Over(d, compute.Up),
 	}, ""
 }
 

@@ -16,7 +16,6 @@ const methodVersion = 2
 // Precision rules, as they appear in windows.
 const (
 	ruleTensor  = "tf32..bf16..fastest float"
-	ruleBand    = "bf16 band 0.10/0.35/0.60"
 	ruleEnergy  = "bf16 0.40 at full power, ceiling fastest"
 	ruleCeiling = "bf16 estimate 0.35, ceiling fastest"
 )
@@ -50,6 +49,8 @@ type offer struct {
 
 // estimator turns intervals of one device into operations.
 type estimator struct {
+	band      Band
+	bandRule  string
 	model     accel.Model
 	grade     accel.Grade
 	sms       uint64
@@ -65,8 +66,8 @@ type estimator struct {
 	doubted string // the reading of the newest interval that cannot be true, "" if none
 }
 
-func newEstimator(m accel.Model, grade accel.Grade) *estimator {
-	e := &estimator{model: m, grade: grade, sms: uint64(max(m.SMCount, 0)), peak: m.TrainingPeak(), ceiling: m.Ceiling(), maxMHz: float64(m.MaxSMMHz)}
+func newEstimator(m accel.Model, grade accel.Grade, band Band) *estimator {
+	e := &estimator{band: band, bandRule: band.rule(), model: m, grade: grade, sms: uint64(max(m.SMCount, 0)), peak: m.TrainingPeak(), ceiling: m.Ceiling(), maxMHz: float64(m.MaxSMMHz)}
 	for _, p := range []compute.Precision{compute.BF16, compute.FP8, compute.FP4} {
 		e.fastFloat = max(e.fastFloat, m.Peaks[p])
 	}
@@ -94,7 +95,7 @@ func (e *estimator) interval(a, b *Sample, d time.Duration, gap bool) estimate {
 	ops, noUtil := e.activity(a, b, d)
 	why := e.reasons.join(noCycles, noGPM)
 	if noUtil == "" {
-		return e.settle(ops, 0, d, Activity, ruleBand, why)
+		return e.settle(ops, 0, d, Activity, e.bandRule, why)
 	}
 	why = e.reasons.join(why, noUtil)
 	if ops, ok := e.energy(a, b, d); ok {

@@ -14,6 +14,7 @@ type FoldConfig struct {
 	Window time.Duration // length of an aligned slot, 10 s if 0
 	Period time.Duration // expected time between samples, 1 s if 0
 	MaxGap time.Duration // a longer interval is a gap, 3 × Period if 0
+	Band   Band          // DefaultBand if 0
 }
 
 func (c FoldConfig) withDefaults() FoldConfig {
@@ -26,7 +27,22 @@ func (c FoldConfig) withDefaults() FoldConfig {
 	if c.MaxGap <= 0 {
 		c.MaxGap = 3 * c.Period
 	}
+	if c.Band == (Band{}) {
+		c.Band = DefaultBand
+	}
 	return c
+}
+
+// Band is which share of the peak a device does while a kernel runs, in permille:
+// at least, most likely and at most.
+type Band struct{ Low, Best, High int }
+
+// DefaultBand is the band of published utilization figures.
+var DefaultBand = Band{bandLow, bandBest, bandHigh}
+
+// rule names the band as windows carry it.
+func (b Band) rule() string {
+	return fmt.Sprintf("bf16 band %.2f/%.2f/%.2f", float64(b.Low)/1000, float64(b.Best)/1000, float64(b.High)/1000)
 }
 
 // idleShare is what an interval counts as when nobody says who held the device.
@@ -53,7 +69,7 @@ type Folder struct {
 
 // NewFolder returns a folder for a device of the given model.
 func NewFolder(dev Device, model accel.Model, grade accel.Grade, cfg FoldConfig) *Folder {
-	return &Folder{device: dev.ID, cfg: cfg.withDefaults(), est: newEstimator(model, grade), method: Method{Name: NoMethod}}
+	return &Folder{device: dev.ID, cfg: cfg.withDefaults(), est: newEstimator(model, grade, cfg.withDefaults().Band), method: Method{Name: NoMethod}}
 }
 
 // Offer takes what the source of the samples says: the best method that the

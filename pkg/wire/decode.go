@@ -125,7 +125,7 @@ func unpack(m *BatchMessage) ([]byte, error) {
 
 func (b *Batch) tables(p *PayloadMessage) error {
 	f := p.GetFacts()
-	b.Facts = HostFacts{Name: f.GetName(), OS: f.GetOs(), Kernel: f.GetKernel(), AgentVersion: f.GetAgentVersion(), Attribution: f.GetAttribution()}
+	b.Facts = HostFacts{Name: f.GetName(), OS: f.GetOs(), Kernel: f.GetKernel(), AgentVersion: f.GetAgentVersion(), Attribution: f.GetAttribution(), Settings: f.GetSettings()}
 	if !validText(b.Facts.Name, b.Facts.OS, b.Facts.Kernel, b.Facts.AgentVersion, b.Facts.Attribution) {
 		return invalid("host facts")
 	}

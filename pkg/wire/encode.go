@@ -37,7 +37,7 @@ type groupKey struct {
 // the order of Devices. It fails on what Decode would refuse.
 func Encode(b *Batch) ([]byte, error) {
 	payload := &PayloadMessage{
-		Facts:   &FactsMessage{Name: b.Facts.Name, Os: b.Facts.OS, Kernel: b.Facts.Kernel, AgentVersion: b.Facts.AgentVersion, Attribution: b.Facts.Attribution},
+		Facts:   &FactsMessage{Name: b.Facts.Name, Os: b.Facts.OS, Kernel: b.Facts.Kernel, AgentVersion: b.Facts.AgentVersion, Attribution: b.Facts.Attribution, Settings: b.Facts.Settings},
 		Devices: make([]*DeviceMessage, len(b.Devices)),
 	}
 	devices := make(map[measure.DeviceID]uint32, len(b.Devices))

@@ -479,6 +479,7 @@ type FactsMessage struct {
 	Kernel        string                 `protobuf:"bytes,3,opt,name=kernel,proto3" json:"kernel,omitempty"`
 	AgentVersion  string                 `protobuf:"bytes,4,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
 	Attribution   string                 `protobuf:"bytes,5,opt,name=attribution,proto3" json:"attribution,omitempty"` // how the host learns who holds its devices: bpf, connector, proc
+	Settings      uint32                 `protobuf:"varint,6,opt,name=settings,proto3" json:"settings,omitempty"`      // version of the settings that it runs; 0 for the default
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -546,6 +547,13 @@ func (x *FactsMessage) GetAttribution() string {
 		return x.Attribution
 	}
 	return ""
+}
+
+func (x *FactsMessage) GetSettings() uint32 {
+	if x != nil {
+		return x.Settings
+	}
+	return 0
 }
 
 type DeviceMessage struct {
@@ -1155,13 +1163,14 @@ const file_telemetry_proto_rawDesc = "" +
 	"\x06device\x18\x02 \x01(\rR\x06device\x12\x12\n" +
 	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04code\x18\x04 \x01(\x12R\x04code\x12\x16\n" +
-	"\x06detail\x18\x05 \x01(\tR\x06detail\"\x91\x01\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\"\xad\x01\n" +
 	"\fFactsMessage\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02os\x18\x02 \x01(\tR\x02os\x12\x16\n" +
 	"\x06kernel\x18\x03 \x01(\tR\x06kernel\x12#\n" +
 	"\ragent_version\x18\x04 \x01(\tR\fagentVersion\x12 \n" +
-	"\vattribution\x18\x05 \x01(\tR\vattribution\"\xb8\x02\n" +
+	"\vattribution\x18\x05 \x01(\tR\vattribution\x12\x1a\n" +
+	"\bsettings\x18\x06 \x01(\rR\bsettings\"\xb8\x02\n" +
 	"\rDeviceMessage\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x15\n" +

@@ -62,6 +62,7 @@ type HostFacts struct {
 	// Attribution is how the host learns who holds its devices: "bpf", "connector"
 	// or "proc", "" for a replay.
 	Attribution string
+	Settings    uint32 // version of the settings that it runs; 0 for the default
 }
 
 // DeviceRow describes a device of the host, with the catalogue row that its

@@ -39,6 +39,7 @@ type Lane struct {
 	resumeNS  int64 // end of the last durable window when the lane was opened
 	durableNS int64 // end of the last sealed window
 
+	span    time.Duration // of a batch
 	waiting []measure.Window
 	events  []measure.Event // of devices in rows
 	parcel  exchanged       // for the next batch
@@ -57,6 +58,15 @@ func (l *Lane) Epoch() uint64 { return l.epoch.Load() }
 // to be put again.
 func (l *Lane) ResumeNS() int64 { return l.resumeNS }
 
+// Configure makes batches say which settings the host runs, and how much time
+// they span, 0 for the outbox's.
+func (l *Lane) Configure(version uint32, span time.Duration) {
+	l.facts.Settings = version
+	if l.span = span; span <= 0 {
+		l.span = l.box.opt.BatchSpan
+	}
+}
+
 // Put takes windows in the order of their time and seals a batch when one is
 // due. The windows of one Put become durable together. Put waits while the spool
 // is full, after making what it holds ready to be sent; it returns ErrClosed if
@@ -70,7 +80,7 @@ func (l *Lane) Put(windows []measure.Window) error {
 		return nil
 	}
 	first, last := span(l.waiting)
-	if len(l.waiting) < l.box.opt.BatchWindows && last-first < int64(l.box.opt.BatchSpan) {
+	if len(l.waiting) < l.box.opt.BatchWindows && last-first < int64(l.span) {
 		return nil
 	}
 	return l.seal()

@@ -136,7 +136,7 @@ func (o *Outbox) Open(name string, facts wire.HostFacts, bootID string, rows []w
 	}
 	l := &Lane{
 		box: o, key: key, host: host, facts: facts, bootID: bootID, rows: rows,
-		prev: head.Hash, resumeNS: head.ResumeNS, durableNS: head.ResumeNS,
+		prev: head.Hash, resumeNS: head.ResumeNS, durableNS: head.ResumeNS, span: o.opt.BatchSpan,
 	}
 	l.epoch.Store(epoch)
 	o.lanes[host] = l

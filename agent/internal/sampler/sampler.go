@@ -67,6 +67,16 @@ func (h *Host) Replace(devices []measure.Device) []measure.Window {
 	return closed
 }
 
+// Configure folds in another way from the next sample on. It returns the windows
+// that are being filled, which end with the newest sample. What was offered of
+// the devices has to be offered again.
+func (h *Host) Configure(cfg measure.FoldConfig) []measure.Window {
+	closed := h.Flush()
+	h.cfg, h.folders = cfg, nil
+	h.take(h.devices)
+	return closed
+}
+
 // Offer takes the best method that a device's source has, and why no better.
 func (h *Host) Offer(id measure.DeviceID, name measure.MethodName, reason string) {
 	if f := h.folders[id]; f != nil {

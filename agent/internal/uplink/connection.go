@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/flopwatch/flopwatch/pkg/settings"
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )
 
@@ -68,6 +69,10 @@ func (u *Uplink) connect(ctx context.Context, gone chan struct{}) (*nats.Conn, e
 		case <-ctx.Done():
 		}
 	})
+	if err == nil && u.opt.OnSettings != nil && u.opt.Host != "" {
+		subject = settings.Subject(u.opt.Host)
+		_, err = nc.Subscribe(subject, func(m *nats.Msg) { u.opt.OnSettings(m.Data) })
+	}
 	if err != nil {
 		nc.Close()
 		<-gone

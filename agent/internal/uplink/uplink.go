@@ -69,7 +69,10 @@ type Options struct {
 	// OnLeases hears the signed bytes of the leases of Host, unverified. An error is
 	// logged: leases are sent again.
 	OnLeases func(envelope []byte) error
-	Log      *slog.Logger // default: nothing is logged
+	// OnSettings hears what the collector tells the host of its settings, as it was
+	// signed; only with Host. It is called by the connection and must not wait.
+	OnSettings func(envelope []byte)
+	Log        *slog.Logger // default: nothing is logged
 }
 
 // Stats are counts since the uplink was made.

@@ -73,7 +73,12 @@ func FromHost(h desk.Host) Host {
 
 // FromFinding turns the desk's view into the API's, with the work on the finding.
 func FromFinding(f desk.Finding, w desk.FindingWork) Finding {
+	basis := "observed"
+	if f.Policy != "" {
+		basis = "policy_change"
+	}
 	return Finding{
+		PackVersion: f.PackVersion, Basis: basis, Policy: f.Policy, Known: Time(f.KnownNS),
 		ID: f.ID, Rule: f.Rule, Pack: f.Pack, PackStatus: f.PackStatus, Citation: f.Citation, Level: f.Level,
 		Severity: f.Severity, Subject: f.Subject, Tenant: string(f.Tenant), CustomerID: f.CustomerID,
 		CustomerName: f.CustomerName, ForeignStatus: f.ForeignStatus, Threshold: f.Threshold.Decimal(),

@@ -152,6 +152,10 @@ type Finding struct {
 	Reason        string      `json:"reason"`
 	Occurred      time.Time   `json:"occurred,omitzero" doc:"When the windows that crossed ended"`
 	Signalled     time.Time   `json:"signalled,omitzero" doc:"When the collector said so"`
+	PackVersion   int         `json:"pack_version"`
+	Basis         string      `json:"basis" doc:"observed, or policy_change where a policy that came into force found it by looking back"`
+	Policy        string      `json:"policy,omitempty" doc:"That policy"`
+	Known         time.Time   `json:"known,omitzero" doc:"Since when it counts as known"`
 	Work          FindingWork `json:"work" doc:"How people's work on it stands"`
 }
 

@@ -95,7 +95,11 @@ type commands struct {
 	Hosts   hostsCommand    `cmd:"" help:"Reporting hosts."`
 	Status  statusCommand   `cmd:"" help:"The collector's own state."`
 	Storage storageCommand  `cmd:"" help:"Backups, and the check of every stored batch."`
-	Users   struct {
+	Policy  policyCommands  `cmd:"" help:"Policies: list, packs, draft, simulate, propose, approve and the rest of their way."`
+	Revenue struct {
+		Import importRevenueCommand `cmd:"" help:"Import price lists or billed totals of customers from CSV, whole or not at all."`
+	} `cmd:"" help:"What customers pay: import."`
+	Users struct {
 		List   usersCommand      `cmd:"" default:"withargs" help:"People with accounts."`
 		Add    addUserCommand    `cmd:"" help:"Make an account; the password is read from standard input."`
 		Change changeUserCommand `cmd:"" help:"Change roles or password of an account, disable or enable it."`

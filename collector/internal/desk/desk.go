@@ -141,6 +141,9 @@ type Finding struct {
 	Reason        string // in words a person reads
 	OccurredNS    int64  // when the windows that crossed ended
 	SignalledNS   int64  // when the collector said so
+	PackVersion   int
+	Policy        string // pol_… that came into force and found it by looking back, "" where the figures moved
+	KnownNS       int64  // since when it counts as known: when that policy came into force, or when the collector said so
 }
 
 // Check is the verdict on invariant I1.
@@ -191,4 +194,6 @@ type Reader interface {
 	CheckAudit(ctx context.Context) (AuditCheck, error)
 	PartyReader
 	LinkReader
+	PolicyReader
+	SettingsReader
 }

@@ -13,7 +13,7 @@ import (
 func Batch(host ledger.HostID, key ed25519.PublicKey, hash [32]byte, b *wire.Batch) *ledger.Batch {
 	out := &ledger.Batch{
 		Host: host, PublicKey: key,
-		Name: b.Facts.Name, OS: b.Facts.OS, Kernel: b.Facts.Kernel, AgentVersion: b.Facts.AgentVersion, Attribution: b.Facts.Attribution, BootID: b.BootID,
+		Name: b.Facts.Name, OS: b.Facts.OS, Kernel: b.Facts.Kernel, AgentVersion: b.Facts.AgentVersion, Attribution: b.Facts.Attribution, Settings: int(b.Facts.Settings), BootID: b.BootID,
 		Position: ledger.Position{Epoch: b.Epoch, Seq: b.Seq, Hash: hash},
 		Devices:  make([]ledger.Device, len(b.Devices)),
 		Windows:  b.Windows,

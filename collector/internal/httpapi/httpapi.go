@@ -37,6 +37,10 @@ type Deps struct {
 	Parties  PartyKeeper
 	Linker   Linker   // nil answers with 501
 	Foreseer Foreseer // nil answers with 501
+	// Policymaker acts on policies; nil answers with 501.
+	Policymaker Policymaker
+	// Revenues takes what customers pay; nil answers with 501.
+	Revenues Revenues
 	// NewLink makes a one-time link to the desk; nil answers with 501.
 	NewLink func() (url string, expires time.Time)
 	// Stopping ends the event streams when it is closed; nil never does.
@@ -96,6 +100,8 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	s.registerParties(api)
 	s.registerLinks(api)
 	s.registerForesight(api)
+	s.registerPolicies(api)
+	s.registerRevenue(api)
 	s.registerEvents(api)
 	mux.HandleFunc("/v1/", unmatched(mux))
 	return mux, api

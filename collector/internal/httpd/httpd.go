@@ -37,6 +37,8 @@ type Options struct {
 	Linker        httpapi.Linker      // nil: nobody decides links
 	Foreseer      httpapi.Foreseer    // nil: what lies ahead is not shown
 	Storekeeper   httpapi.Storekeeper // nil: backups are not shown
+	Policymaker   httpapi.Policymaker // nil: policies are not acted on
+	Revenues      httpapi.Revenues    // nil: revenue cannot be imported
 	Parties       httpapi.PartyKeeper // nil: nobody keeps who customers are
 	Webhooks      http.Handler        // of vendors, who sign what they send; nil: none are taken
 	Listen        string              // loopback host:port; port 0 takes a free one
@@ -86,7 +88,7 @@ func New(o Options) (*Server, error) {
 	}
 	stopping := make(chan struct{})
 	pages := webui.New(webui.Deps{Reader: o.Reader, Caseworker: caseworkerOf(o.Caseworker), Joiner: joinerOf(o.Joiner), Foreseer: foreseerOf(o.Foreseer), Linker: linkerOf(o.Linker), Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
-	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, UserAdmin: o.UserAdmin, Caseworker: o.Caseworker, Joiner: o.Joiner, Reporter: o.Reporter, Parties: o.Parties, Linker: o.Linker, Storekeeper: o.Storekeeper, Foreseer: o.Foreseer, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
+	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, UserAdmin: o.UserAdmin, Caseworker: o.Caseworker, Joiner: o.Joiner, Reporter: o.Reporter, Parties: o.Parties, Linker: o.Linker, Storekeeper: o.Storekeeper, Foreseer: o.Foreseer, Policymaker: o.Policymaker, Revenues: o.Revenues, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api)
 	if o.Webhooks != nil {

@@ -23,9 +23,9 @@ func writeFacts(sum hash.Hash, facts policy.Facts) {
 }
 
 func writeDays(sum hash.Hash, days []Day) {
-	buffer := make([]byte, 0, 32*len(days))
+	buffer := make([]byte, 0, 56*len(days))
 	for _, d := range days {
-		for _, n := range []int64{int64(d.Day), int64(d.Operations.Low), int64(d.Operations.Best), int64(d.Operations.High)} {
+		for _, n := range []int64{int64(d.Day), int64(d.Operations.Low), int64(d.Operations.Best), int64(d.Operations.High), int64(d.Devices), d.ObservedS, d.ElapsedS} {
 			buffer = binary.BigEndian.AppendUint64(buffer, uint64(n))
 		}
 	}

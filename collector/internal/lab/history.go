@@ -21,12 +21,16 @@ import (
 type Day struct {
 	Day        int
 	Operations compute.Bounds
+	Devices    int   // that did something
+	ObservedS  int64 // device-seconds that were measured or allocated
+	ElapsedS   int64 // and those that nobody saw with them
 }
 
 // Run is a training run by day.
 type Run struct {
 	ID    string
 	Days  []Day // in order; days of nothing may be missing
+	EndNS int64 // of its last window, Unix ns; 0 if not known
 	Facts policy.Facts
 }
 
@@ -37,7 +41,11 @@ type Customer struct {
 	Country  string
 	Reseller string
 	Facts    policy.Facts
+	FirstUse int // day on which it first used a device; before the history it is below 0
 	Runs     []Run
+
+	Verified bool // its identity is; what is not holds up revenue
+	Revenue  Revenue
 }
 
 // History is a pinned snapshot. Customers and runs are in order of their ids.
@@ -47,11 +55,24 @@ type History struct {
 	Watermark int64  // newest committed window, Unix ns
 	Identity  string // "as recorded then" or "as known now"
 	Customers []Customer
+	Sets      []Set  // of customers that are taken together, in order of their ids
+	Made      []Made // in order
 }
+
+// Set is customers that are taken together.
+type Set struct {
+	ID        string
+	Aggregate string // what makes them one, see policy.Subject
+	Status    party.ForeignStatus
+	Customers []int // indices, in order
+}
+
+// Made is a finding that there is already: no policy makes it a second time.
+type Made struct{ Pack, Subject, Rule, Level string }
 
 // Engine is the version of the rules by which this package decides. It is a part
 // of every digest.
-const Engine = "lab/1"
+const Engine = "lab/2"
 
 // Snapshot is a history with its digest. The history may not change after.
 type Snapshot struct {
@@ -78,14 +99,20 @@ func (h *History) Digest() (string, error) {
 	sum.Write(head)
 	for i := range h.Customers {
 		c := &h.Customers[i]
-		fmt.Fprintf(sum, "\nc %q %q %q %q %d", c.ID, c.Status, c.Country, c.Reseller, len(c.Runs))
+		fmt.Fprintf(sum, "\nc %q %q %q %q %d %d %t %q %d %d", c.ID, c.Status, c.Country, c.Reseller, len(c.Runs), c.FirstUse, c.Verified, c.Revenue.Currency, c.Revenue.BilledCents, c.Revenue.CentsPerDeviceHour)
 		writeFacts(sum, c.Facts)
 		for j := range c.Runs {
 			r := &c.Runs[j]
-			fmt.Fprintf(sum, "\nr %q %d", r.ID, len(r.Days))
+			fmt.Fprintf(sum, "\nr %q %d %d", r.ID, len(r.Days), r.EndNS)
 			writeFacts(sum, r.Facts)
 			writeDays(sum, r.Days)
 		}
+	}
+	for _, x := range h.Sets {
+		fmt.Fprintf(sum, "\ns %q %q %q %v", x.ID, x.Aggregate, x.Status, x.Customers)
+	}
+	for _, m := range h.Made {
+		fmt.Fprintf(sum, "\nm %q %q %q %q", m.Pack, m.Subject, m.Rule, m.Level)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }

@@ -14,6 +14,7 @@ type Host struct {
 	OS           string
 	Kernel       string
 	AgentVersion string
+	Settings     int    // version of the settings that it says it runs, 0 for the default
 	Attribution  string // how it learns who holds its devices
 	BootID       string
 	Position     Position

@@ -22,6 +22,7 @@ type Batch struct {
 	Kernel       string
 	AgentVersion string
 	Attribution  string
+	Settings     int // version that the host says it runs
 	BootID       string
 	Position     Position
 	Devices      []Device
@@ -196,8 +197,9 @@ func (l *Ledger) Apply(b *Batch) error {
 
 func (l *Ledger) describe(h *host, b *Batch) {
 	h.PublicKey = append(h.PublicKey[:0], b.PublicKey...)
-	if h.Name != b.Name || h.OS != b.OS || h.Kernel != b.Kernel || h.AgentVersion != b.AgentVersion || h.Attribution != b.Attribution || h.BootID != b.BootID {
+	if h.Name != b.Name || h.OS != b.OS || h.Kernel != b.Kernel || h.AgentVersion != b.AgentVersion || h.Attribution != b.Attribution || h.Settings != b.Settings || h.BootID != b.BootID {
 		h.Name, h.OS, h.Kernel = intern(b.Name), intern(b.OS), intern(b.Kernel)
+		h.Settings = b.Settings
 		h.AgentVersion, h.Attribution, h.BootID = intern(b.AgentVersion), intern(b.Attribution), intern(b.BootID)
 	}
 	h.Position = b.Position

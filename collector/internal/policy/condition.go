@@ -24,6 +24,7 @@ type Condition struct {
 	Measure      Measure `yaml:"measure"`
 	AtLeast      string  `yaml:"at_least"`
 	AtMost       string  `yaml:"at_most"`
+	Unit         string  `yaml:"unit"` // of the line; that of the measure if empty
 	WindowDays   int     `yaml:"window_days"`
 	NetworkGbitS int     `yaml:"network_gbit_s"`
 	CountryGroup string  `yaml:"country_group"`
@@ -64,7 +65,7 @@ func (c *Condition) settle(key string, depth int, left *int, fault func(key, rul
 		c.Any[i].settle(fmt.Sprintf("%s.any[%d]", key, i), depth+1, left, fault)
 	}
 	if c.Measure == "" {
-		if c.AtLeast+c.AtMost+c.Bound+c.CountryGroup != "" || c.WindowDays != 0 || c.NetworkGbitS != 0 {
+		if c.AtLeast+c.AtMost+c.Unit+c.Bound+c.CountryGroup != "" || c.WindowDays != 0 || c.NetworkGbitS != 0 {
 			fault(key, "all and any take no other key")
 		}
 		return
@@ -86,7 +87,8 @@ func (c *Condition) settle(key string, depth int, left *int, fault func(key, rul
 	if c.line, err = m.unit.parse(text); err != nil {
 		fault(key+"."+side, err.Error())
 	}
-	checkParameters(key, FactKey{c.Measure, c.WindowDays, c.NetworkGbitS, c.CountryGroup}, fault)
+	checkUnit(key+".", c.Unit, m.unit, fault)
+	checkParameters(key, c.key(), fault)
 	if c.Bound != "" && !slices.Contains(bounds, c.Bound) {
 		fault(key+".bound", "must be low, best or high")
 	}
@@ -137,7 +139,7 @@ func (c *Condition) holds(s *Subject, why *[]string) Answer {
 	case len(c.Any) > 0:
 		return combine(c.Any, s, better, No, why)
 	}
-	f, known := s.fact(FactKey{c.Measure, c.WindowDays, c.NetworkGbitS, c.CountryGroup})
+	f, known := s.fact(c.key())
 	if !known {
 		if why != nil {
 			*why = append(*why, c.title()+" is not known")

@@ -31,7 +31,7 @@ type Subject struct {
 
 // Finding is the statement that a rule held for a subject at a level.
 type Finding struct {
-	ID        string // follows from pack, rule, subject and level
+	ID        string // follows from the ids of pack, rule and subject, and the level
 	Pack      *Pack
 	Rule      string
 	Citation  string
@@ -59,7 +59,7 @@ func Evaluate(p *Pack, s Subject) []Finding {
 	}
 	var found []Finding
 	Levels(p, &s, func(r *Rule, level string) {
-		found = append(found, r.finding(p, s, level))
+		found = append(found, r.Finding(p, s, level))
 	})
 	return found
 }
@@ -150,7 +150,11 @@ func (r *Rule) decide(f Figure) int64 {
 
 func (r *Rule) bound() string { return cmp.Or(r.Bound, "best") }
 
-func (r *Rule) finding(p *Pack, s Subject, level string) Finding {
+// Finding is the statement that the rule held for a subject at a level.
+func (r *Rule) Finding(p *Pack, s Subject, level string) Finding {
+	if s.Status == "" {
+		s.Status = party.Undetermined
+	}
 	u := measures[r.Measure].unit
 	figure, _ := r.figure(&s)
 	severity, what := "warning", ""
@@ -182,8 +186,11 @@ func percentOf(t int64, percent int) int64 {
 	return t/100*int64(percent) + (t%100*int64(percent)+99)/100
 }
 
+// identify names a finding whatever the version of its pack: what was found
+// before a line moved is not found anew after it, and stays open as it is. The 1
+// keeps the ids of findings that are older than that.
 func identify(p *Pack, r *Rule, s Subject, level string) string {
-	text := strings.Join([]string{p.ID, fmt.Sprint(p.Version), r.ID, s.ID, level}, "\x00")
+	text := strings.Join([]string{p.ID, "1", r.ID, s.ID, level}, "\x00")
 	sum := sha256.Sum256([]byte(text))
 	return "fnd_" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:20]
 }

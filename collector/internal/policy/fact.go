@@ -2,7 +2,9 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/flopwatch/flopwatch/pkg/compute"
 )
@@ -32,8 +34,29 @@ const (
 	unitOperations unit = iota // whole giga-operations
 	unitRate                   // mega-operations per second
 	unitCount
+	unitDays
 	unitPercent // 0 to 100
 )
+
+// unitNames are what units are called in packs.
+var unitNames = []string{"operations", "operations_per_second", "devices", "days", "percent"}
+
+func (u unit) name() string { return unitNames[u] }
+
+// UnitName is the unit of the rule's threshold.
+func (r *Rule) UnitName() string { return measures[r.Measure].unit.name() }
+
+// checkUnit refuses a unit that is not the measure's. A pack may say it, so that
+// nobody takes one for another.
+func checkUnit(key, said string, u unit, fault func(key, rule string)) {
+	switch {
+	case said == "" || said == u.name():
+	case !slices.Contains(unitNames, said):
+		fault(key+"unit", "is unknown: must be one of "+strings.Join(unitNames, ", "))
+	default:
+		fault(key+"unit", "must be "+u.name()+", which the measure is in")
+	}
+}
 
 // measures tells of each measure its unit and what its subject may be, and
 // whether it only grows, so that a rule can count it.
@@ -48,7 +71,7 @@ var measures = map[Measure]struct {
 	ProjectedOperations:  {unitOperations, true, true, true},
 	ClusterRate:          {unitRate, true, true, true},
 	DeviceCount:          {unitCount, true, true, true},
-	AccountAgeDays:       {unitCount, true, true, false},
+	AccountAgeDays:       {unitDays, true, true, false},
 	TrainingPercent:      {unitPercent, true, false, false},
 	BiologicalPercent:    {unitPercent, true, false, false},
 	CoveragePercent:      {unitPercent, true, true, false},
@@ -112,4 +135,39 @@ func (u unit) format(n int64) string {
 		return strconv.FormatInt(n, 10) + " %"
 	}
 	return strconv.FormatInt(n, 10)
+}
+
+// Keys returns the facts that the rules about customers, or about runs, look at.
+func (p *Pack) Keys(ofCustomers bool) []FactKey {
+	var keys []FactKey
+	add := func(k FactKey) {
+		if !slices.Contains(keys, k) {
+			keys = append(keys, k)
+		}
+	}
+	for i := range p.Rules {
+		r := &p.Rules[i]
+		if r.OfCustomers() != ofCustomers {
+			continue
+		}
+		add(r.Key())
+		for j := range r.And {
+			r.And[j].keys(add)
+		}
+	}
+	return keys
+}
+
+func (c *Condition) keys(add func(FactKey)) {
+	for _, part := range slices.Concat(c.All, c.Any) {
+		part.keys(add)
+	}
+	if c.Measure != "" {
+		add(c.key())
+	}
+}
+
+// key names the fact that a condition looks at.
+func (c *Condition) key() FactKey {
+	return FactKey{c.Measure, c.WindowDays, c.NetworkGbitS, c.CountryGroup}
 }

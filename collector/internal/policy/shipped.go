@@ -57,12 +57,25 @@ func ShippedSource(digest [32]byte) []byte {
 // InForce returns the packs that are held against the fleet: those that are
 // active, and not those whose time is over at an instant.
 func InForce(packs []*Pack, now time.Time) []*Pack {
-	today := now.UTC().Format(time.DateOnly)
 	var out []*Pack
 	for _, p := range packs {
-		if p.Active && (p.Until == "" || today < p.Until) {
+		if p.Active && !p.Over(now) {
 			out = append(out, p)
 		}
 	}
 	return out
+}
+
+// Over reports whether the time of the pack is over at an instant.
+func (p *Pack) Over(now time.Time) bool {
+	return p.Until != "" && now.UTC().Format(time.DateOnly) >= p.Until
+}
+
+// Ends returns when the time of the pack is over, zero if it has no end.
+func (p *Pack) Ends() time.Time {
+	end, err := time.Parse(time.DateOnly, p.Until)
+	if err != nil {
+		return time.Time{} // there is none: a pack that was read has no bad date
+	}
+	return end
 }

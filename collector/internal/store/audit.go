@@ -46,6 +46,11 @@ var auditedKinds = []audited{
 	{"personal_access", `SELECT id, at_ns, actor, party, fields, reason FROM personal_access`, "id"},
 	{"party_feed", `SELECT id, at_ns, actor, entries, digest FROM party_feed`, "id"},
 	{"reservation", `SELECT id, no, tenant, accelerator, devices, from_ns, to_ns, network_gbit_s, recorded_ns FROM reservation`, "id, no"},
+	{"policy", `SELECT id, no, version, at_ns, actor, act, note, kind, name, state, body FROM policy_change`, "id, no"},
+	{"simulation", `SELECT id, policy, text, at_ns, actor, digest, body FROM simulation`, "id"},
+	{"policy_finding", `SELECT finding AS id, policy, known_ns FROM policy_finding`, "id"},
+	{"rollout", `SELECT policy AS id, no, at_ns, state, step, reason, body FROM rollout_change`, "id, no"},
+	{"revenue", `SELECT customer AS id, no, from_day, to_day, currency, billed_cents, cents_per_device_hour, recorded_ns FROM revenue`, "id, no"},
 	{"user", `SELECT id, login, roles, password, disabled, created_ns FROM user`, "id"},
 }
 

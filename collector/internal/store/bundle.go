@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/allocation"
 	"github.com/flopwatch/flopwatch/collector/internal/bundle"
@@ -43,7 +44,7 @@ func (r *Reader) Seal(ctx context.Context, runs []string, objects []audit.Object
 	keys := map[string]bool{}
 	var committed map[string]int64
 	err := r.view(ctx, "bundle", func(tx *sql.Tx) error {
-		if err := claims(ctx, tx, runs, &out); err != nil {
+		if err := claims(ctx, tx, r.store.opts.Now(), runs, &out); err != nil {
 			return err
 		}
 		if err := fleetOf(ctx, tx, &out, keys); err != nil {
@@ -82,7 +83,11 @@ func (r *Reader) Seal(ctx context.Context, runs []string, objects []audit.Object
 	return out, nil
 }
 
-func claims(ctx context.Context, tx *sql.Tx, runs []string, out *Sealed) error {
+func claims(ctx context.Context, tx *sql.Tx, now time.Time, runs []string, out *Sealed) error {
+	weights, err := weightsInForce(ctx, tx, now)
+	if err != nil {
+		return err
+	}
 	var watermark int64
 	if err := tx.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'watermark_ns'").Scan(&watermark); err != nil {
 		return fmt.Errorf("read meta: %w", err)
@@ -99,7 +104,7 @@ func claims(ctx context.Context, tx *sql.Tx, runs []string, out *Sealed) error {
 		}
 		all, ok := read[tenant]
 		if !ok {
-			if all, err = readRuns(ctx, tx, measure.TenantID(tenant), watermark); err != nil {
+			if all, err = readRuns(ctx, tx, measure.TenantID(tenant), watermark, weights); err != nil {
 				return err
 			}
 			read[tenant] = all

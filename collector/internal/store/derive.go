@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/lab"
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
-	"github.com/flopwatch/flopwatch/collector/internal/training"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
@@ -26,7 +26,7 @@ type Deriver struct {
 	Derived func()
 
 	store  *Store
-	packs  []*policy.Pack
+	packs  []*policy.Pack // in force where no approved version replaces them
 	linker *linker
 	now    func() time.Time
 
@@ -37,6 +37,7 @@ type Deriver struct {
 
 	// Used by Derive alone.
 	known   *known                     // of the last derivation
+	rules   *enforced                  // likewise
 	waiting map[measure.TenantID]int64 // tenant → when what it runs will have ended, if nothing more comes of it
 }
 
@@ -122,6 +123,7 @@ func (d *Deriver) Derive(ctx context.Context) error {
 			return nil
 		}
 		d.CustomersChanged()
+		d.rules = nil // what looked back in a transaction that failed must look again
 		if !errors.Is(err, errStale) {
 			return fmt.Errorf("derive runs and findings: %w", err)
 		}
@@ -130,13 +132,13 @@ func (d *Deriver) Derive(ctx context.Context) error {
 
 func (d *Deriver) derive(ctx context.Context) error {
 	tenants, findings, err := d.read(ctx)
-	if err != nil || len(tenants) == 0 {
+	if err != nil || len(tenants) == 0 && (d.rules == nil || !d.rules.fresh()) {
 		return err
 	}
 	return d.store.update(ctx, func(tx *sql.Tx) error {
 		if now, err := meta(ctx, tx, "customers"); err != nil {
 			return err
-		} else if now != d.known.revision {
+		} else if d.known != nil && now != d.known.revision {
 			return errStale
 		}
 		moved, err := writeRuns(ctx, tx, tenants, d.now())
@@ -144,7 +146,11 @@ func (d *Deriver) derive(ctx context.Context) error {
 			return err
 		}
 		added, err := writeFindings(ctx, tx, findings, d.now())
-		if err != nil || !(moved || len(added) > 0) {
+		if err != nil {
+			return err
+		}
+		looked, err := d.rules.lookedBack(ctx, tx, added, d.now())
+		if err != nil || !(moved || looked || len(added) > 0) {
 			return err
 		}
 		if err := openCases(ctx, tx, added, d.now()); err != nil {
@@ -170,6 +176,9 @@ func (d *Deriver) read(ctx context.Context) (tenants []tenantRuns, findings []fo
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := d.enforce(ctx, tx); err != nil {
+		return nil, nil, err
+	}
 	due, all := d.take(revision, watermark)
 	if len(due) == 0 && !all {
 		return nil, nil, nil
@@ -183,21 +192,28 @@ func (d *Deriver) read(ctx context.Context) (tenants []tenantRuns, findings []fo
 		return nil, nil, err
 	}
 	for _, tenant := range due {
-		t, err := readRuns(ctx, tx, tenant, watermark)
+		t, err := readRuns(ctx, tx, tenant, watermark, d.rules.weights)
 		if err != nil {
 			return nil, nil, err
 		}
 		d.wait(&t, watermark)
 		tenants = append(tenants, t)
 	}
-	findings, err = evaluate(d.packs, d.known, tenants, func(tenant measure.TenantID) (total, error) { return readTotal(ctx, tx, tenant) })
+	findings, err = evaluate(d.rules, d.known, tenants, func(tenant measure.TenantID) (map[string][]lab.Day, total, error) {
+		t, err := readTotal(ctx, tx, tenant)
+		if err != nil {
+			return nil, t, err
+		}
+		days, err := readRunDays(ctx, tx, tenant)
+		return days, t, err
+	})
 	return tenants, findings, err
 }
 
 // wait makes a tenant due again when what it runs has ended: how long something
 // took is evidence only then, and the tenant itself may do nothing any more.
 func (d *Deriver) wait(t *tenantRuns, watermark int64) {
-	if ends := t.total.endNS + int64(training.Default().Space.StopWithin); t.total.endNS > 0 && ends >= watermark {
+	if ends := t.total.endNS + int64(d.rules.weights.Space.StopWithin); t.total.endNS > 0 && ends >= watermark {
 		d.waiting[t.tenant] = ends
 	} else {
 		delete(d.waiting, t.tenant)

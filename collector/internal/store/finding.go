@@ -1,11 +1,16 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/draft"
+	"github.com/flopwatch/flopwatch/collector/internal/lab"
 	"github.com/flopwatch/flopwatch/collector/internal/party"
 	"github.com/flopwatch/flopwatch/collector/internal/party/resolve"
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
@@ -16,6 +21,16 @@ import (
 type found struct {
 	policy.Finding
 	occurredNS int64
+	after      *draft.Policy // that came into force and looked back; nil where the figures moved
+}
+
+// knownAt is since when the collector may be held to have known: when the policy
+// came into force, or when it looked.
+func (f *found) knownAt(now time.Time) time.Time {
+	if f.after != nil {
+		return f.after.From()
+	}
+	return now
 }
 
 // known are the customers as one derivation sees them.
@@ -26,70 +41,109 @@ type known struct {
 	together  map[string][]resolve.Set // customer → sets of several customers that it is in, see together
 }
 
-// evaluate holds the packs against the runs of the tenants and against what
-// their customers did altogether. totals returns the total of a tenant that is
-// not among them.
-func evaluate(packs []*policy.Pack, k *known, tenants []tenantRuns, totals func(measure.TenantID) (total, error)) ([]found, error) {
-	var all []found
-	hold := func(s policy.Subject, endNS int64) {
-		for _, p := range packs {
-			for _, f := range policy.Evaluate(p, s) {
-				all = append(all, found{f, endNS})
+// doings is what somebody did, by day.
+type doings struct {
+	days     []lab.Day
+	firstUse int // first day
+	total    total
+}
+
+// doingsOf adds up what tenants did. of returns the days and the total of one.
+func doingsOf(tenants []measure.TenantID, of func(measure.TenantID) (map[string][]lab.Day, total, error)) (doings, error) {
+	var sum lab.Summer
+	out := doings{firstUse: math.MaxInt}
+	for _, tenant := range tenants {
+		days, t, err := of(tenant)
+		if err != nil {
+			return out, err
+		}
+		out.total.add(t)
+		for _, d := range days {
+			sum.Add(d)
+			if len(d) > 0 {
+				out.firstUse = min(out.firstUse, d[0].Day)
 			}
 		}
 	}
-	fresh := map[measure.TenantID]total{}
-	affected := map[string]bool{}
+	out.days = sum.Days()
+	return out, nil
+}
+
+// evaluate holds what is in force against the runs of the tenants, against what
+// their customers did altogether, and against customers that are taken together.
+// stored returns the days and the total of a tenant that is not among them.
+func evaluate(e *enforced, k *known, tenants []tenantRuns, stored func(measure.TenantID) (map[string][]lab.Day, total, error)) ([]found, error) {
+	fresh := map[measure.TenantID]*tenantRuns{}
+	affected := map[string]party.Customer{}
 	for i := range tenants {
 		t := &tenants[i]
-		fresh[t.tenant] = t.total
-		c := k.owner[t.tenant]
-		for _, r := range t.runs {
-			hold(policy.Subject{Measure: policy.RunOperations, ID: r.id, Label: "run " + r.label, Tenant: t.tenant,
-				CustomerID: c.ID, CustomerName: c.Name, Status: c.Status, Operations: r.sums.combined()}, r.endNS)
-		}
-		if c.ID != "" {
-			affected[c.ID] = true
+		fresh[t.tenant] = t
+		if c := k.owner[t.tenant]; c.ID != "" {
+			affected[c.ID] = k.customers[c.ID]
 			continue
 		}
 		// A tenant that nobody claims is a customer of whom nothing is known.
-		hold(policy.Subject{Measure: policy.CustomerOperations, ID: "tenant:" + string(t.tenant), Label: "tenant " + string(t.tenant) + ", which no customer claims",
-			Tenant: t.tenant, Operations: t.total.sums.combined()}, t.total.endNS)
+		affected["tenant:"+string(t.tenant)] = party.Customer{Tenants: []measure.TenantID{t.tenant}}
 	}
-	of := func(id string) (sum total, err error) {
-		for _, tenant := range k.customers[id].Tenants {
-			t, ok := fresh[tenant]
-			if !ok {
-				if t, err = totals(tenant); err != nil {
-					return sum, fmt.Errorf("customer %s: %w", id, err)
-				}
-				fresh[tenant] = t
-			}
-			sum.add(t)
+	byTenant := func(tenant measure.TenantID) (map[string][]lab.Day, total, error) {
+		if f := fresh[tenant]; f != nil {
+			return f.days, f.total, nil
 		}
-		return sum, nil
+		return stored(tenant)
 	}
+	did := map[string]doings{}
+	of := func(id string) (doings, error) {
+		d, known := did[id]
+		if known {
+			return d, nil
+		}
+		c, ok := affected[id]
+		if !ok {
+			c = k.customers[id]
+		}
+		d, err := doingsOf(c.Tenants, byTenant)
+		if err != nil {
+			return d, fmt.Errorf("customer %s: %w", id, err)
+		}
+		did[id] = d
+		return d, nil
+	}
+	var all []found
 	done := map[string]bool{}
-	for id := range affected {
-		c := k.customers[id]
+	for id, c := range affected {
 		sum, err := of(id)
 		if err != nil {
 			return nil, err
+		}
+		for _, tenant := range c.Tenants {
+			t := fresh[tenant]
+			if t == nil {
+				continue
+			}
+			for _, r := range t.runs {
+				all = e.hold(all, policy.Subject{Measure: policy.RunOperations, ID: r.id, Label: "run " + r.label, Tenant: tenant,
+					CustomerID: c.ID, CustomerName: c.Name, Status: c.Status}, t.days[r.id], sum.firstUse, r.endNS)
+			}
 		}
 		for _, set := range k.together[id] {
 			if done[set.ID] {
 				continue
 			}
 			done[set.ID] = true
-			s, endNS, err := k.setSubject(set, of)
+			s, d, err := k.setSubject(set, of)
 			if err != nil {
 				return nil, err
 			}
-			hold(s, endNS)
+			all = e.hold(all, s, d.days, d.firstUse, d.total.endNS)
 		}
-		hold(policy.Subject{Measure: policy.CustomerOperations, ID: c.ID, Label: "customer " + c.ID,
-			CustomerID: c.ID, CustomerName: c.Name, Status: c.Status, Operations: sum.sums.combined()}, sum.endNS)
+		s := policy.Subject{Measure: policy.CustomerOperations, ID: id, Label: "customer " + id, CustomerID: c.ID, CustomerName: c.Name, Status: c.Status}
+		if c.ID == "" {
+			s.Tenant = c.Tenants[0]
+			s.Label = "tenant " + string(s.Tenant) + ", which no customer claims"
+		}
+		all = e.hold(all, s, sum.days, sum.firstUse, sum.total.endNS)
 	}
+	slices.SortFunc(all, func(a, b found) int { return cmp.Or(cmp.Compare(a.occurredNS, b.occurredNS), cmp.Compare(a.ID, b.ID)) })
 	return all, nil
 }
 
@@ -111,8 +165,16 @@ func writeFindings(ctx context.Context, tx *sql.Tx, all []found, now time.Time) 
 		if err != nil {
 			return nil, fmt.Errorf("write finding %s: %w", f.ID, err)
 		}
-		if n > 0 {
-			added = append(added, f)
+		if n == 0 {
+			continue
+		}
+		added = append(added, f)
+		if f.after == nil {
+			continue
+		}
+		_, err = tx.ExecContext(ctx, "INSERT INTO policy_finding (finding, policy, known_ns) VALUES (?, ?, ?)", f.ID, f.after.ID, f.after.From().UnixNano())
+		if err != nil {
+			return nil, fmt.Errorf("write what finding %s follows from: %w", f.ID, err)
 		}
 	}
 	return added, nil

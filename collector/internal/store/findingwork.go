@@ -119,7 +119,7 @@ func openCases(ctx context.Context, tx *sql.Tx, added []found, now time.Time) er
 			continue
 		}
 		subject := caseSubject(f.Subject.CustomerID, string(f.Subject.Tenant), f.Subject.ID)
-		running := clock.Start(obligation, time.Unix(0, f.occurredNS).UTC(), now)
+		running := clock.Start(obligation, time.Unix(0, f.occurredNS).UTC(), f.knownAt(now))
 		c, err := takeUp(ctx, tx, subject, f.Pack.ID, f.ID, f.Reason, &running, now)
 		if err != nil {
 			return err

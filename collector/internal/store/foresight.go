@@ -171,7 +171,7 @@ func (s *Store) FindForesight(ctx context.Context, all []foresight.Found, now ti
 	}
 	rows := make([]found, len(all))
 	for i, f := range all {
-		rows[i] = found{f.Finding, f.OccurredNS}
+		rows[i] = found{Finding: f.Finding, occurredNS: f.OccurredNS}
 	}
 	fresh := 0
 	err := s.update(ctx, func(tx *sql.Tx) error {

@@ -100,7 +100,11 @@ func inventoryChanges(ctx context.Context, q querier, host ledger.HostID) ([]inv
 // LoadInventory returns the inventory as it stands: hosts, keys, and with
 // Expected who should report what and when.
 func (s *Store) LoadInventory(ctx context.Context) (*inventory.Inventory, error) {
-	changes, err := inventoryChanges(ctx, s.read, "")
+	return readInventory(ctx, s.read)
+}
+
+func readInventory(ctx context.Context, q querier) (*inventory.Inventory, error) {
+	changes, err := inventoryChanges(ctx, q, "")
 	if err != nil {
 		return nil, err
 	}

@@ -164,10 +164,10 @@ func (s *Store) LoadLedger(ctx context.Context) (*ledger.Ledger, error) {
 
 func loadHosts(ctx context.Context, tx *sql.Tx) ([]ledger.Host, error) {
 	return collect(ctx, tx, "hosts", `SELECT no, id, public_key, name, os, kernel, agent_version, attribution, boot_id, epoch, seq, hash,
-		first_ns, last_ns, batches FROM host ORDER BY no`, func(rows *sql.Rows, h *ledger.Host) error {
+		first_ns, last_ns, batches, settings FROM host ORDER BY no`, func(rows *sql.Rows, h *ledger.Host) error {
 		var hash []byte
 		err := rows.Scan(&h.No, &h.ID, &h.PublicKey, &h.Name, &h.OS, &h.Kernel, &h.AgentVersion, &h.Attribution, &h.BootID,
-			&h.Position.Epoch, &h.Position.Seq, &hash, &h.FirstNS, &h.LastNS, &h.Batches)
+			&h.Position.Epoch, &h.Position.Seq, &hash, &h.FirstNS, &h.LastNS, &h.Batches, &h.Settings)
 		if err == nil && copy(h.Position.Hash[:], hash) != len(h.Position.Hash) {
 			err = fmt.Errorf("hash of host %s has %d bytes", h.ID, len(hash))
 		}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"strings"
 
+	"github.com/flopwatch/flopwatch/collector/internal/lab"
 	"github.com/flopwatch/flopwatch/collector/internal/training"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
@@ -16,10 +17,12 @@ type member struct {
 	devices            map[string]bool // by number
 	sums               sums
 	behaviour          behaviour
+	days               map[int]lab.Day
+	held               map[int]map[string]bool // devices by day, of one that was cut at its pauses
 }
 
 // readMembers reads time that the tenant held, seen or not.
-func readMembers(ctx context.Context, q querier, tenant measure.TenantID) ([]member, error) {
+func readMembers(ctx context.Context, q querier, tenant measure.TenantID, weights *training.Weights) ([]member, error) {
 	var members []member
 	source, err := segments(ctx, q)
 	if err != nil {
@@ -34,9 +37,10 @@ func readMembers(ctx context.Context, q querier, tenant measure.TenantID) ([]mem
 		if err != nil {
 			return err
 		}
+		start, end := m.StartNS, m.EndNS
 		last := len(members) - 1
 		if last < 0 || members[last].Host != m.Host || members[last].Workload != m.Workload || members[last].Accelerator != m.Accelerator {
-			m.devices = map[string]bool{}
+			m.devices, m.days = map[string]bool{}, map[int]lab.Day{}
 			members = append(members, m)
 			last++
 		}
@@ -47,11 +51,12 @@ func readMembers(ctx context.Context, q querier, tenant measure.TenantID) ([]mem
 		for device := range strings.SplitSeq(devices, ",") {
 			have.devices[device] = true
 		}
+		have.spread(start, end, &g, 1+strings.Count(devices, ","))
 		return nil
 	}, `SELECT h.id, h.no, w.no, w.kind, w.id, w.hint, d.sku, min(s.start_ns), max(s.end_ns), group_concat(DISTINCT s.device), coalesce(group_concat(DISTINCT d.fabric), ''), `+groupColumns+`
 		FROM `+source+` s JOIN device d ON d.no = s.device JOIN host h ON h.no = d.host JOIN workload w ON w.no = s.workload JOIN method m ON m.no = s.method
 		WHERE s.tenant = (SELECT no FROM tenant WHERE id = ?) AND s.state IN (1, 4)
-		GROUP BY h.id, s.workload, d.sku, s.state, m.name ORDER BY h.id, s.workload, d.sku`, string(tenant))
+		GROUP BY h.id, s.workload, d.sku, s.state, m.name, `+dayGroup+` ORDER BY h.id, s.workload, d.sku`, string(tenant))
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +64,7 @@ func readMembers(ctx context.Context, q querier, tenant measure.TenantID) ([]mem
 	if err != nil {
 		return nil, err
 	}
-	out, gap := members[:0:0], int64(training.Default().Time.Gap)
+	out, gap := members[:0:0], int64(weights.Time.Gap)
 	for i := range members {
 		if m := &members[i]; m.mayPause(gap) {
 			pieces, err := pauses(ctx, q, source, tenant, m, gap)
@@ -89,13 +94,15 @@ func pauses(ctx context.Context, q querier, source string, tenant measure.Tenant
 		}
 		if len(out) == 0 || start-out[len(out)-1].EndNS > gap {
 			piece := *m
-			piece.StartNS, piece.EndNS, piece.devices, piece.sums = start, end, map[string]bool{}, sums{}
+			piece.StartNS, piece.EndNS, piece.devices, piece.sums, piece.days, piece.held = start, end, map[string]bool{}, sums{}, map[int]lab.Day{}, map[int]map[string]bool{}
 			out = append(out, piece)
 		}
 		piece := &out[len(out)-1]
 		piece.EndNS = max(piece.EndNS, end)
 		piece.devices[device] = true
 		piece.sums.add(g.sums())
+		piece.spread(start, end, &g, 0)
+		piece.holds(start, end, device)
 		return nil
 	}, `SELECT s.start_ns, s.end_ns, s.device, `+groupColumns+`
 		FROM `+source+` s JOIN device d ON d.no = s.device JOIN method m ON m.no = s.method

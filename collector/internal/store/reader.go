@@ -23,6 +23,7 @@ type Reader struct {
 	origin        string            // of the audit log
 	auditKey      ed25519.PublicKey // that signs its checkpoints
 	seen          Seen              // nil: nobody knows when accounts were accessed
+	library       Library
 }
 
 var _ desk.Reader = (*Reader)(nil)
@@ -238,11 +239,12 @@ func (r *Reader) Findings(ctx context.Context, limit int) ([]desk.Finding, error
 		return each(ctx, tx, func(rows *sql.Rows) error {
 			var f desk.Finding
 			err := rows.Scan(&f.ID, &f.Rule, &f.Pack, &f.PackStatus, &f.Citation, &f.Level, &f.Severity, &f.Subject, &f.Tenant, &f.CustomerID, &f.CustomerName,
-				&f.ForeignStatus, &f.Threshold, &f.Operations.Low, &f.Operations.Best, &f.Operations.High, &f.Reason, &f.OccurredNS, &f.SignalledNS)
+				&f.ForeignStatus, &f.Threshold, &f.Operations.Low, &f.Operations.Best, &f.Operations.High, &f.Reason, &f.OccurredNS, &f.SignalledNS, &f.PackVersion, &f.Policy, &f.KnownNS)
 			out = append(out, f)
 			return err
 		}, `SELECT id, rule, pack, pack_status, citation, level, severity, subject, tenant, customer, customer_name, foreign_status,
-			threshold, ops_low, ops_best, ops_high, reason, occurred_ns, signalled_ns FROM finding ORDER BY no DESC LIMIT ?`, rowLimit(limit))
+			threshold, ops_low, ops_best, ops_high, reason, occurred_ns, signalled_ns, pack_version, coalesce(p.policy, ''), coalesce(p.known_ns, signalled_ns)
+			FROM finding f LEFT JOIN policy_finding p ON p.finding = f.id ORDER BY no DESC LIMIT ?`, rowLimit(limit))
 	})
 	return out, err
 }
@@ -267,19 +269,26 @@ func (r *Reader) Hosts(ctx context.Context) ([]desk.Host, error) {
 // Coverage says for each host how much of its devices' time was not observed.
 func (r *Reader) Coverage(ctx context.Context) ([]desk.Coverage, error) {
 	var out []desk.Coverage
-	err := r.view(ctx, "coverage", func(tx *sql.Tx) error {
-		return each(ctx, tx, func(rows *sql.Rows) error {
-			var c desk.Coverage
-			var elapsed, unobserved deviceTime
-			var hidden sum
-			err := rows.Scan(slices.Concat([]any{&c.Host, &c.HostName, &c.LastNS, &c.Devices}, elapsed.targets(), unobserved.targets(), hidden.targets())...)
-			c.Elapsed, c.Unobserved, c.Hidden = elapsed.desk(), unobserved.desk(), hidden.operations()
-			c.Coverage = share(c.Elapsed-c.Unobserved, c.Elapsed)
-			out = append(out, c)
-			return err
-		}, `WITH blind AS (SELECT device, sum(duration_ns) AS ns, sum(ops_high) AS hidden FROM segment WHERE state = 4 GROUP BY device)
-			SELECT h.id, h.name, h.last_ns, count(d.no), `+seconds("d.last_ns - d.first_ns")+", "+seconds("b.ns")+", "+halves("b.hidden")+`
-			FROM host h LEFT JOIN device d ON d.host = h.no LEFT JOIN blind b ON b.device = d.no GROUP BY h.no ORDER BY h.name, h.id`)
+	err := r.view(ctx, "coverage", func(tx *sql.Tx) (err error) {
+		out, err = readCoverage(ctx, tx)
+		return err
 	})
+	return out, err
+}
+
+func readCoverage(ctx context.Context, q querier) ([]desk.Coverage, error) {
+	var out []desk.Coverage
+	err := each(ctx, q, func(rows *sql.Rows) error {
+		var c desk.Coverage
+		var elapsed, unobserved deviceTime
+		var hidden sum
+		err := rows.Scan(slices.Concat([]any{&c.Host, &c.HostName, &c.LastNS, &c.Devices}, elapsed.targets(), unobserved.targets(), hidden.targets())...)
+		c.Elapsed, c.Unobserved, c.Hidden = elapsed.desk(), unobserved.desk(), hidden.operations()
+		c.Coverage = share(c.Elapsed-c.Unobserved, c.Elapsed)
+		out = append(out, c)
+		return err
+	}, `WITH blind AS (SELECT device, sum(duration_ns) AS ns, sum(ops_high) AS hidden FROM segment WHERE state = 4 GROUP BY device)
+		SELECT h.id, h.name, h.last_ns, count(d.no), `+seconds("d.last_ns - d.first_ns")+", "+seconds("b.ns")+", "+halves("b.hidden")+`
+		FROM host h LEFT JOIN device d ON d.host = h.no LEFT JOIN blind b ON b.device = d.no GROUP BY h.no ORDER BY h.name, h.id`)
 	return out, err
 }

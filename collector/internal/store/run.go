@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/lab"
 	"github.com/flopwatch/flopwatch/collector/internal/training"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
@@ -53,6 +54,7 @@ type tenantRuns struct {
 	tenant measure.TenantID
 	runs   []runRow
 	total  total
+	days   map[string][]lab.Day // by run, in order
 
 	before, parts map[training.PartKey]partRow // as stored, and as derived
 	joins         []joinRow
@@ -63,9 +65,9 @@ type tenantRuns struct {
 
 // readRuns joins the workloads of a tenant into runs, from its segments and from
 // what people said of joins.
-func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark int64) (tenantRuns, error) {
-	out := tenantRuns{tenant: tenant, stretches: map[string][]training.Stretch{}}
-	members, err := readMembers(ctx, q, tenant)
+func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark int64, weights *training.Weights) (tenantRuns, error) {
+	out := tenantRuns{tenant: tenant, days: map[string][]lab.Day{}, stretches: map[string][]training.Stretch{}}
+	members, err := readMembers(ctx, q, tenant, weights)
 	if err != nil {
 		return out, fmt.Errorf("read workloads of tenant %s: %w", tenant, err)
 	}
@@ -73,7 +75,6 @@ func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark
 	if err != nil {
 		return out, err
 	}
-	weights := training.Default()
 	known.Weights = weights
 	weighed := fmt.Sprintf("%s %d %x", weights.ID, weights.Version, weights.Digest[:8])
 	out.before, out.parts = before, map[training.PartKey]partRow{}
@@ -102,6 +103,7 @@ func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark
 		}
 		out.joins = append(out.joins, joins...)
 		r := runRow{id: run.ID, label: run.Label, joinedBy: run.JoinedBy, startNS: members[run.Members[0]].StartNS}
+		curve := dayTable{}
 		hosts, accelerators, devices := map[string]bool{}, map[string]bool{}, map[string]bool{}
 		places, did, recent := map[int64]bool{}, behaviour{}, daily{}
 		for _, i := range run.Members {
@@ -112,6 +114,7 @@ func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark
 			places[m.hostNo] = true
 			did.add(&m.behaviour)
 			recent.add(days[i])
+			curve.add(m.days)
 			hosts[m.Host], accelerators[m.Accelerator] = true, true
 			for device := range m.devices {
 				devices[device] = true
@@ -123,6 +126,7 @@ func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark
 			return out, fmt.Errorf("run %s: %w", r.id, err)
 		}
 		out.runs = append(out.runs, r)
+		out.days[r.id] = curve.list(r.devices)
 		out.total.add(total{r.endNS, r.sums})
 	}
 	return out, nil
@@ -164,7 +168,7 @@ func (w *runWriter) tenant(t *tenantRuns) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(w.history(t, stored), w.parts(t), w.joins(t)); err != nil {
+	if err := errors.Join(w.history(t, stored), w.parts(t), w.joins(t), w.days(t)); err != nil {
 		return err
 	}
 	for _, r := range t.runs {

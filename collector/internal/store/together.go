@@ -4,9 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
+	"github.com/flopwatch/flopwatch/collector/internal/lab"
 	"github.com/flopwatch/flopwatch/collector/internal/party"
 	"github.com/flopwatch/flopwatch/collector/internal/party/resolve"
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
@@ -46,22 +48,25 @@ func (s *Store) together(ctx context.Context, tx *sql.Tx, all map[string]party.C
 // aggregates says what makes sets of a level one for package policy.
 var aggregates = map[resolve.Level]string{resolve.ByIdentity: policy.OneIdentity, resolve.ByControl: policy.OneControl, resolve.ByMeans: policy.OneMeans}
 
-// setSubject is what several customers did together, as a subject of rules, and
-// when it was last. of returns the total of one customer.
-func (k *known) setSubject(set resolve.Set, of func(customer string) (total, error)) (policy.Subject, int64, error) {
-	var sum total
+// setSubject is what several customers did together, as a subject of rules
+// without its operations, and what they did. of returns what one customer did.
+func (k *known) setSubject(set resolve.Set, of func(customer string) (doings, error)) (policy.Subject, doings, error) {
+	var sum lab.Summer
+	all := doings{firstUse: math.MaxInt}
 	for _, id := range set.Customers {
-		t, err := of(id)
+		d, err := of(id)
 		if err != nil {
-			return policy.Subject{}, 0, err
+			return policy.Subject{}, all, err
 		}
-		sum.add(t)
+		sum.Add(d.days)
+		all.firstUse = min(all.firstUse, d.firstUse)
+		all.total.add(d.total)
 	}
+	all.days = sum.Days()
 	named := slices.Clip(set.Customers[:min(len(set.Customers), 5)])
 	if more := len(set.Customers) - len(named); more > 0 {
 		named = append(named, fmt.Sprintf("%d more", more))
 	}
 	label := fmt.Sprintf("%s cluster %s (customers %s; %d links)", set.Level, set.ID, strings.Join(named, ", "), len(set.Links))
-	return policy.Subject{Measure: policy.CustomerOperations, ID: set.ID, Label: label, Aggregate: aggregates[set.Level],
-		Status: worstStatus(k.customers, set.Customers), Operations: sum.sums.combined()}, sum.endNS, nil
+	return policy.Subject{Measure: policy.CustomerOperations, ID: set.ID, Label: label, Aggregate: aggregates[set.Level], Status: worstStatus(k.customers, set.Customers)}, all, nil
 }

@@ -38,6 +38,7 @@ func New() *Reader {
 	small := desk.Figure{Empirical: bounds("3.1e22", "3.5e22", "3.9e22"), Ceiling: ops("9e22"), DeviceTime: desk.DeviceTimeOf(900 * time.Hour), Coverage: 1, Methods: []measure.MethodName{measure.Cycles}}
 	r := &Reader{
 		PartyViews: cannedParties(),
+		Policing:   policing(),
 		StatusView: desk.Status{Version: "v0.1.0", Demonstration: true, Watermark: watermark, Batches: 48213, Quarantined: 2, Revision: 7},
 		TenantList: []desk.Tenant{
 			{ID: "ten-orion-17", CustomerID: "cus_orion", CustomerName: "Orion Labs (demonstration)", ForeignStatus: "foreign", Figure: orion, Devices: 8192, Runs: 1, FirstNS: at(-60 * 24), LastNS: watermark},

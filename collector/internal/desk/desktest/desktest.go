@@ -35,8 +35,9 @@ type Reader struct {
 	ReportList   []desk.Report
 	WorkView     map[string]desk.FindingWork
 	PartyViews
-	LinkList      []desk.Link
-	UltimateView  desk.Ultimate
+	LinkList     []desk.Link
+	UltimateView desk.Ultimate
+	Policing
 	Err           error
 	mu            sync.Mutex
 	spans         [][2]int64
