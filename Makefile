@@ -117,6 +117,10 @@ bundle-large: ## build and check the bundle of a run of 54 days on 2,048 hosts (
 insider: ## edit the database 1,000 times behind the collector's back: each edit must be named
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -run TestInsiderEditsAreNamed -v ./collector/internal/store
 
+AGENTS ?= 1000
+settings-reach: ## how fast a change of settings reaches AGENTS simulated agents over one embedded broker
+	FLOPWATCH_AGENTS=$(AGENTS) $(GO) test -count=1 -run TestSettingsReachAgents -v ./collector
+
 FUZZTIME ?= 20s
 fuzz: ## fuzz every decoder for FUZZTIME each
 	@for p in $$($(GO) list ./...); do \
