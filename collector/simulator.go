@@ -164,7 +164,7 @@ func (m *simulator) simulate(ctx context.Context, j *simulation, of draft.Policy
 	if err != nil {
 		return store.SavedSimulation{}, err
 	}
-	var report *lab.Report
+	var report *lab.Impact
 	if of.Kind == draft.Weights {
 		report, err = m.joined(ctx, j, of, in, from, snapshot)
 	} else {
@@ -188,7 +188,7 @@ func (m *simulator) simulate(ctx context.Context, j *simulation, of draft.Policy
 }
 
 // packed holds a pack against the one that it would replace.
-func (m *simulator) packed(ctx context.Context, j *simulation, of draft.Policy, in apitypes.SimulationRequest, from time.Time, snapshot *lab.Snapshot) (*lab.Report, error) {
+func (m *simulator) packed(ctx context.Context, j *simulation, of draft.Policy, in apitypes.SimulationRequest, from time.Time, snapshot *lab.Snapshot) (*lab.Impact, error) {
 	after, err := policy.Read(of.Name, []byte(of.Text))
 	if err != nil {
 		return nil, err
@@ -206,7 +206,7 @@ func (m *simulator) packed(ctx context.Context, j *simulation, of draft.Policy, 
 	return report, err
 }
 
-func (m *simulator) compare(ctx context.Context, j *simulation, in lab.Inputs) (*lab.Report, *lab.Result, error) {
+func (m *simulator) compare(ctx context.Context, j *simulation, in lab.Inputs) (*lab.Impact, *lab.Result, error) {
 	before := lab.None(in.Snapshot)
 	if in.Before != nil {
 		var err error
@@ -228,7 +228,7 @@ func (m *simulator) compare(ctx context.Context, j *simulation, in lab.Inputs) (
 
 // joined holds the packs that decide against history as it is joined, and as it
 // would be.
-func (m *simulator) joined(ctx context.Context, j *simulation, of draft.Policy, in apitypes.SimulationRequest, from time.Time, snapshot *lab.Snapshot) (*lab.Report, error) {
+func (m *simulator) joined(ctx context.Context, j *simulation, of draft.Policy, in apitypes.SimulationRequest, from time.Time, snapshot *lab.Snapshot) (*lab.Impact, error) {
 	weights, err := training.ReadWeights(of.Name, []byte(of.Text))
 	if err != nil {
 		return nil, err
@@ -249,7 +249,7 @@ func (m *simulator) joined(ctx context.Context, j *simulation, of draft.Policy, 
 	if err != nil {
 		return nil, err
 	}
-	var parts []*lab.Report
+	var parts []*lab.Impact
 	for _, p := range deciding {
 		before, err := lab.Simulate(ctx, p, snapshot, m.progress(j, "before"))
 		if err != nil {

@@ -165,7 +165,7 @@ type Simulation struct {
 	At     time.Time   `json:"at"`
 	By     string      `json:"by"`
 	Digest string      `json:"digest" doc:"Of the report; the same texts on the same snapshot give the same"`
-	Report *lab.Report `json:"report"`
+	Report *lab.Impact `json:"report"`
 }
 
 // FromSimulation converts a view.

@@ -94,7 +94,7 @@ type Simulation struct {
 	At     time.Time
 	By     string
 	Digest string // of the report
-	Report *lab.Report
+	Report *lab.Impact
 }
 
 // PolicyReader answers what concerns policies. Packs are in order of their ids,

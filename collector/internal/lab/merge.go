@@ -9,10 +9,10 @@ import (
 
 // Merge makes one report of those of several packs on one snapshot. Rules are
 // named with their pack.
-func Merge(before, after PackRef, snapshot *Snapshot, from time.Time, parts []*Report) *Report {
-	slices.SortFunc(parts, func(a, b *Report) int { return cmp.Compare(a.After.ID, b.After.ID) })
+func Merge(before, after PackRef, snapshot *Snapshot, from time.Time, parts []*Impact) *Impact {
+	slices.SortFunc(parts, func(a, b *Impact) int { return cmp.Compare(a.After.ID, b.After.ID) })
 	h := snapshot.history
-	r := &Report{Engine: Engine, Before: before, After: after, From: from.UTC(), ByKind: map[string]int{},
+	r := &Impact{Engine: Engine, Before: before, After: after, From: from.UTC(), ByKind: map[string]int{},
 		Snapshot: SnapshotRef{Digest: snapshot.digest, Watermark: h.Watermark, Identity: h.Identity, FirstDay: h.FirstDay, Days: h.Days, Customers: len(h.Customers)}}
 	for i := range h.Customers {
 		r.Snapshot.Runs += len(h.Customers[i].Runs)

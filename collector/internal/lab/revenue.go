@@ -118,7 +118,7 @@ func (c *Customer) deviceSeconds() (seconds int64) {
 }
 
 // exposure adds up the penalties of what starts a clock.
-func exposure(in Inputs, r *Report) []Exposure {
+func exposure(in Inputs, r *Impact) []Exposure {
 	crossed := map[string]bool{} // customers with a clock that starts
 	for _, p := range r.Findings {
 		if p.Clock != "" {

@@ -135,7 +135,7 @@ func (r *Reader) Simulation(ctx context.Context, id string) (desk.Simulation, bo
 	if err != nil {
 		return desk.Simulation{}, false, err
 	}
-	v := desk.Simulation{ID: s.ID, Policy: s.Policy, Text: s.Text, At: s.At, By: s.By, Digest: s.Digest, Report: &lab.Report{}}
+	v := desk.Simulation{ID: s.ID, Policy: s.Policy, Text: s.Text, At: s.At, By: s.By, Digest: s.Digest, Report: &lab.Impact{}}
 	if err := json.Unmarshal(s.Report, v.Report); err != nil {
 		return v, true, fmt.Errorf("read simulation %.40s: %w", id, err)
 	}

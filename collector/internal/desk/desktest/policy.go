@@ -85,7 +85,7 @@ func policing() Policing {
 		}},
 		SimulationViews: map[string]desk.Simulation{"sim_lower": {
 			ID: "sim_lower", Policy: "pol_lower", Text: after.Digest, At: Noon.Add(-2 * time.Hour), By: "usr_ana", Digest: digest,
-			Report: &lab.Report{
+			Report: &lab.Impact{
 				Engine: lab.Engine, Before: before, After: after, From: Noon.Add(48 * time.Hour),
 				Snapshot: lab.SnapshotRef{Digest: "77" + digest[2:], Watermark: Noon.UnixNano(), Identity: "as known now", FirstDay: "2025-11-21", Days: 365, Customers: 3, Runs: 3},
 				Changes:  []lab.Change{{Customer: "cus_orion", Country: "SG", Subject: "cus_orion", Rule: "customer-1e26", Kind: lab.MovesLevel, Before: "warning 80", After: "crossing"}},

@@ -59,9 +59,9 @@ type Load struct {
 	AnalystMinute int64 `json:"analyst_minutes"`
 }
 
-// Report is what moving from one text to another changes. Everything in it
+// Impact is what moving from one text to another changes. Everything in it
 // follows from the two packs, the snapshot and From.
-type Report struct {
+type Impact struct {
 	Engine   string      `json:"engine"`
 	Before   PackRef     `json:"before"`
 	After    PackRef     `json:"after"`
@@ -92,7 +92,7 @@ type Report struct {
 
 // Digest identifies the report: the same packs on the same snapshot give the
 // same one on any machine.
-func (r *Report) Digest() (string, error) {
+func (r *Impact) Digest() (string, error) {
 	sum, err := canonical.Digest(r)
 	if err != nil {
 		return "", fmt.Errorf("digest of report: %w", err)
@@ -114,9 +114,9 @@ func levelOf(x Reached) level { return level{x.Customer, x.Subject, x.Rule, x.Le
 
 // Reported holds the results of both packs against one another. below is what the
 // new pack with lower lines reaches, for the sample below the line.
-func Reported(in Inputs, before, after, below *Result) (*Report, error) {
+func Reported(in Inputs, before, after, below *Result) (*Impact, error) {
 	h := in.Snapshot.history
-	r := &Report{Engine: Engine, Before: refOf(in.Before), After: refOf(in.After), From: in.From.UTC(),
+	r := &Impact{Engine: Engine, Before: refOf(in.Before), After: refOf(in.After), From: in.From.UTC(),
 		Snapshot: SnapshotRef{Digest: in.Snapshot.digest, Watermark: h.Watermark, Identity: h.Identity, FirstDay: h.FirstDay, Days: h.Days, Customers: len(h.Customers)}}
 	for i := range h.Customers {
 		r.Snapshot.Runs += len(h.Customers[i].Runs)
@@ -213,7 +213,7 @@ func load(p *policy.Pack, r *Result, days int) Load {
 }
 
 // NewSubjects returns the subjects of the predicted findings, each once, in order.
-func (r *Report) NewSubjects() []string {
+func (r *Impact) NewSubjects() []string {
 	var out []string
 	for _, p := range r.Findings {
 		out = append(out, p.Subject)
