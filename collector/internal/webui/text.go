@@ -19,7 +19,7 @@ import (
 var functions = template.FuncMap{
 	"ops": operations, "interval": interval, "when": when, "iso": iso, "percent": percent, "span": span, "deviceHours": deviceHours,
 	"count": count, "names": names, "methods": methods, "foreign": foreign, "severity": severity, "caseState": caseState, "clockState": clockState, "workState": workState, "isRun": isRun, "in": in,
-	"plural": plural, "sentence": sentence, "bar": newBar, "ratio": ratio, "class": class, "state": state, "isCustomer": isCustomer, "width": width, "percentOf": percentOf, "level": level, "text": text, "day": day, "joinVerdict": joinVerdict, "gap": gap, "decimal": decimal, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
+	"plural": plural, "sentence": sentence, "bar": newBar, "ratio": ratio, "class": class, "state": state, "isCustomer": isCustomer, "width": width, "daysLeft": daysLeft, "percentOf": percentOf, "level": level, "text": text, "day": day, "joinVerdict": joinVerdict, "gap": gap, "decimal": decimal, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
 }
 
 // operations prints 3.79e25.
@@ -326,3 +326,11 @@ func isCustomer(subject string) bool { return strings.HasPrefix(subject, "cus_")
 
 // width is a share in a bar of 200 units.
 func width(share float64) string { return strconv.FormatFloat(min(max(share, 0), 1)*200, 'f', 1, 64) }
+
+// daysLeft says how long is left, or how late it is.
+func daysLeft(n int) string {
+	if n < 0 {
+		return fmt.Sprintf("%d %s late", -n, plural(-n, "day"))
+	}
+	return fmt.Sprintf("%d %s left", n, plural(n, "day"))
+}

@@ -93,6 +93,7 @@ for (const theme of ["light", "dark"]) {
       }
     }
     if (shots && (path.startsWith("full/") || path.startsWith("empty/"))) {
+      await page.evaluate(() => document.activeElement?.blur());
       for (const width of [1440, 768, 320]) {
         await page.setViewportSize({ width, height: 900 });
         await page.screenshot({ path: join(shots, `${path.replaceAll("/", "-").replace(".html", "")}-${width}-${theme}.png`), fullPage: true });
