@@ -34,8 +34,11 @@ func (s *site) allPages() []page {
 		{"/resellers", "resellers", "Resellers", "Resellers", permission.ReadCases, s.resellers},
 		{"/exemptions", "exemptions", "Exemptions", "Exemptions", permission.ReadCases, s.exemptions},
 		{"/programme", "programme", "Gaps of the programme", "Programme", permission.ReadCases, s.programme},
+		{"/policies", "policies", "Policy lab", "Policy lab", permission.ReadPolicy, s.policies},
+		{"/policies/{id}", "policy", "Policy", "", permission.ReadPolicy, s.policy},
 		{"/coverage", "coverage", "Coverage", "Coverage", permission.ReadAggregates, s.coverage},
 		{"/hosts", "hosts", "Hosts", "Hosts", permission.ReadAggregates, s.hosts},
+		{"/fleet", "fleet", "Fleet settings", "Fleet", permission.ReadAggregates, s.fleet},
 		{"/audit", "audit", "Audit log", "Audit", permission.ReadAudit, s.audit},
 	}
 }

@@ -59,6 +59,9 @@ func TestPagesSayWhatTheyAreFor(t *testing.T) {
 		"/coverage":            {"97.4 %", "3.10e24", "gpu-0002", "3.40e20", "ten-delta-4"},
 		"/audit":               {"aud_3", "customer.change", "usr_second", "ses_0011223344556677", "Check it now"},
 		"/audit?check=now":     {"</span> intact", "3 entries"},
+		"/policies":            {"site.yaml:12", "a second person", "held against the fleet", "1e26 operations", "50 %, 80 %, 95 %", `href="/policies/pol_lower"`},
+		"/policies/pol_lower":  {"1 late already", "moves level", "warning 80", "0.04 → 0.06", "twice as large", "2026-11-17", "version: 2"},
+		"/fleet":               {"sample twice a second", "10 %", "behind", "gpu-0002", "converged"},
 		"/reports":             {"2 fields", `href="/reports/rep_0001"`, "acknowledged", "usr_sam"},
 		"/reports/rep_0001":    {"▲</span> missing", "Not held: the customer gave none", "9.10e25", "from customer cus_orion"},
 		"/reports/rep_0003":    {"BIS-2026-118", "accepted"},
@@ -137,5 +140,18 @@ func TestWhatIsSaidOfLinks(t *testing.T) {
 	h.ServeHTTP(w, as([]permission.Role{permission.Auditor}, httptest.NewRequest(http.MethodGet, "/links", nil)))
 	if strings.Contains(w.Body.String(), `<form method="post" action="/links`) {
 		t.Error("an auditor is shown forms of links")
+	}
+}
+
+// An impact names customers, so it is not told to everybody who may read policies.
+func TestImpactIsToldToWhoMaySeeCustomers(t *testing.T) {
+	h := webui.New(webui.Deps{Reader: desktest.New()})
+	for _, role := range permission.People {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, as([]permission.Role{role}, httptest.NewRequest(http.MethodGet, "/policies/pol_lower", nil)))
+		want := role.Allows(permission.ReadCases) || role.Allows(permission.DraftPolicy) || role.Allows(permission.ApprovePolicy)
+		if got := strings.Contains(w.Body.String(), "cus_orion"); got != want {
+			t.Errorf("%s is told: %t", role, got)
+		}
 	}
 }
