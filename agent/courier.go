@@ -11,14 +11,13 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/flopwatch/flopwatch/agent/internal/handover"
+	"github.com/flopwatch/flopwatch/agent/internal/identity"
 	"github.com/flopwatch/flopwatch/agent/internal/outbox"
 	"github.com/flopwatch/flopwatch/agent/internal/spool"
 	"github.com/flopwatch/flopwatch/agent/internal/uplink"
-	"github.com/flopwatch/flopwatch/pkg/attest"
 	"github.com/flopwatch/flopwatch/pkg/endpoint"
 	"github.com/flopwatch/flopwatch/pkg/version"
 )
@@ -27,16 +26,18 @@ import (
 // uplink that ships what is spooled.
 type courier struct {
 	Outbox *outbox.Outbox
-	host   string // "" for a fleet
 	uplink *uplink.Uplink
 	leases *handover.Leases
+	cfg    courierConfig
+	host   string // "" for a fleet
 }
 
 // courierConfig says where batches go and how large they get.
 type courierConfig struct {
 	Data         string
 	Endpoint     endpoint.Agents
-	Fleet        bool // one process speaks for many hosts
+	EndpointFile string // watched for new keys of an enrolled host
+	Fleet        bool   // one process speaks for many hosts
 	BatchWindows int
 	BatchSpan    time.Duration
 	Settings     string // file for what the collector tells of settings; none if empty
@@ -50,14 +51,18 @@ func openCourier(cfg courierConfig) (*courier, error) {
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
-	key, err := attest.LoadOrCreateKey(filepath.Join(cfg.Data, "host.key"))
+	if cfg.Fleet && cfg.Endpoint.Identity != nil {
+		return nil, errors.New("a replay speaks for many hosts: it needs the endpoint of a trial, not of an enrolled host")
+	}
+	key, err := identity.SigningKey(cfg.Endpoint, cfg.Data)
 	if err != nil {
 		return nil, err
 	}
 	keyFor := func(string) (ed25519.PrivateKey, error) { return key, nil }
-	host := attest.HostID(key.Public().(ed25519.PublicKey))
+	host := identity.HostID(cfg.Endpoint, key)
+	chosen := host
 	if cfg.Fleet {
-		host = ""
+		host, chosen = "", ""
 		keyFor = func(name string) (ed25519.PrivateKey, error) {
 			seed := sha256.Sum256(append(append([]byte("flopwatch/replay-host/v1\x00"), key.Seed()...), name...))
 			return ed25519.NewKeyFromSeed(seed[:]), nil
@@ -67,37 +72,69 @@ func openCourier(cfg courierConfig) (*courier, error) {
 	if !cfg.Fleet {
 		keep = spool.Options{MaxBytes: spoolBytes, RetainBytes: spoolBytes / retainShare}
 	}
+	if cfg.Endpoint.Identity != nil {
+		keep.FirstEpoch = cfg.Endpoint.Identity.Epoch
+	}
 	box, err := outbox.Open(filepath.Join(cfg.Data, "spool"), outbox.Options{
-		KeyFor: keyFor, AgentVersion: version.Version, BatchWindows: cfg.BatchWindows, BatchSpan: cfg.BatchSpan,
+		KeyFor: keyFor, Host: chosen, AgentVersion: version.Version, BatchWindows: cfg.BatchWindows, BatchSpan: cfg.BatchSpan,
 		Spool: keep,
 	})
 	if err != nil {
 		return nil, err
-	}
-	seed, err := nats.NkeyOptionFromSeed(cfg.Endpoint.SeedFile)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("read broker key %s: %w", cfg.Endpoint.SeedFile, err), box.Close())
 	}
 	leases := filepath.Join(cfg.Data, leasesName)
 	var heed func([]byte)
 	if cfg.Settings != "" {
 		heed = takeSettings(cfg.Settings, cfg.Log)
 	}
-	up, err := uplink.New(box.Spool(), uplink.Options{
+	options := uplink.Options{
 		OnLeases:   func(envelope []byte) error { return handover.Write(leases, envelope) },
 		OnSettings: heed,
-		URL:        cfg.Endpoint.URL, NATS: []nats.Option{seed}, Host: host, CollectorKey: cfg.Endpoint.CollectorKey, Log: cfg.Log,
+		URL:        cfg.Endpoint.URL, Host: host, CollectorKey: cfg.Endpoint.CollectorKey, Log: cfg.Log,
 		// A collector that lost its data cannot take the rest of an epoch; the host
 		// begins a new one, and what was given up is a gap that both sides show.
 		OnLost: func(l spool.LostRange) {
 			cfg.Log.Error("batches given up", slog.String("host", l.Host), slog.String("why", "the collector lost its data"))
 			box.Renew(l.Host, l.To.Epoch)
 		},
-	})
+	}
+	if err := connecting(&options, cfg.Endpoint, filepath.Join(cfg.Data, "counter"), cfg.Log); err != nil {
+		return nil, errors.Join(err, box.Close())
+	}
+	up, err := uplink.New(box.Spool(), options)
 	if err != nil {
 		return nil, errors.Join(err, box.Close())
 	}
-	return &courier{Outbox: box, host: host, uplink: up, leases: handover.NewLeases(host, leases, leases, cfg.Endpoint.CollectorKey)}, nil
+	return &courier{Outbox: box, uplink: up, cfg: cfg, host: host, leases: handover.NewLeases(host, leases, leases, cfg.Endpoint.CollectorKey)}, nil
+}
+
+// connecting says with which key an uplink connects and, for an enrolled host,
+// whom it trusts and which counter it shows.
+func connecting(o *uplink.Options, e endpoint.Agents, counter string, log *slog.Logger) (err error) {
+	if o.NATS, err = identity.Connection(e); err != nil || e.Identity == nil {
+		return err
+	}
+	c, err := identity.OpenCounter(counter, e, log)
+	if err != nil {
+		return err
+	}
+	o.Show, o.OnCounter = c.Show, c.Take
+	return nil
+}
+
+// rekey takes the keys that a rotation left in the endpoint.
+func (c *courier) rekey(e endpoint.Agents) error {
+	key, err := identity.SigningKey(e, c.cfg.Data)
+	if err != nil {
+		return err
+	}
+	options, err := identity.Connection(e)
+	if err != nil {
+		return err
+	}
+	c.Outbox.Rekey(c.host, key)
+	c.uplink.Renew(options)
+	return nil
 }
 
 // Run ships while work fills the outbox, then waits up to drain until all is
@@ -114,6 +151,7 @@ func (c *courier) Run(ctx context.Context, drain time.Duration, work func(contex
 		defer cancelWork()
 		return c.uplink.Run(shipping)
 	})
+	group.Go(func() error { return identity.Follow(shipping, c.cfg.EndpointFile, c.cfg.Endpoint, c.cfg.Log, c.rekey) })
 	group.Go(func() error {
 		defer stop()
 		err := work(working)

@@ -64,7 +64,7 @@ func (c runCommand) Run(ctx context.Context, s cli.Streams) error {
 	if err != nil {
 		return errors.Join(err, from.Close())
 	}
-	way, err := openCourier(courierConfig{Data: c.Data, Endpoint: target, BatchSpan: c.Window, Settings: c.settingsFile(), Log: s.Logger()})
+	way, err := openCourier(courierConfig{Data: c.Data, Endpoint: target, EndpointFile: c.Endpoint, BatchSpan: c.Window, Settings: c.settingsFile(), Log: s.Logger()})
 	if err != nil {
 		return errors.Join(err, from.Close())
 	}

@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/flopwatch/flopwatch/agent/internal/handover"
+	"github.com/flopwatch/flopwatch/agent/internal/identity"
 	"github.com/flopwatch/flopwatch/agent/internal/outbox"
 	"github.com/flopwatch/flopwatch/agent/internal/spool"
 	"github.com/flopwatch/flopwatch/agent/internal/tuning"
-	"github.com/flopwatch/flopwatch/pkg/attest"
 	"github.com/flopwatch/flopwatch/pkg/cli"
 	"github.com/flopwatch/flopwatch/pkg/endpoint"
 	"github.com/flopwatch/flopwatch/pkg/version"
@@ -46,7 +46,7 @@ func (c sampleCommand) Run(ctx context.Context, s cli.Streams) error {
 	if err != nil {
 		return errors.Join(err, from.Close())
 	}
-	out, err := openShelf(c.Data, c.Receipt, target.CollectorKey, c.Window, s.Logger())
+	out, err := openShelf(shelfConfig{Data: c.Data, Receipt: c.Receipt, Endpoint: target, EndpointFile: c.Endpoint, Span: c.Window, Log: s.Logger()})
 	if err != nil {
 		return errors.Join(err, from.Close())
 	}
@@ -65,33 +65,45 @@ type shelf struct {
 	keeper *handover.Keeper
 	leases *handover.Leases
 	host   string
-	log    *slog.Logger
+	cfg    shelfConfig
 }
 
-func openShelf(data, receipt string, collector ed25519.PublicKey, span time.Duration, log *slog.Logger) (*shelf, error) {
+// shelfConfig says where a sampler keeps batches and who it is.
+type shelfConfig struct {
+	Data, Receipt string
+	Endpoint      endpoint.Agents
+	EndpointFile  string // watched for new keys of an enrolled host
+	Span          time.Duration
+	Log           *slog.Logger
+}
+
+func openShelf(cfg shelfConfig) (*shelf, error) {
 	// The group is the shipper, which reads the spool; the key is for the owner.
-	if err := os.MkdirAll(data, 0o750); err != nil {
+	if err := os.MkdirAll(cfg.Data, 0o750); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
-	key, err := attest.LoadOrCreateKey(filepath.Join(data, "host.key"))
+	key, err := identity.SigningKey(cfg.Endpoint, cfg.Data)
 	if err != nil {
 		return nil, err
 	}
-	host := attest.HostID(key.Public().(ed25519.PublicKey))
-	box, err := outbox.Open(filepath.Join(data, "spool"), outbox.Options{
-		KeyFor:       func(string) (ed25519.PrivateKey, error) { return key, nil },
-		AgentVersion: version.Version, BatchSpan: span,
-		Spool: spool.Options{MaxBytes: spoolBytes, RetainBytes: spoolBytes / retainShare, Shared: host},
+	host := identity.HostID(cfg.Endpoint, key)
+	keep := spool.Options{MaxBytes: spoolBytes, RetainBytes: spoolBytes / retainShare, Shared: host}
+	if cfg.Endpoint.Identity != nil {
+		keep.FirstEpoch = cfg.Endpoint.Identity.Epoch
+	}
+	box, err := outbox.Open(filepath.Join(cfg.Data, "spool"), outbox.Options{
+		KeyFor: func(string) (ed25519.PrivateKey, error) { return key, nil }, Host: host,
+		AgentVersion: version.Version, BatchSpan: cfg.Span, Spool: keep,
 	})
 	if err != nil {
 		return nil, err
 	}
-	keeper, err := handover.NewKeeper(box.Spool(), host, receipt, collector)
+	keeper, err := handover.NewKeeper(box.Spool(), host, cfg.Receipt, cfg.Endpoint.CollectorKey)
 	if err != nil {
 		return nil, errors.Join(err, box.Close())
 	}
-	leases := handover.NewLeases(host, filepath.Join(filepath.Dir(receipt), leasesName), filepath.Join(data, leasesName), collector)
-	return &shelf{box: box, keeper: keeper, leases: leases, host: host, log: log}, nil
+	leases := handover.NewLeases(host, filepath.Join(filepath.Dir(cfg.Receipt), leasesName), filepath.Join(cfg.Data, leasesName), cfg.Endpoint.CollectorKey)
+	return &shelf{box: box, keeper: keeper, leases: leases, host: host, cfg: cfg}, nil
 }
 
 func (s *shelf) outgoing() *outbox.Outbox { return s.box }
@@ -109,13 +121,29 @@ const receiptEvery = time.Second
 // end: the shipper goes on by itself.
 func (s *shelf) Run(ctx context.Context, _ time.Duration, work func(context.Context) error) error {
 	group, working := errgroup.WithContext(ctx)
+	following, unfollow := context.WithCancel(working)
+	defer unfollow()
 	ended := make(chan struct{})
 	group.Go(func() error {
+		defer unfollow()
 		defer close(ended)
 		return work(working)
 	})
 	group.Go(func() error { return s.receipts(working, ended) })
+	group.Go(func() error {
+		return identity.Follow(following, s.cfg.EndpointFile, s.cfg.Endpoint, s.cfg.Log, s.rekey)
+	})
 	return errors.Join(group.Wait(), s.keeper.Close(), s.box.Close())
+}
+
+// rekey takes the signing key that a rotation left in the endpoint.
+func (s *shelf) rekey(e endpoint.Agents) error {
+	key, err := identity.SigningKey(e, s.cfg.Data)
+	if err != nil {
+		return err
+	}
+	s.box.Rekey(s.host, key)
+	return nil
 }
 
 func (s *shelf) receipts(ctx context.Context, ended <-chan struct{}) error {
@@ -129,7 +157,7 @@ func (s *shelf) receipts(ctx context.Context, ended <-chan struct{}) error {
 		}
 		loss, err := s.keeper.Poll()
 		if errors.Is(err, handover.ErrRefused) {
-			s.log.ErrorContext(ctx, "what the shipper handed over releases nothing", slog.Any("error", err))
+			s.cfg.Log.ErrorContext(ctx, "what the shipper handed over releases nothing", slog.Any("error", err))
 		} else if err != nil {
 			return err
 		}
@@ -138,7 +166,7 @@ func (s *shelf) receipts(ctx context.Context, ended <-chan struct{}) error {
 		}
 		// The collector can not take the rest of an epoch whose beginning is gone;
 		// the host begins a new one, and the gap shows on both sides.
-		s.log.ErrorContext(ctx, "the collector asks for batches that the spool no longer has",
+		s.cfg.Log.ErrorContext(ctx, "the collector asks for batches that the spool no longer has",
 			slog.Uint64("after_epoch", loss.From.Epoch), slog.Uint64("after_seq", loss.From.Seq),
 			slog.Uint64("oldest_epoch", loss.To.Epoch), slog.Uint64("oldest_seq", loss.To.Seq))
 		head, _ := s.box.Spool().Head(s.host)

@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/flopwatch/flopwatch/agent/internal/handover"
+	"github.com/flopwatch/flopwatch/agent/internal/identity"
 	"github.com/flopwatch/flopwatch/agent/internal/spool"
 	"github.com/flopwatch/flopwatch/agent/internal/uplink"
 	"github.com/flopwatch/flopwatch/pkg/cli"
@@ -40,10 +40,6 @@ func (c shipCommand) Run(ctx context.Context, s cli.Streams) (err error) {
 	if err != nil {
 		return err
 	}
-	seed, err := nats.NkeyOptionFromSeed(target.SeedFile)
-	if err != nil {
-		return fmt.Errorf("read broker key %s: %w", target.SeedFile, err)
-	}
 	if err := os.MkdirAll(c.State, 0o750); err != nil {
 		return fmt.Errorf("make state folder: %w", err)
 	}
@@ -62,8 +58,8 @@ func (c shipCommand) Run(ctx context.Context, s cli.Streams) (err error) {
 	}
 	from.Looked = func() { manager.Alive(ctx) }
 	receipt := filepath.Join(c.State, "receipt")
-	up, err := uplink.New(from, uplink.Options{
-		URL: target.URL, NATS: []nats.Option{seed}, Host: from.Host(), CollectorKey: target.CollectorKey, Log: log,
+	options := uplink.Options{
+		URL: target.URL, Host: from.Host(), CollectorKey: target.CollectorKey, Log: log,
 		OnReceipt:  func(envelope []byte) error { return handover.Write(receipt, envelope) },
 		OnLeases:   func(envelope []byte) error { return handover.Write(filepath.Join(c.State, leasesName), envelope) },
 		OnSettings: takeSettings(filepath.Join(c.State, settingsName), log),
@@ -71,11 +67,24 @@ func (c shipCommand) Run(ctx context.Context, s cli.Streams) (err error) {
 		OnLost: func(l spool.LostRange) {
 			log.ErrorContext(ctx, "batches given up", slog.String("host", l.Host), slog.String("why", "the collector lacks what comes before them"))
 		},
-	})
+	}
+	if err := connecting(&options, target, filepath.Join(c.State, "counter"), log); err != nil {
+		return err
+	}
+	up, err := uplink.New(from, options)
 	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return identity.Follow(ctx, c.Endpoint, target, log, func(e endpoint.Agents) error {
+			next, err := identity.Connection(e)
+			if err == nil {
+				up.Renew(next)
+			}
+			return err
+		})
+	})
 	group.Go(func() error { return from.Run(ctx) })
 	group.Go(func() error { return up.Run(ctx) })
 	return group.Wait()

@@ -18,6 +18,7 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/allocation"
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/collector/internal/broker"
+	"github.com/flopwatch/flopwatch/collector/internal/httpapi"
 	"github.com/flopwatch/flopwatch/collector/internal/httpd"
 	"github.com/flopwatch/flopwatch/collector/internal/ingest"
 	"github.com/flopwatch/flopwatch/collector/internal/monitor"
@@ -27,7 +28,6 @@ import (
 	"github.com/flopwatch/flopwatch/pkg/attest"
 	"github.com/flopwatch/flopwatch/pkg/audit"
 	"github.com/flopwatch/flopwatch/pkg/cli"
-	"github.com/flopwatch/flopwatch/pkg/endpoint"
 	"github.com/flopwatch/flopwatch/pkg/loopback"
 	"github.com/flopwatch/flopwatch/pkg/systemd"
 	"github.com/flopwatch/flopwatch/pkg/version"
@@ -38,10 +38,11 @@ const deriveEvery = 500 * time.Millisecond
 
 // serveCommand runs the collector.
 type serveCommand struct {
-	Data       string `help:"Data directory." default:"data" type:"path"`
-	Listen     string `help:"Loopback address of API and desk; port 0 takes a free one." default:"127.0.0.1:0"`
-	BrokerPort int    `help:"Port of the broker on 127.0.0.1; 0 takes a free one." default:"0"`
-	Monitor    string `help:"Loopback address of /healthz, /readyz and /metrics, such as 127.0.0.1:8472; none by default." placeholder:"ADDRESS"`
+	Data    string `help:"Data directory." default:"data" type:"path"`
+	Listen  string `help:"Loopback address of API and desk; port 0 takes a free one." default:"127.0.0.1:0"`
+	Monitor string `help:"Loopback address of /healthz, /readyz and /metrics, such as 127.0.0.1:8472; none by default." placeholder:"ADDRESS"`
+
+	fleetFlags
 
 	Backup      string        `help:"Folder for backups; none are made without it." placeholder:"FOLDER" type:"path"`
 	BackupEvery time.Duration `help:"Time between backups." default:"1h"`
@@ -58,6 +59,9 @@ type serveCommand struct {
 func (c serveCommand) Run(ctx context.Context, s cli.Streams) error {
 	return serve(ctx, s, c, false, func(ctx context.Context, r *running) error {
 		fmt.Fprintf(s.Out, "desk: %s\n", r.http.LoginLink())
+		if r.fleet.roster != nil {
+			fmt.Fprintf(s.Out, "agents: enrol at %s\n", r.fleet.server)
+		}
 		<-ctx.Done()
 		return nil
 	})
@@ -67,7 +71,8 @@ func (c serveCommand) Run(ctx context.Context, s cli.Streams) error {
 type running struct {
 	store   *store.Store
 	deriver *store.Deriver
-	ingest  *ingest.Ingest
+	ingest  *counting
+	fleet   *fleet
 	audit   *auditor
 	watch   *watcher
 	keeper  *keeper
@@ -94,11 +99,11 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 		return err
 	}
 	public := key.Public().(ed25519.PublicKey)
-	bus, err := broker.Start(ctx, broker.Options{Dir: filepath.Join(c.Data, "broker"), Port: c.BrokerPort, Log: log})
+	members, err := openFleet(ctx, c.Data, c.fleetFlags, db, key, log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, bus.Close()) }()
+	defer func() { err = errors.Join(err, members.bus.Close()) }()
 	packs := policy.InForce(policy.Shipped(), time.Now())
 	library, err := openLibrary(ctx, c.Packs, log)
 	if err != nil {
@@ -106,14 +111,19 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	}
 	deriver := store.NewDeriver(db, packs, time.Now)
 	watching := newWatcher(db, log, time.Now())
-	telling := newTeller(db, key, bus.TellSettings, log)
+	telling := newTeller(db, key, func(host string, envelope []byte) error {
+		return broker.TellSettings(members.bus.Conn(), host, envelope) // another one after a restart of the broker
+	}, log)
 	intake := ingest.Config{
-		Store: db, Conn: bus.Conn(), Key: key, Collector: attest.HostID(public), Followers: []store.Follower{deriver, watching, telling}, Log: log,
+		Store: db, Key: key, Collector: attest.HostID(public), Followers: []store.Follower{deriver, watching, telling}, Log: log,
 	}
 	if demonstration {
 		intake.MaxAhead = -1 // a trace may be of any time
 	}
-	counting, err := ingest.New(intake)
+	if members.roster != nil {
+		intake.Identify = members.roster.Identify
+	}
+	counting, err := newCounting(members.bus, intake)
 	if err != nil {
 		return err
 	}
@@ -128,40 +138,40 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	}
 	reader := store.NewReader(db, version.Version, demonstration).VerifyAudit(audit.Origin(attest.HostID(public)), public).WithPacks(library).WithAccesses(seen(safe))
 	jobs := newSimulator(db, library, log)
-	r := &running{tell: telling, jobs: jobs, store: db, deriver: deriver, ingest: counting, audit: &auditor{store: db, reader: reader, key: key, log: log}, watch: watching,
+	r := &running{tell: telling, jobs: jobs, store: db, deriver: deriver, ingest: counting, fleet: members, audit: &auditor{store: db, reader: reader, key: key, log: log}, watch: watching,
 		keeper: &keeper{store: db, data: c.Data, folder: c.Backup, every: c.BackupEvery, retain: c.policy(), log: log},
 		ahead:  &foreseer{store: db, reader: reader, packs: packs, log: log, links: reader}}
 	r.parties = parties{store: db, reader: reader, vault: safe, changed: deriver.CustomersChanged, screen: lists, log: log, now: time.Now}
 	if err := r.parties.reapply(ctx); err != nil {
 		return err
 	}
+	var hosts httpapi.Registrar
+	if members.roster != nil {
+		hosts = registrar{members.roster, members.server}
+	}
 	r.http, err = httpd.New(httpd.Options{
-		Parties: r.parties, Webhooks: vendorhook{r.parties},
+		Registrar: hosts,
+		Parties:   r.parties, Webhooks: vendorhook{r.parties},
 		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Users: db, UserAdmin: accounts{db}, Caseworker: casework{db, reader, packs}, Joiner: joins{reader, db, deriver}, Reporter: reportwork{db, reader, packs, key}, Linker: links{db, deriver}, Storekeeper: r.keeper, Foreseer: r.ahead, Policymaker: policies{db, reader, library, jobs}, Revenues: revenues{db}, Listen: c.Listen, DataDir: c.Data,
 		Version: version.Version, Demonstration: demonstration, Log: log,
 	})
 	if err != nil {
 		return err
 	}
-	seed, err := filepath.Abs(bus.AgentSeedFile())
-	if err != nil {
-		return errors.Join(fmt.Errorf("find agents' key: %w", err), r.http.Close())
-	}
-	err = endpoint.Write(filepath.Join(c.Data, "agent.json"), endpoint.Agents{URL: bus.URL(), SeedFile: seed, CollectorKey: public})
-	if err != nil {
+	if err := members.tell(c.Data, public); err != nil {
 		return errors.Join(err, r.http.Close())
 	}
 	r.manager = systemd.NewService(log)
 	deriver.Derived = func() { r.manager.Alive(ctx) }
 	if c.Monitor != "" {
 		handler := monitor.Handler(monitor.Options{
-			Source: reader, Connected: bus.Conn().IsConnected, DiskFree: func() (uint64, error) { return diskFree(c.Data) }, Version: version.Version,
+			Source: reader, Connected: func() bool { return members.bus.Conn().IsConnected() }, DiskFree: func() (uint64, error) { return diskFree(c.Data) }, Version: version.Version,
 		})
 		r.monitor = func(ctx context.Context) error {
 			return loopback.Serve(ctx, c.Monitor, handler, func(at net.Addr) { log.InfoContext(ctx, "monitor", slog.String("address", at.String())) })
 		}
 	}
-	return r.run(ctx, counting, then)
+	return r.run(ctx, then)
 }
 
 // diskFree returns the bytes that an unprivileged program may still write there.
@@ -175,17 +185,18 @@ func diskFree(path string) (uint64, error) {
 
 // run joins the parts: an error of one ends all, and the deriver looks a last
 // time after the last checkpoint.
-func (r *running) run(ctx context.Context, counting *ingest.Ingest, then func(context.Context, *running) error) error {
+func (r *running) run(ctx context.Context, then func(context.Context, *running) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	deriving, stopDeriving := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error {
 		defer stopDeriving()
-		return counting.Run(ctx)
+		return r.ingest.run(ctx)
 	})
 	group.Go(func() error { return r.deriver.Run(deriving, deriveEvery) })
 	group.Go(func() error { return r.http.Serve(ctx) })
+	group.Go(func() error { return r.fleet.run(ctx) })
 	group.Go(func() error { return r.audit.run(ctx) })
 	group.Go(func() error { return r.watch.run(ctx) })
 	group.Go(func() error { return r.ahead.run(ctx) })

@@ -59,7 +59,7 @@ func agentsOf(t *testing.T, n int) *fleetOf {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fleetOf{t: t, store: db, start: time.Now(), teller: newTeller(db, key, bus.TellSettings, slog.New(slog.DiscardHandler))}
+	f := &fleetOf{t: t, store: db, start: time.Now(), teller: newTeller(db, key, func(host string, envelope []byte) error { return broker.TellSettings(bus.Conn(), host, envelope) }, slog.New(slog.DiscardHandler))}
 	seed, err := nats.NkeyOptionFromSeed(bus.AgentSeedFile())
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -170,6 +171,9 @@ func (w *watcher) look(ctx context.Context, now time.Time) error {
 		}
 		expected = append(expected, x)
 	}
+	if err := w.twins(ctx, known, now); err != nil {
+		return err
+	}
 	w.mu.Lock()
 	reported := w.found
 	w.found = nil
@@ -195,6 +199,34 @@ func (w *watcher) look(ctx context.Context, now time.Time) error {
 	}
 	for _, f := range fresh {
 		w.told[f.ID] = true // read by this goroutine alone
+	}
+	return nil
+}
+
+// twinSpan is how long ago a device may have been reported to count as reported now.
+const twinSpan = 10 * time.Minute
+
+// twins writes which devices two hosts report, if one of them is known, once a day.
+func (w *watcher) twins(ctx context.Context, known map[ledger.HostID]bool, now time.Time) error {
+	all, err := w.store.TwinDevices(ctx, now.Add(-twinSpan).UnixNano())
+	if err != nil {
+		return err
+	}
+	for _, twin := range all {
+		hosts := strings.Join(twin.Hosts, ", ")
+		id := "twin " + twin.Device + " " + hosts + now.UTC().Format(time.DateOnly)
+		if w.told[id] || !slices.ContainsFunc(twin.Hosts, func(h string) bool { return known[ledger.HostID(h)] }) {
+			continue
+		}
+		var found []store.HostFinding
+		for _, host := range twin.Hosts {
+			found = append(found, store.HostFinding{Rule: store.RuleTwinDevice, Host: host, At: now,
+				Reason: "Device " + twin.Device + " is reported by hosts " + hosts + " at the same time. One of them copies the other's reports, or a device moved without a word."})
+		}
+		if err := w.store.RaiseHost(ctx, found...); err != nil {
+			return err
+		}
+		w.told[id] = true
 	}
 	return nil
 }

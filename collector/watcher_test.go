@@ -140,3 +140,42 @@ func TestFindingOfAReportOutlivesAFailedLook(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }
+
+// One device that two hosts report is a finding about both, once.
+func TestOneDeviceOnTwoHosts(t *testing.T) {
+	w := newWatched(t)
+	book := ledger.New()
+	for i, host := range []ledger.HostID{w.host, "bbbbbbbbbbbbbbbbbbbbbbbbbb"} {
+		b := &ledger.Batch{Host: host, PublicKey: make([]byte, 32), Name: "n", BootID: "b", Position: ledger.Position{Epoch: 1, Seq: 1, Hash: [32]byte{byte(i + 1)}},
+			Devices: []ledger.Device{{Device: measure.Device{ID: "GPU-one"}}},
+			Windows: []measure.Window{{Device: "GPU-one", StartNS: w.start.UnixNano(), EndNS: w.start.Add(10 * time.Second).UnixNano(),
+				Entries: []measure.Entry{{State: measure.Idle, Duration: 10 * time.Second}}}}}
+		if err := book.Apply(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.store.Checkpoint(t.Context(), store.Checkpoint{At: w.start, Changes: book.Take()}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := w.look(t.Context(), w.start.Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := store.NewReader(w.store, "", false).Findings(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, f := range all {
+		if f.Rule == store.RuleTwinDevice {
+			n++
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d findings, want one about each host", n)
+	}
+	if twins, err := w.store.TwinDevices(t.Context(), w.start.Add(time.Hour).UnixNano()); err != nil || len(twins) != 0 {
+		t.Errorf("an hour later: %v %v", twins, err)
+	}
+}

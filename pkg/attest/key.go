@@ -15,7 +15,7 @@ var ErrKeyMode = errors.New("key file may be read by others: chmod 600")
 // LoadOrCreateKey reads the Ed25519 seed in the file at path, or makes one on
 // the first start. The file is written whole and synced before it appears.
 func LoadOrCreateKey(path string) (ed25519.PrivateKey, error) {
-	key, err := loadKey(path)
+	key, err := LoadKey(path)
 	if !errors.Is(err, os.ErrNotExist) {
 		return key, err
 	}
@@ -29,7 +29,9 @@ func LoadOrCreateKey(path string) (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-func loadKey(path string) (ed25519.PrivateKey, error) {
+// LoadKey reads the Ed25519 seed in the file at path. A missing file is
+// os.ErrNotExist.
+func LoadKey(path string) (ed25519.PrivateKey, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("read key: %w", err)

@@ -52,6 +52,24 @@ func BatchSubject(host string) string { return "telemetry." + host + ".batch" }
 // ReceiptSubject returns the subject on which a host hears of its receipts.
 func ReceiptSubject(host string) string { return "receipt." + host }
 
+// CounterSubject returns the subject on which a host is told the counter with
+// which it connects next.
+func CounterSubject(host string) string { return "counter." + host }
+
+// Inbox returns all subjects that a host may hear: its receipts, the counter with
+// which it connects next, and its keys in the buckets tenancy and settings.
+func Inbox(host string) []string {
+	return []string{ReceiptSubject(host), CounterSubject(host), "$KV.tenancy." + host + ".>", "$KV.settings." + host + ".>"}
+}
+
+// CollectorInbox is the prefix of the subjects on which a broker outside the
+// collector answers it. Hosts have no right to anything under it.
+const CollectorInbox = "_INBOX_collector"
+
+// ProbeHost stands in place of a host in the subject with which a collector tries
+// out its broker. It is no host's id.
+const ProbeHost = "probe"
+
 // InstanceMark stands in the name of an agent's connection before a word that is
 // new with each start of the agent.
 const InstanceMark = " instance "

@@ -27,7 +27,7 @@ const spacePoll = 200 * time.Millisecond
 // Lane takes the windows of one host. It belongs to one goroutine.
 type Lane struct {
 	box    *Outbox
-	key    ed25519.PrivateKey
+	key    atomic.Pointer[ed25519.PrivateKey] // set by any goroutine
 	host   string
 	facts  wire.HostFacts
 	bootID string
@@ -47,7 +47,7 @@ type Lane struct {
 	renew   atomic.Bool // begin a new epoch with the next batch; set by any goroutine
 }
 
-// Host returns the id of the host, which follows from its key.
+// Host returns the id of the host.
 func (l *Lane) Host() string { return l.host }
 
 // Epoch returns the epoch that the lane numbers its batches in.
@@ -236,7 +236,7 @@ func (c *chain) add(windows []measure.Window) error {
 	if err != nil {
 		return err
 	}
-	envelope := attest.Seal(l.key, attest.DomainBatch, body)
+	envelope := attest.Seal(*l.key.Load(), attest.DomainBatch, body)
 	if len(envelope) > l.box.opt.MaxBatchBytes {
 		if len(windows) <= 1 {
 			return fmt.Errorf("envelope of %d bytes, at most %d: %w", len(envelope), l.box.opt.MaxBatchBytes, ErrTooLarge)

@@ -36,9 +36,11 @@ var (
 // Options of an outbox. KeyFor and AgentVersion are required; zero values of the
 // others take the defaults.
 type Options struct {
-	// KeyFor returns the signing key of the host with a name. The host id follows
-	// from the key, never from the name.
-	KeyFor       func(name string) (ed25519.PrivateKey, error)
+	// KeyFor returns the signing key of the host with a name.
+	KeyFor func(name string) (ed25519.PrivateKey, error)
+	// Host is the id that the collector chose for the one host that there is. Empty
+	// lets the id follow from the key; it never follows from the name.
+	Host         string
 	AgentVersion string
 	// A batch is sealed when it holds BatchWindows windows (default 512) or spans
 	// BatchSpan of time (default 10 s), and at the end of a Put only: the windows
@@ -113,7 +115,10 @@ func (o *Outbox) Open(name string, facts wire.HostFacts, bootID string, rows []w
 	if !ok || len(key) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("key of host %s: not an Ed25519 key", name)
 	}
-	host := attest.HostID(public)
+	host := o.opt.Host
+	if host == "" {
+		host = attest.HostID(public)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
@@ -135,9 +140,10 @@ func (o *Outbox) Open(name string, facts wire.HostFacts, bootID string, rows []w
 		facts.AgentVersion = o.opt.AgentVersion
 	}
 	l := &Lane{
-		box: o, key: key, host: host, facts: facts, bootID: bootID, rows: rows,
+		box: o, host: host, facts: facts, bootID: bootID, rows: rows,
 		prev: head.Hash, resumeNS: head.ResumeNS, durableNS: head.ResumeNS, span: o.opt.BatchSpan,
 	}
+	l.key.Store(&key)
 	l.epoch.Store(epoch)
 	o.lanes[host] = l
 	return l, nil
@@ -151,6 +157,16 @@ func (o *Outbox) Renew(host string, epoch uint64) {
 	defer o.mu.Unlock()
 	if l := o.lanes[host]; l != nil && l.epoch.Load() == epoch {
 		l.renew.Store(true)
+	}
+}
+
+// Rekey lets the lane of a host sign with another key from the next batch on. The
+// chain goes on.
+func (o *Outbox) Rekey(host string, key ed25519.PrivateKey) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if l := o.lanes[host]; l != nil {
+		l.key.Store(&key)
 	}
 }
 

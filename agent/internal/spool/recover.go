@@ -92,7 +92,7 @@ func (s *Spool) recover() error {
 	s.recovery.Segments = len(s.segments)
 	s.nextNumber = max(s.nextNumber, 1)
 	s.synced = s.end()
-	s.generation = c.topEpoch + 1
+	s.generation = max(c.topEpoch+1, s.opt.FirstEpoch)
 	// Every opening stores a generation of its own, so it names the instance too.
 	s.instance = s.generation << 16
 	if err := s.writeHeads(); err != nil {

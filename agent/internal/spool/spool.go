@@ -51,7 +51,10 @@ type Options struct {
 	// Shared names the host whose spool another process reads, see Follow. Empty
 	// keeps the spool to this process.
 	Shared string
-	FS     FS // default the operating system's
+	// FirstEpoch is the smallest epoch that is numbered in, for a host of which a
+	// collector counted others before.
+	FirstEpoch uint64
+	FS         FS // default the operating system's
 }
 
 // Position is a place between two frames of a spool.

@@ -49,7 +49,7 @@ type host struct {
 // shipper is the state of a running uplink. One goroutine owns it.
 type shipper struct {
 	u      *Uplink
-	nc     *nats.Conn
+	line   *line
 	cursor *spool.Cursor // reads on
 	again  *spool.Cursor // reads what is sent again
 	hosts  map[string]*host
@@ -64,9 +64,9 @@ type shipper struct {
 	touched  map[*host]struct{} // have batches that may be sent now
 }
 
-func newShipper(u *Uplink, nc *nats.Conn) *shipper {
+func newShipper(u *Uplink, l *line) *shipper {
 	s := &shipper{
-		u: u, nc: nc, cursor: u.spool.Cursor(), again: u.spool.Cursor(),
+		u: u, line: l, cursor: u.spool.Cursor(), again: u.spool.Cursor(),
 		hosts: map[string]*host{}, touched: map[*host]struct{}{}, instance: u.spool.Instance(),
 	}
 	for id, h := range u.spool.Heads() {
@@ -78,7 +78,7 @@ func newShipper(u *Uplink, nc *nats.Conn) *shipper {
 func (s *shipper) close() error { return errors.Join(s.cursor.Close(), s.again.Close()) }
 
 // loop ships until the context ends or an error that a person must look at.
-func (s *shipper) loop(ctx context.Context, gone <-chan struct{}) error {
+func (s *shipper) loop(ctx context.Context) error {
 	tick := time.NewTicker(max(s.u.opt.RetryAfter/4, time.Millisecond))
 	defer tick.Stop()
 	for {
@@ -89,8 +89,12 @@ func (s *shipper) loop(ctx context.Context, gone <-chan struct{}) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-gone:
-			return fmt.Errorf("connection to broker %s ended: %w", s.u.opt.URL, s.nc.LastError())
+		case <-s.line.gone:
+			return fmt.Errorf("connection to broker %s ended: %w", s.u.opt.URL, s.line.LastError())
+		case options := <-s.u.renewals:
+			if err := s.renew(ctx, options); err != nil {
+				return err
+			}
 		case r := <-s.u.receipts:
 			if err := s.takeReceipts(ctx, r); err != nil {
 				return err
@@ -111,6 +115,20 @@ func (s *shipper) loop(ctx context.Context, gone <-chan struct{}) error {
 			}
 		}
 	}
+}
+
+// renew replaces the connection. What was sent over the old one and not receipted
+// is sent again.
+func (s *shipper) renew(ctx context.Context, options []nats.Option) error {
+	s.line.end()
+	s.online = false
+	s.u.opt.NATS = options
+	next, err := s.u.connect(ctx)
+	if err != nil {
+		return err
+	}
+	s.line = next
+	return nil
 }
 
 // takeReceipts takes the receipt and those that wait behind it, so that the
@@ -232,7 +250,7 @@ func (s *shipper) publish(e *entry, envelope []byte) error {
 	if !s.online {
 		return nil
 	}
-	err := s.nc.Publish(wire.BatchSubject(e.host.id), envelope)
+	err := s.line.Publish(wire.BatchSubject(e.host.id), envelope)
 	if errors.Is(err, nats.ErrMaxPayload) {
 		return fmt.Errorf("send batch %d.%d of %s: %w", e.mark.Epoch, e.mark.Seq, e.host.id, err)
 	} else if err != nil {
@@ -278,7 +296,7 @@ func (s *shipper) unsend(h *host) {
 
 // retry sends the batches of the hosts again whose receipts are overdue.
 func (s *shipper) retry(ctx context.Context) error {
-	if !s.online && s.nc.IsConnected() {
+	if !s.online && s.line.IsConnected() {
 		s.resume()
 	}
 	now := time.Now()
@@ -299,7 +317,7 @@ func (s *shipper) retry(ctx context.Context) error {
 func (s *shipper) publishStats() {
 	s.u.count(func(st *Stats) {
 		st.Waiting, st.WaitingBytes = s.count, s.bytes
-		st.ConnectedToURL = s.nc.ConnectedUrlRedacted()
+		st.ConnectedToURL = s.line.ConnectedUrlRedacted()
 		st.CollectorPinned = s.u.trust.pinned()
 	})
 }

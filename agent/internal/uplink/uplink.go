@@ -63,6 +63,12 @@ type Options struct {
 	// begin a new epoch, and record the loss. Without it Run ends with
 	// ErrBehindSpool instead. It is called by Run and must not wait for it.
 	OnLost func(spool.LostRange)
+	// Show returns what goes into the token of the next connection: the counter by
+	// which an enrolled host is told from a copy. nil shows nothing.
+	Show func() string
+	// OnCounter hears the signed counter that is to be shown at the connection
+	// after this one.
+	OnCounter func(signed []byte)
 	// OnReceipt hears the signed bytes of each receipt that moved a host on or
 	// back. An error ends Run.
 	OnReceipt func(envelope []byte) error
@@ -118,6 +124,7 @@ type Uplink struct {
 	receipts chan signedReceipt
 	events   chan event
 	drains   chan drain
+	renewals chan []nats.Option
 	ended    chan struct{}
 
 	mu    sync.Mutex
@@ -164,7 +171,7 @@ func New(s Store, o Options) (*Uplink, error) {
 	return &Uplink{
 		spool: s, opt: o, trust: t,
 		receipts: make(chan signedReceipt, 1024), events: make(chan event, 16),
-		drains: make(chan drain), ended: make(chan struct{}),
+		drains: make(chan drain), renewals: make(chan []nats.Option, 1), ended: make(chan struct{}),
 	}, nil
 }
 
@@ -202,6 +209,18 @@ func (u *Uplink) Drain(ctx context.Context) error {
 	}
 }
 
+// Renew lets the uplink connect anew with other options in place of Options.NATS,
+// as when the host has new keys. It does not wait for it.
+func (u *Uplink) Renew(options []nats.Option) {
+	for {
+		select {
+		case u.renewals <- options:
+			return
+		case <-u.renewals: // an older one that was not taken yet
+		}
+	}
+}
+
 // Run connects and ships until the context ends, which is no error, or until
 // something happens that a person must look at. A broker that is away is waited
 // for.
@@ -209,21 +228,17 @@ func (u *Uplink) Run(ctx context.Context) error {
 	defer close(u.ended)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	gone := make(chan struct{})
-	nc, err := u.connect(ctx, gone)
+	line, err := u.connect(ctx)
 	if err != nil {
 		return err
 	}
+	sh := newShipper(u, line)
 	defer func() {
 		cancel() // lets callbacks go that wait for the loop
-		nc.Close()
-		<-gone
-	}()
-	sh := newShipper(u, nc)
-	defer func() {
+		sh.line.end()
 		if err := sh.close(); err != nil {
 			u.opt.Log.WarnContext(ctx, "spool segment was not closed", slog.Any("err", err))
 		}
 	}()
-	return sh.loop(ctx, gone)
+	return sh.loop(ctx)
 }

@@ -49,6 +49,22 @@ func (f *fleet) Copied(host, why string) {
 	}
 }
 
+func (f *fleet) KeysOf(host string) (keys []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for nkey, h := range f.hosts {
+		if h == host {
+			keys = append(keys, nkey)
+		}
+	}
+	return keys
+}
+
+// Show knows no counters: package roster does.
+func (f *fleet) Show(string, string) ([]byte, bool) { return nil, false }
+
+func (f *fleet) Outdated(string, bool) {}
+
 // told waits until a notice contains the text.
 func (f *fleet) told(t *testing.T, text string) {
 	t.Helper()
@@ -141,6 +157,7 @@ type bench struct {
 	url  string
 	a, b nkeys.KeyPair
 	js   jetstream.JetStream
+	tls  nats.Option                     // nil without
 	told func(t *testing.T, text string) // nil where nobody is told
 }
 
@@ -153,6 +170,18 @@ func embedded(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	return &bench{url: broker.URL(), a: a, b: b, js: js, told: f.told}
+}
+
+func (s *bench) options() []nats.Option {
+	if s.tls == nil {
+		return nil
+	}
+	return []nats.Option{s.tls}
+}
+
+func (s *bench) join(t *testing.T, key nkeys.KeyPair) *member {
+	t.Helper()
+	return mustJoin(t, s.url, key, s.options()...)
 }
 
 func (s *bench) stored(t *testing.T, subject string) int {
@@ -233,7 +262,7 @@ var attacks = []struct {
 	}},
 	{"publish to what is not its own", func(t *testing.T, s *bench, a, b *member) {
 		for _, subject := range []string{
-			wire.BatchSubject(hostB), "telemetry." + hostA + ".other", "telemetry." + hostA + ".batch.more", "telemetry.x.batch",
+			wire.BatchSubject(hostB), "telemetry." + hostA + ".other", "telemetry." + hostA + ".batch.more", "telemetry.x.batch", wire.CounterSubject(hostA), wire.CounterSubject(hostB), wire.BatchSubject(wire.ProbeHost),
 			wire.ReceiptSubject(hostA), wire.ReceiptSubject(hostB), "_INBOX.x", "$SYS.REQ.SERVER.PING", "$JS.API.INFO",
 			"$JS.API.STREAM.PURGE." + wire.StreamName, "$JS.API.STREAM.DELETE." + wire.StreamName, "$JS.API.STREAM.MSG.GET." + wire.StreamName,
 			"$JS.API.CONSUMER.CREATE." + wire.StreamName, "$JS.API.CONSUMER.MSG.NEXT." + wire.StreamName + ".ledger", "$JS.ACK." + wire.StreamName + ".ledger.1.1.1.1.1",
@@ -254,7 +283,7 @@ var attacks = []struct {
 	}},
 	{"listen to what is not its own", func(t *testing.T, s *bench, a, b *member) {
 		for _, subject := range []string{
-			">", "*", "*.>", "receipt.*", "receipt.>", wire.ReceiptSubject(hostB), "telemetry.>", wire.BatchSubject("*"), wire.BatchSubject(hostB), wire.BatchSubject(hostA),
+			">", "*", "*.>", "receipt.*", "receipt.>", wire.ReceiptSubject(hostB), "counter.*", "counter.>", wire.CounterSubject(hostB), "telemetry.>", wire.BatchSubject("*"), wire.BatchSubject(hostB), wire.BatchSubject(hostA),
 			"_INBOX.>", "$JS.>", "$SYS.>", "$KV.>", "$KV.tenancy.>", "$KV.*." + hostA + ".>", "$KV.tenancy." + hostB + ".>", "$KV.settings." + hostB + ".>",
 		} {
 			a.refuses(t, "subscribe to "+subject, func() error {
@@ -298,6 +327,9 @@ var attacks = []struct {
 			t.Errorf("the client's answer: %v", err)
 		}
 		// A client that does not ask is cut off.
+		if s.tls != nil {
+			return // what follows speaks without TLS
+		}
 		raw, err := net.Dial("tcp", strings.TrimPrefix(s.url, "nats://"))
 		if err != nil {
 			t.Fatal(err)
@@ -328,12 +360,12 @@ var attacks = []struct {
 			"a repeated signature": nats.Nkey(public, func([]byte) ([]byte, error) { return s.a.Sign([]byte("an older nonce")) }),
 			"no signature":         nats.Nkey(public, func([]byte) ([]byte, error) { return nil, nil }),
 		} {
-			if c, err := nats.Connect(s.url, option); err == nil {
+			if c, err := nats.Connect(s.url, append(s.options(), option)...); err == nil {
 				c.Close()
 				t.Errorf("%s got in", name)
 			}
 		}
-		if m, err := join(s.url, stranger); err == nil {
+		if m, err := join(s.url, stranger, s.options()...); err == nil {
 			m.Close()
 			t.Error("a key of no host got in")
 		}
@@ -348,7 +380,7 @@ func TestAttacksOnTheEmbeddedBroker(t *testing.T) {
 	for _, attack := range attacks {
 		t.Run(attack.name, func(t *testing.T) {
 			s := embedded(t)
-			attack.run(t, s, mustJoin(t, s.url, s.a), mustJoin(t, s.url, s.b))
+			attack.run(t, s, s.join(t, s.a), s.join(t, s.b))
 		})
 	}
 }
@@ -357,7 +389,7 @@ func TestAttacksOnTheEmbeddedBroker(t *testing.T) {
 func TestHostsOwnSubjects(t *testing.T) {
 	s := embedded(t)
 	a := mustJoin(t, s.url, s.a)
-	for _, subject := range []string{wire.ReceiptSubject(hostA), "$KV.tenancy." + hostA + ".>", "$KV.settings." + hostA + ".>"} {
+	for _, subject := range []string{wire.ReceiptSubject(hostA), wire.CounterSubject(hostA), "$KV.tenancy." + hostA + ".>", "$KV.settings." + hostA + ".>"} {
 		sub, err := a.SubscribeSync(subject)
 		if err != nil {
 			t.Fatal(err)

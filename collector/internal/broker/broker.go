@@ -1,5 +1,5 @@
-// Package broker runs the message broker inside the collector: NATS with
-// JetStream on a loopback address.
+// Package broker runs the message broker inside the collector, NATS with
+// JetStream, or connects to one that runs outside.
 //
 // Hosts connect with keys of their own and may send on one subject each; Access
 // says whose key is whose. The attacks that were measured against the broker are
@@ -15,12 +15,17 @@ package broker
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -36,10 +41,14 @@ const MaxMessageBytes = 1<<20 + 4<<10
 
 // Options of a Broker. Dir must be set.
 type Options struct {
-	Dir        string // private directory for the stream and the agents' key
-	Port       int    // on 127.0.0.1; 0 takes a free one
-	MaxBytes   int64  // of the stream on disk, 2 GiB if 0
-	MaxPerHost int64  // messages of one host in the stream, 1,000 if 0
+	Dir  string // private directory for the stream and the agents' key
+	Host string // address to listen on, 127.0.0.1 if ""; another needs TLS and OwnKeysOnly
+	Port int    // 0 takes a free one
+	// TLS is for connections of agents; nil is without, on loopback.
+	TLS *tls.Config
+	// MaxBytes of the stream on disk, 2 GiB if 0; less where the volume is small.
+	MaxBytes   int64
+	MaxPerHost int64 // messages of one host in the stream, 1,000 if 0
 	// Access admits hosts by keys of their own. nil admits none but the agents of
 	// this machine.
 	Access Access
@@ -51,12 +60,16 @@ type Options struct {
 
 // Broker is a running broker.
 type Broker struct {
-	server *server.Server
-	conn   *nats.Conn
+	opts   Options
 	seed   string
 	gate   *gate
 	watch  *watch
 	access Access
+	own    nkeys.KeyPair // the collector's, lives as long as the process and on no disk
+
+	mu     sync.Mutex // a restart replaces these
+	server *server.Server
+	conn   *nats.Conn
 }
 
 // Start starts the server, makes the stream and connects to it in process. It
@@ -71,83 +84,115 @@ func Start(ctx context.Context, opts Options) (*Broker, error) {
 	if opts.Port == 0 {
 		opts.Port = server.RANDOM_PORT
 	}
-	b := &Broker{seed: filepath.Join(opts.Dir, "agent.nk"), access: opts.Access}
-	if err := b.start(ctx, opts); err != nil {
+	if opts.Host == "" {
+		opts.Host = "127.0.0.1"
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if ip, err := netip.ParseAddr(opts.Host); (err != nil || !ip.IsLoopback()) && (opts.TLS == nil || !opts.OwnKeysOnly || opts.Access == nil) {
+		return nil, fmt.Errorf("start broker on %s: an address that is not loopback needs TLS and enrolled hosts", opts.Host)
+	}
+	b := &Broker{opts: opts, seed: filepath.Join(opts.Dir, "agent.nk"), access: opts.Access}
+	if err := b.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("start broker in %s: %w", opts.Dir, err), b.Close())
 	}
 	return b, nil
 }
 
-func (b *Broker) start(ctx context.Context, opts Options) error {
-	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+func (b *Broker) start(ctx context.Context) error {
+	if err := os.MkdirAll(b.opts.Dir, 0o700); err != nil {
 		return fmt.Errorf("create directory: %w", err)
+	}
+	var err error
+	if b.opts.MaxBytes, err = below(b.opts.Dir, b.opts.MaxBytes); err != nil {
+		return err
 	}
 	agents, err := loadOrCreateSeed(b.seed)
 	if err != nil {
 		return err
 	}
-	// The collector's own key lives as long as the process and on no disk.
-	own, err := nkeys.CreateUser()
+	if b.own, err = nkeys.CreateUser(); err != nil {
+		return fmt.Errorf("make the collector's key: %w", err)
+	}
+	ownPublic, err := b.own.PublicKey()
 	if err != nil {
 		return fmt.Errorf("make the collector's key: %w", err)
 	}
-	ownPublic, err := own.PublicKey()
-	if err != nil {
-		return fmt.Errorf("make the collector's key: %w", err)
-	}
-	if opts.OwnKeysOnly {
+	if b.opts.OwnKeysOnly {
 		agents = ""
 	}
-	b.watch = newWatch(opts.Access)
-	b.gate = &gate{own: ownPublic, shared: agents, access: opts.Access, tell: b.watch.tell}
-	settings := serverOptions(opts)
+	b.watch = newWatch(b.opts.Access, b.live, b.kick, b.send)
+	b.gate = &gate{own: ownPublic, shared: agents, access: b.opts.Access, tell: b.watch.tell, barred: b.watch.barred}
+	if err := b.listen(ctx); err != nil {
+		return err
+	}
+	b.opts.Port = b.server.Addr().(*net.TCPAddr).Port // a restart comes back where agents look
+	go b.watch.run(b.traffic)
+	return nil
+}
+
+// listen starts the server and connects to it.
+func (b *Broker) listen(ctx context.Context) error {
+	settings := serverOptions(b.opts)
 	settings.CustomClientAuthentication = b.gate
 	srv, err := server.NewServer(settings)
 	if err != nil {
 		return fmt.Errorf("configure server: %w", err)
 	}
+	b.mu.Lock()
 	b.server = srv
-	log := opts.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	srv.SetLoggerV2(serverLog{log, b.gate.read}, false, false, false)
-	b.watch.live = func(nkey string) []*server.ConnInfo {
-		all, err := connections(srv, nkey)
-		if err != nil {
-			log.ErrorContext(ctx, "broker", slog.Any("error", err))
-		}
-		return all
-	}
-	b.watch.kick = func(cid uint64) { _ = srv.DisconnectClientByID(cid) } // it may have left by itself
-	go b.watch.run()
+	b.mu.Unlock()
+	srv.SetLoggerV2(serverLog{b.opts.Log, b.gate.read}, false, false, false)
 	srv.Start()
 	if !srv.ReadyForConnections(10 * time.Second) {
 		return errors.New("the server took no connection within 10 s (is the port in use?)")
 	}
-	b.conn, err = nats.Connect("", nats.InProcessServer(srv), nats.Name("collector"), nats.MaxReconnects(-1),
-		nats.Nkey(ownPublic, own.Sign))
+	conn, err := nats.Connect("", nats.InProcessServer(srv), nats.Name("collector"), nats.MaxReconnects(-1),
+		nats.Nkey(b.gate.own, b.own.Sign))
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	return b.stream(ctx, opts)
+	b.mu.Lock()
+	b.conn = conn
+	b.mu.Unlock()
+	return makeStream(ctx, conn, b.opts.MaxBytes, b.opts.MaxPerHost, 1)
 }
+
+// below returns how much the stream may take of the volume that holds dir: less
+// than 70 % of it, with room for the stream's own files. A store that meets the
+// end of its disk does not recover by itself.
+func below(dir string, want int64) (int64, error) {
+	var volume syscall.Statfs_t
+	if err := syscall.Statfs(dir, &volume); err != nil {
+		return 0, fmt.Errorf("look at the volume of %s: %w", dir, err)
+	}
+	most := (int64(volume.Blocks)*volume.Bsize/10*7 - ownFiles) / 5 * 4 // the rest is for the bucket of leases
+	if most < MaxMessageBytes {
+		return 0, fmt.Errorf("the volume of %s is too small for a broker: it has %d MiB", dir, int64(volume.Blocks)*volume.Bsize>>20)
+	}
+	return min(want, most), nil
+}
+
+// ownFiles is room for what the store keeps beside messages.
+const ownFiles = 8 << 20
 
 // serverOptions turns every feature off that a host has no use for.
 func serverOptions(opts Options) *server.Options {
 	return &server.Options{
-		ServerName:        "flopwatch-collector",
-		Host:              "127.0.0.1",
-		Port:              opts.Port,
-		NoSigs:            true,
-		NoSystemAccount:   true,
-		AlwaysEnableNonce: true,
-		JetStream:         true,
-		StoreDir:          opts.Dir,
-		MaxPayload:        MaxMessageBytes,
-		MaxControlLine:    1 << 10,
-		// Room for the stream's own files beside its messages.
-		JetStreamMaxStore:  opts.MaxBytes + tenancyBytes + 64<<20,
+		ServerName:         "flopwatch-collector",
+		Host:               opts.Host,
+		TLSConfig:          opts.TLS,
+		TLSTimeout:         2,
+		Port:               opts.Port,
+		NoSigs:             true,
+		NoSystemAccount:    true,
+		AlwaysEnableNonce:  true,
+		JetStream:          true,
+		StoreDir:           opts.Dir,
+		MaxPayload:         MaxMessageBytes,
+		MaxControlLine:     1 << 10,
+		JetStreamMaxStore:  opts.MaxBytes + min(tenancyBytes, opts.MaxBytes/4) + ownFiles/2,
 		JetStreamMaxMemory: 16 << 20,
 		AuthTimeout:        2,
 		PingInterval:       5 * time.Second,
@@ -155,41 +200,52 @@ func serverOptions(opts Options) *server.Options {
 	}
 }
 
-// stream makes the stream that agents publish to, or brings it up to date.
-func (b *Broker) stream(ctx context.Context, opts Options) error {
-	js, err := jetstream.New(b.conn)
+// makeStream makes the stream that agents publish to, or brings it up to date.
+func makeStream(ctx context.Context, conn *nats.Conn, maxBytes, maxPerHost int64, replicas int) error {
+	js, err := jetstream.New(conn)
 	if err != nil {
 		return fmt.Errorf("open JetStream: %w", err)
 	}
-	_, err = js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	_, err = js.CreateOrUpdateStream(ctx, streamConfig(maxBytes, maxPerHost, replicas))
+	if err != nil {
+		return fmt.Errorf("make stream %s: %w", wire.StreamName, err)
+	}
+	return tenancyBucket(ctx, js, min(tenancyBytes, maxBytes/4))
+}
+
+// streamConfig is the stream with every optional feature off.
+func streamConfig(maxBytes, maxPerHost int64, replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
 		Name:                 wire.StreamName,
 		Subjects:             []string{wire.BatchSubject("*")},
 		Storage:              jetstream.FileStorage,
 		Retention:            jetstream.WorkQueuePolicy,
 		Discard:              jetstream.DiscardNew,
 		DiscardNewPerSubject: true,
-		MaxMsgsPerSubject:    opts.MaxPerHost,
-		MaxBytes:             opts.MaxBytes,
+		MaxMsgsPerSubject:    maxPerHost,
+		MaxBytes:             maxBytes,
+		Replicas:             replicas,
 		MaxMsgSize:           MaxMessageBytes,
 		MaxConsumers:         -1,
 		NoAck:                true,
 		DenyDelete:           true,
 		DenyPurge:            true,
-	})
-	if err != nil {
-		return fmt.Errorf("make stream %s: %w", wire.StreamName, err)
 	}
-	return tenancyBucket(ctx, js)
 }
 
 // Conn returns the collector's connection, which may use every subject. It is
-// closed by Close.
-func (b *Broker) Conn() *nats.Conn { return b.conn }
-
-// URL returns the address for agents.
-func (b *Broker) URL() string {
-	return "nats://" + b.server.Addr().(*net.TCPAddr).String()
+// closed by Close, and replaced by Restart.
+func (b *Broker) Conn() *nats.Conn {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.conn
 }
+
+// Addr returns the address for agents, host:port.
+func (b *Broker) Addr() string { return net.JoinHostPort(b.opts.Host, strconv.Itoa(b.opts.Port)) }
+
+// URL returns the address for agents of a trial.
+func (b *Broker) URL() string { return "nats://" + b.Addr() }
 
 // AgentSeedFile returns the path of the nkey seed with which agents on this
 // machine connect, as nats.NkeyOptionFromSeed reads it.
@@ -197,13 +253,33 @@ func (b *Broker) AgentSeedFile() string { return b.seed }
 
 // Close closes the connection, stops the server and waits until it has.
 func (b *Broker) Close() error {
-	if b.conn != nil {
-		b.conn.Close()
-	}
-	if b.server != nil {
-		b.server.Shutdown()
-		b.server.WaitForShutdown()
+	b.stop()
+	if b.watch != nil {
 		b.watch.close()
+	}
+	return nil
+}
+
+// stop stops the server and waits until it has.
+func (b *Broker) stop() {
+	b.mu.Lock()
+	conn, srv := b.conn, b.server
+	b.mu.Unlock()
+	if conn != nil {
+		conn.Close()
+	}
+	if srv != nil {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+	}
+}
+
+// Restart stops the server and starts it again on the same address and store:
+// what a store needs that met the end of its disk. Conn is another one then.
+func (b *Broker) Restart(ctx context.Context) error {
+	b.stop()
+	if err := b.listen(ctx); err != nil {
+		return fmt.Errorf("start broker again: %w", err)
 	}
 	return nil
 }
@@ -216,15 +292,15 @@ func loadOrCreateSeed(path string) (string, error) {
 		seed, err = createSeed(path)
 	}
 	if err != nil {
-		return "", fmt.Errorf("agents' key: %w", err)
+		return "", fmt.Errorf("nkey seed: %w", err)
 	}
 	key, err := nkeys.ParseDecoratedUserNKey(seed)
 	if err != nil {
-		return "", fmt.Errorf("agents' key in %s: %w", path, err)
+		return "", fmt.Errorf("nkey seed in %s: %w", path, err)
 	}
 	public, err := key.PublicKey()
 	if err != nil {
-		return "", fmt.Errorf("agents' key in %s: %w", path, err)
+		return "", fmt.Errorf("nkey seed in %s: %w", path, err)
 	}
 	return public, nil
 }

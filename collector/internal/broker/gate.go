@@ -23,24 +23,26 @@ type Access interface {
 	Refused(host, what string)
 	// Copied hears that one key is in use in two places.
 	Copied(host, why string)
+	// KeysOf returns the public nkeys with which a host may connect.
+	KeysOf(host string) []string
+	// Show takes what a host shows when it connects. next is what it shows the next
+	// time, nil for nothing; outdated refuses the connection.
+	Show(host, shown string) (next []byte, outdated bool)
+	// Outdated hears that a host was refused because what it showed is outdated, and
+	// whether another is connected as the same host.
+	Outdated(host string, connected bool)
 }
 
 // HostPermissions is all that a host may do: send its own batches, and hear its
-// own receipts, leases and settings. It may publish nothing else, and above all
+// own receipts, counters, leases and settings. It may publish nothing else, and above all
 // make no request: the answer would go to a subject of its choice, such as the
 // one on which another host sends. So leases and settings are sent to hosts and
 // never asked for.
 func HostPermissions(host string) *server.Permissions {
 	return &server.Permissions{
 		Publish:   &server.SubjectPermission{Allow: []string{wire.BatchSubject(host)}},
-		Subscribe: &server.SubjectPermission{Allow: HostInbox(host)},
+		Subscribe: &server.SubjectPermission{Allow: wire.Inbox(host)},
 	}
-}
-
-// HostInbox returns the subjects that a host may hear: its receipts, and its keys
-// in the buckets tenancy and settings.
-func HostInbox(host string) []string {
-	return []string{wire.ReceiptSubject(host), "$KV.tenancy." + host + ".>", "$KV.settings." + host + ".>"}
 }
 
 // gate decides who connects: every key must sign the server's nonce.
@@ -49,11 +51,14 @@ type gate struct {
 	shared string // public nkey of all agents of a trial, "" for none
 	access Access // nil for none
 	tell   func(notice)
+	barred func(host string) bool // for a time, after a flood
 }
 
 // notice is what the gate has to say to the watch: somebody came or was refused.
 type notice struct {
 	nkey, host, refused string
+	next                []byte // what the host is to show at its next connection
+	outdated            bool   // what it showed is
 }
 
 var _ server.Authentication = (*gate)(nil)
@@ -82,8 +87,16 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 	if !ok {
 		return g.refuse(host, "a connection: "+why)
 	}
+	if g.barred(host) {
+		return false // it was told of when it was barred
+	}
+	next, outdated := g.access.Show(host, o.Token)
+	if outdated {
+		g.tell(notice{host: host, outdated: true})
+		return false
+	}
 	c.RegisterUser(&server.User{Username: o.Nkey, Permissions: HostPermissions(host)})
-	g.tell(notice{nkey: o.Nkey, host: host})
+	g.tell(notice{nkey: o.Nkey, host: host, next: next})
 	return true
 }
 

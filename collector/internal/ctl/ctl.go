@@ -92,7 +92,7 @@ type commands struct {
 	Verify  verifyCommand   `cmd:"" help:"Check a sealed bundle, offline. Exit code 1 when it does not hold, 3 when that cannot be told."`
 	Cases   casesCommands   `cmd:"" help:"Cases: list, show, open, assign, decide, and the rest of what people do on them."`
 	Events  eventsCommand   `cmd:"" help:"What hosts reported beside figures, last come first."`
-	Hosts   hostsCommand    `cmd:"" help:"Reporting hosts."`
+	Hosts   hostsCommands   `cmd:"" help:"Hosts: list, inventory, invite, revoke, retire, clear."`
 	Status  statusCommand   `cmd:"" help:"The collector's own state."`
 	Storage storageCommand  `cmd:"" help:"Backups, and the check of every stored batch."`
 	Policy  policyCommands  `cmd:"" help:"Policies: list, packs, draft, simulate, propose, approve and the rest of their way."`

@@ -22,8 +22,9 @@ import (
 
 // Deps are what the API needs. Reader must be set.
 type Deps struct {
-	Reader   desk.Reader
-	Importer Importer // nil answers imports with 501
+	Registrar Registrar // nil answers with 501
+	Reader    desk.Reader
+	Importer  Importer // nil answers imports with 501
 	// Allocator takes allocations; nil answers with 501.
 	Allocator Allocator
 	UserAdmin UserAdmin // nil answers with 501
@@ -102,6 +103,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	s.registerForesight(api)
 	s.registerPolicies(api)
 	s.registerRevenue(api)
+	s.registerInventory(api)
 	s.registerEvents(api)
 	mux.HandleFunc("/v1/", unmatched(mux))
 	return mux, api

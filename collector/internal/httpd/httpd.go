@@ -27,6 +27,7 @@ import (
 // Options say what to serve and where. Reader, Listen and DataDir must be set.
 type Options struct {
 	Reader        desk.Reader
+	Registrar     httpapi.Registrar   // nil: hosts cannot be invited
 	Importer      httpapi.Importer    // nil: customers cannot be imported
 	Allocator     httpapi.Allocator   // nil: allocations cannot be recorded
 	Users         access.Users        // people with accounts; nil: nobody has one
@@ -88,7 +89,7 @@ func New(o Options) (*Server, error) {
 	}
 	stopping := make(chan struct{})
 	pages := webui.New(webui.Deps{Reader: o.Reader, Caseworker: caseworkerOf(o.Caseworker), Joiner: joinerOf(o.Joiner), Foreseer: foreseerOf(o.Foreseer), Linker: linkerOf(o.Linker), Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
-	api := httpapi.New(httpapi.Deps{Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, UserAdmin: o.UserAdmin, Caseworker: o.Caseworker, Joiner: o.Joiner, Reporter: o.Reporter, Parties: o.Parties, Linker: o.Linker, Storekeeper: o.Storekeeper, Foreseer: o.Foreseer, Policymaker: o.Policymaker, Revenues: o.Revenues, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
+	api := httpapi.New(httpapi.Deps{Registrar: o.Registrar, Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, UserAdmin: o.UserAdmin, Caseworker: o.Caseworker, Joiner: o.Joiner, Reporter: o.Reporter, Parties: o.Parties, Linker: o.Linker, Storekeeper: o.Storekeeper, Foreseer: o.Foreseer, Policymaker: o.Policymaker, Revenues: o.Revenues, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api)
 	if o.Webhooks != nil {

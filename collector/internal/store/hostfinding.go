@@ -16,6 +16,8 @@ const (
 	RuleNotAdmitted   = "not_admitted"   // a key that may not report did
 	RuleBrokerRefused = "broker_refused" // a connection or a subject was refused
 	RuleCopiedKey     = "copied_key"     // one key is in use in two places
+	RuleRestoredHost  = "restored_host"  // a host came back as it was at an earlier time, and was let in
+	RuleTwinDevice    = "twin_device"    // two hosts report one device
 )
 
 // HostFinding is what was found about a host beside its figures.
@@ -33,6 +35,10 @@ func (f HostFinding) words() (level, severity string) {
 		return "a batch that claims to be another host's", "critical"
 	case RuleCopiedKey:
 		return "a key in two places", "critical"
+	case RuleTwinDevice:
+		return "a device on two hosts", "critical"
+	case RuleRestoredHost:
+		return "a host that came back as it was before", "warning"
 	case RuleNotAdmitted:
 		return "a batch of a host that may not report", "warning"
 	}

@@ -1,0 +1,99 @@
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/flopwatch/flopwatch/pkg/wire"
+)
+
+// ExternalOptions say where a broker is that somebody else runs. URL and SeedFile
+// must be set; deploy/nats shows how it has to be configured.
+type ExternalOptions struct {
+	URL        string      // of one or more servers, with commas between
+	SeedFile   string      // nkey seed of the collector's user
+	TLS        *tls.Config // nil: what the URL says
+	MaxBytes   int64       // of the stream, 2 GiB if 0
+	MaxPerHost int64       // messages of one host in the stream, 1,000 if 0
+	Replicas   int         // of the stream, 1 if 0
+	Log        *slog.Logger
+}
+
+// ExternalUser returns the public nkey of the collector's user on a broker outside,
+// whose seed is in the file, which is made on the first call.
+func ExternalUser(path string) (string, error) { return loadOrCreateSeed(path) }
+
+// External is a connection to a broker outside the collector.
+type External struct {
+	url  string
+	conn *nats.Conn
+}
+
+// connectWait bounds how long a start waits for a broker outside.
+const connectWait = 30 * time.Second
+
+// Connect connects to a broker outside and makes the stream, or brings it up to
+// date. What the broker lets a host do is in its own configuration.
+func Connect(ctx context.Context, o ExternalOptions) (*External, error) {
+	if o.MaxBytes <= 0 {
+		o.MaxBytes = 2 << 30
+	}
+	if o.MaxPerHost <= 0 {
+		o.MaxPerHost = 1_000
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	key, err := nats.NkeyOptionFromSeed(o.SeedFile)
+	if err != nil {
+		return nil, fmt.Errorf("connect to broker %s: read key %s: %w", o.URL, o.SeedFile, err)
+	}
+	options := []nats.Option{key, nats.Name("collector"), nats.MaxReconnects(-1), nats.CustomInboxPrefix(wire.CollectorInbox),
+		nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			o.Log.WarnContext(ctx, "broker", slog.Any("error", err))
+		})}
+	if o.TLS != nil {
+		options = append(options, nats.Secure(o.TLS))
+	}
+	conn, err := nats.Connect(o.URL, options...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to broker %s: %w", o.URL, err)
+	}
+	making, cancel := context.WithTimeout(ctx, connectWait)
+	defer cancel()
+	if err := makeStream(making, conn, o.MaxBytes, o.MaxPerHost, max(o.Replicas, 1)); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("broker %s: %w", o.URL, err)
+	}
+	return &External{url: o.URL, conn: conn}, nil
+}
+
+// Conn returns the connection. It is closed by Close.
+func (e *External) Conn() *nats.Conn { return e.conn }
+
+// Recheck does nothing: a broker outside cuts connections when its configuration
+// is loaded anew. Ingest refuses what a host sends that may not report.
+func (e *External) Recheck() error { return nil }
+
+// Probe publishes a message as hosts do and waits until it is stored. Its error
+// wraps ErrStuck.
+func (e *External) Probe(ctx context.Context) error { return probe(ctx, e.conn) }
+
+// ErrExternal means that a broker outside needs a person.
+var ErrExternal = errors.New("the broker is not the collector's to start anew")
+
+// Restart returns ErrExternal.
+func (e *External) Restart(context.Context) error { return ErrExternal }
+
+// Close closes the connection.
+func (e *External) Close() error {
+	e.conn.Close()
+	return nil
+}
