@@ -325,7 +325,7 @@ func TestEveryTableIsThoughtOf(t *testing.T) {
 		"run_part": "from segments and join_decision", "run_join": "from segments and join_decision", "run_change": "follows from run and run_part, by the day",
 		"audit_leaf": "the log", "audit_node": "the log", "audit_checkpoint": "the log", "audit_pending": "empty between transactions",
 		"host_counter":    "changes with each connection; what follows from it is in inventory_change",
-		"customer_tenant": "state of the customer", "case_change": "state of the case", "policy_change": "state of the policy", "rollout_change": "state of the roll-out",
+		"customer_tenant": "state of the customer", "case_change": "state of the case", "report_change": "state of the report", "filer_change": "state of the filer", "policy_change": "state of the policy", "rollout_change": "state of the roll-out",
 		"run_day": "from segments", "policy_lookback": "follows from policy and policy_finding",
 	}
 	for _, k := range auditedKinds {
