@@ -37,7 +37,7 @@ func TestTokenKeepsItsSecret(t *testing.T) {
 		t.Errorf("read back %v, %v", b, err)
 	}
 	secret := strings.Split(a.Secret(), ".")[1]
-	for _, text := range []string{fmt.Sprint(a), fmt.Sprintf("%+v", a), fmt.Sprintf("%#v", a), fmt.Sprintf("%s", a)} {
+	for _, text := range []string{fmt.Sprint(a), fmt.Sprintf("%+v", a), fmt.Sprintf("%#v", a), fmt.Sprintf("%q", a)} {
 		if strings.Contains(text, secret) {
 			t.Errorf("%s shows the secret", text)
 		}
