@@ -60,6 +60,13 @@ func TestKillNineSampleAndShip(t *testing.T) {
 		time.Sleep(time.Duration(300+random.IntN(900)) * time.Millisecond)
 		what := random.IntN(3)
 		if what != 0 {
+			// A life in which nothing was made durable shows nothing; on a busy machine
+			// a sampler needs longer to begin.
+			before := len(seen)
+			for deadline := time.Now().Add(20 * time.Second); len(seen) < before+3 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+				remember(t, folder, seen)
+			}
+			time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond)
 			kill(t, sampler)
 			remember(t, folder, seen)
 			sampler = start(t, dir, "flopwatch-agent", sampleArgs...)
