@@ -141,7 +141,7 @@ func TestLateAllocation(t *testing.T) {
 		t.Fatal("a dry run corrects", err)
 	}
 	done := allocate(t, s, toT9)
-	dry.Table, dry.Closed = done.Table, done.Closed
+	dry.Table, dry.Closed, dry.Standing = done.Table, done.Closed, done.Standing
 	if d := cmp.Diff(dry, done, cmp.Comparer(func(a, b *allocation.Table) bool { return a == b })); d != "" {
 		t.Errorf("the dry run told something else:\n%s", d)
 	}
@@ -485,7 +485,7 @@ func TestDifferencesAreFindings(t *testing.T) {
 			Reason: `Host "al\u202epha" claims time for tenant "wrong" that is allocated to tenant "right"; it is counted as allocated; first seen from 2023-11-14T22:13:20Z to 2023-11-14T22:13:30Z`},
 	}
 	for i := range want {
-		want[i].ID, want[i].OccurredNS, want[i].SignalledNS = all[i].ID, at(10), noon.UnixNano()
+		want[i].ID, want[i].OccurredNS, want[i].SignalledNS, want[i].KnownNS = all[i].ID, at(10), noon.UnixNano(), noon.UnixNano()
 		if !strings.HasPrefix(all[i].ID, "fnd_") || len(all[i].ID) != 24 {
 			t.Errorf("id %q", all[i].ID)
 		}

@@ -2,9 +2,12 @@ package store
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
 )
 
 // Two batches of one number are a critical finding, once, however often the
@@ -28,8 +31,10 @@ func TestEquivocationIsACriticalFinding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A broken chain is a finding of its own.
+	findings = slices.DeleteFunc(findings, func(f desk.Finding) bool { return f.Rule != RuleEquivocation })
 	if len(findings) != 2 {
-		t.Fatalf("%d findings, want one for each host", len(findings))
+		t.Fatalf("%d findings of two batches under one number, want one for each host", len(findings))
 	}
 	for _, f := range findings {
 		if f.Severity != "critical" || f.Rule != RuleEquivocation || !strings.HasPrefix(f.Reason, "The key of this host signed two different batches") {
