@@ -57,9 +57,15 @@ func longRun(r *rand.Rand, hosts int) (work, float64) {
 
 // The whole of it is one run, and nothing that the tenant does besides is drawn in.
 func TestLongRun(t *testing.T) {
-	// With 256 hosts the same story splits: 285 of its 420 starts are joined, 5.6 %
-	// of the operations are missing. docs/joins.md says so; it is to be mended.
-	const hosts = 2048
+	t.Run("2048 hosts", func(t *testing.T) { longRunIsOne(t, 2048) })
+	t.Run("256 hosts", func(t *testing.T) {
+		t.Skip("known split, docs/joins.md: 285 of 420 starts are joined, 5.6 % of the operations are missing")
+		longRunIsOne(t, 256)
+	})
+}
+
+func longRunIsOne(t *testing.T, hosts int) {
+	t.Helper()
 	r := rand.New(rand.NewPCG(405, 1))
 	w, truth := longRun(r, hosts)
 	long := len(w.stretches)
