@@ -43,7 +43,7 @@ done
 collector=$!
 while [ ! -e "$work/data/agent.json" ]; do sleep 0.1; done
 FAKE_NVML="$work/scene" "$bin/flopwatch-agent" run --endpoint "$work/data/agent.json" --data "$work/agent" \
-	--library "$bin/libnvml-standin.so" > "$work/agent.log" 2>&1 &
+	${AGENT_FLAGS:-} --library "$bin/libnvml-standin.so" > "$work/agent.log" 2>&1 &
 agent=$!
 sleep 10
 child=$(cat "/proc/$agent/task/$agent/children" | tr -d ' ')
