@@ -112,7 +112,7 @@ long-run: ## join a run of 2,048 hosts with 419 interruptions, and measure how j
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -run 'LongRun|OrdinaryTenants' -bench Runs -benchtime 1x -benchmem -v ./collector/internal/training
 
 bundle-large: ## build and check the bundle of a run of 54 days on 2,048 hosts (WINDOW=1h for shorter windows)
-	$(GO) test ./collector/internal/bundle -run '^$$' -bench LargeBundle -benchtime 1x -timeout 30m
+	$(GO) test ./pkg/bundle -run '^$$' -bench LargeBundle -benchtime 1x -timeout 30m
 
 insider: ## edit the database 1,000 times behind the collector's back: each edit must be named
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -run TestInsiderEditsAreNamed -v ./collector/internal/store

@@ -10,12 +10,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flopwatch/flopwatch/collector/internal/bundle"
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
 	"github.com/flopwatch/flopwatch/collector/internal/report"
 	"github.com/flopwatch/flopwatch/collector/internal/report/output"
 	"github.com/flopwatch/flopwatch/pkg/attest"
 	"github.com/flopwatch/flopwatch/pkg/audit"
+	"github.com/flopwatch/flopwatch/pkg/bundle"
 	"github.com/flopwatch/flopwatch/pkg/canonical"
 )
 

@@ -10,10 +10,10 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/flopwatch/flopwatch/collector/internal/allocation"
 	"github.com/flopwatch/flopwatch/collector/internal/broker"
 	"github.com/flopwatch/flopwatch/collector/internal/ingest"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
+	"github.com/flopwatch/flopwatch/pkg/allocation"
 )
 
 // bus is the broker that batches come over: the collector's own, or one outside.

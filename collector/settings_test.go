@@ -17,10 +17,10 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/approval"
 	"github.com/flopwatch/flopwatch/collector/internal/broker"
 	"github.com/flopwatch/flopwatch/collector/internal/draft"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/collector/internal/rollout"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/audit"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/settings"
 )
 

@@ -12,9 +12,9 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/gap"
 	"github.com/flopwatch/flopwatch/collector/internal/inventory"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/accel"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 

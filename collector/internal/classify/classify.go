@@ -16,7 +16,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/flopwatch/flopwatch/collector/internal/rhythm"
+	"github.com/flopwatch/flopwatch/pkg/rhythm"
 )
 
 // Class is what a run does.

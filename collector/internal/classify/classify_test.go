@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/flopwatch/flopwatch/collector/internal/rhythm"
+	"github.com/flopwatch/flopwatch/pkg/rhythm"
 )
 
 // series is a level of 1000 with a relative change each window, and a dip of two

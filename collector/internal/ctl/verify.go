@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/flopwatch/flopwatch/collector/internal/bundle"
+	"github.com/flopwatch/flopwatch/pkg/bundle"
 )
 
 var errCannotTell = errors.New("the bundle cannot be told to hold")

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flopwatch/flopwatch/collector/internal/rhythm"
+	"github.com/flopwatch/flopwatch/pkg/rhythm"
 )
 
 // The folders of labelled series of power.

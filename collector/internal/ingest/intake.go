@@ -9,10 +9,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/flopwatch/flopwatch/collector/internal/evidence"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/attest"
+	"github.com/flopwatch/flopwatch/pkg/evidence"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )
 

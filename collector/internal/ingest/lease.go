@@ -6,9 +6,9 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/flopwatch/flopwatch/collector/internal/allocation"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
+	"github.com/flopwatch/flopwatch/pkg/allocation"
 	"github.com/flopwatch/flopwatch/pkg/attest"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )
 

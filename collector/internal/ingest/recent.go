@@ -1,6 +1,6 @@
 package ingest
 
-import "github.com/flopwatch/flopwatch/collector/internal/ledger"
+import "github.com/flopwatch/flopwatch/pkg/ledger"
 
 // recentBatches is how many of a host's newest batches are remembered. A shorter
 // memory would miss a twin that comes late; the evidence files keep all of them.

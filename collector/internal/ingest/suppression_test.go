@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/gap"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 

@@ -13,7 +13,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 

@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 )
 
 // Inventory is all hosts of a fleet. It belongs to one goroutine, or to a lock.

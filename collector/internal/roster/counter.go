@@ -7,9 +7,9 @@ import (
 	"maps"
 	"sync"
 
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/enrol"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 )
 
 // recoveries is how often a host may come with an outdated counter, as after a

@@ -22,10 +22,10 @@ import (
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/inventory"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/audit"
 	"github.com/flopwatch/flopwatch/pkg/enrol"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 )
 
 // Overlap is how long the keys before a rotation count beside the new ones.

@@ -14,9 +14,9 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/flopwatch/flopwatch/collector/internal/inventory"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/enrol"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 )
 
 // bench is a roster over a real store, with a clock that the test moves.

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/inventory"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 )
 
 // maxTold bounds what is remembered of findings that were written.

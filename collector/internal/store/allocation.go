@@ -10,9 +10,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/flopwatch/flopwatch/collector/internal/allocation"
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
+	"github.com/flopwatch/flopwatch/pkg/allocation"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 )
 
 // Amendment is what recording allocations changed, or would change.

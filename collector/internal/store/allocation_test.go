@@ -12,12 +12,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/flopwatch/flopwatch/collector/internal/allocation"
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger/ledgertest"
 	"github.com/flopwatch/flopwatch/collector/internal/party"
+	"github.com/flopwatch/flopwatch/pkg/allocation"
 	"github.com/flopwatch/flopwatch/pkg/compute"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
+	"github.com/flopwatch/flopwatch/pkg/ledger/ledgertest"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 

@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flopwatch/flopwatch/collector/internal/allocation"
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/collector/internal/party"
+	"github.com/flopwatch/flopwatch/pkg/allocation"
 	"github.com/flopwatch/flopwatch/pkg/audit"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )

@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/classify"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
-	"github.com/flopwatch/flopwatch/collector/internal/rhythm"
 	"github.com/flopwatch/flopwatch/pkg/compute"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/measure"
+	"github.com/flopwatch/flopwatch/pkg/rhythm"
 )
 
 // behaviour is what shows what devices did, and not only that they were held.

@@ -18,12 +18,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/flopwatch/flopwatch/collector/internal/allocation"
-	"github.com/flopwatch/flopwatch/collector/internal/bundle"
-	framing "github.com/flopwatch/flopwatch/collector/internal/evidence"
+	"github.com/flopwatch/flopwatch/pkg/allocation"
 	"github.com/flopwatch/flopwatch/pkg/attest"
 	"github.com/flopwatch/flopwatch/pkg/audit"
+	"github.com/flopwatch/flopwatch/pkg/bundle"
 	"github.com/flopwatch/flopwatch/pkg/canonical"
+	framing "github.com/flopwatch/flopwatch/pkg/evidence"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flopwatch/flopwatch/collector/internal/allocation"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/collector/internal/party"
+	"github.com/flopwatch/flopwatch/pkg/allocation"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 

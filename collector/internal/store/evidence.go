@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	framing "github.com/flopwatch/flopwatch/collector/internal/evidence"
+	framing "github.com/flopwatch/flopwatch/pkg/evidence"
 )
 
 // Evidence files hold the signed envelopes that were counted, as they came: one

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	framing "github.com/flopwatch/flopwatch/collector/internal/evidence"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
+	framing "github.com/flopwatch/flopwatch/pkg/evidence"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 )
 
 // What a crash left beyond the commit is cut; what is missing stops the start.

@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/pkg/compute"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 

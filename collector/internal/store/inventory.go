@@ -8,7 +8,7 @@ import (
 	"fmt"
 
 	"github.com/flopwatch/flopwatch/collector/internal/inventory"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 )
 
 // ChangeHost records one change of a host, if the host's state allows it, and

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 )
 
 // Checkpoint is what ingest makes durable in one transaction.

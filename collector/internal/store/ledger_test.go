@@ -6,7 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	framing "github.com/flopwatch/flopwatch/collector/internal/evidence"
+	framing "github.com/flopwatch/flopwatch/pkg/evidence"
 	"maps"
 	"os"
 	"path/filepath"
@@ -17,8 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger/ledgertest"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
+	"github.com/flopwatch/flopwatch/pkg/ledger/ledgertest"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

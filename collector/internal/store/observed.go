@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 

@@ -15,11 +15,11 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/approval"
 	"github.com/flopwatch/flopwatch/collector/internal/draft"
 	"github.com/flopwatch/flopwatch/collector/internal/lab"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/collector/internal/party"
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
 	"github.com/flopwatch/flopwatch/pkg/audit"
 	"github.com/flopwatch/flopwatch/pkg/compute"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 

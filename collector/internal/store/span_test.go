@@ -11,9 +11,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
-	"github.com/flopwatch/flopwatch/collector/internal/ledger/ledgertest"
 	"github.com/flopwatch/flopwatch/pkg/compute"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
+	"github.com/flopwatch/flopwatch/pkg/ledger/ledgertest"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 

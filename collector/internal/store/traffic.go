@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/collector/internal/training"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 )
 
 // maxTalks is how many peers of a workload on one host are kept, those heard of last.

@@ -14,12 +14,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flopwatch/flopwatch/collector/internal/bundle"
-	"github.com/flopwatch/flopwatch/collector/internal/evidence"
 	"github.com/flopwatch/flopwatch/pkg/attest"
 	"github.com/flopwatch/flopwatch/pkg/audit"
+	"github.com/flopwatch/flopwatch/pkg/bundle"
 	"github.com/flopwatch/flopwatch/pkg/canonical"
 	"github.com/flopwatch/flopwatch/pkg/compute"
+	"github.com/flopwatch/flopwatch/pkg/evidence"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )

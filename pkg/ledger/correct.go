@@ -1,7 +1,7 @@
 package ledger
 
 import (
-	"github.com/flopwatch/flopwatch/collector/internal/allocation"
+	"github.com/flopwatch/flopwatch/pkg/allocation"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 

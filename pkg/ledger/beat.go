@@ -3,8 +3,8 @@ package ledger
 import (
 	"time"
 
-	"github.com/flopwatch/flopwatch/collector/internal/rhythm"
 	"github.com/flopwatch/flopwatch/pkg/measure"
+	"github.com/flopwatch/flopwatch/pkg/rhythm"
 )
 
 // BeatWindow is the length of the windows whose power is compared: what the

@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flopwatch/flopwatch/collector/internal/rhythm"
 	"github.com/flopwatch/flopwatch/pkg/measure"
+	"github.com/flopwatch/flopwatch/pkg/rhythm"
 )
 
 // powered returns a ledger that counted one window of 10 s for each energy in

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/flopwatch/flopwatch/collector/internal/evidence"
+	"github.com/flopwatch/flopwatch/pkg/evidence"
 )
 
 func TestFramesAtEveryCutAndFlip(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/flopwatch/flopwatch/collector/internal/allocation"
+	"github.com/flopwatch/flopwatch/pkg/allocation"
 	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )

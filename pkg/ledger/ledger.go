@@ -7,9 +7,9 @@ import (
 	"strings"
 	"unique"
 
-	"github.com/flopwatch/flopwatch/collector/internal/allocation"
-	"github.com/flopwatch/flopwatch/collector/internal/rhythm"
+	"github.com/flopwatch/flopwatch/pkg/allocation"
 	"github.com/flopwatch/flopwatch/pkg/measure"
+	"github.com/flopwatch/flopwatch/pkg/rhythm"
 )
 
 // Batch is what one host reports at one position of its chain. The caller has

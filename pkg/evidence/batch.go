@@ -3,8 +3,8 @@ package evidence
 import (
 	"crypto/ed25519"
 
-	"github.com/flopwatch/flopwatch/collector/internal/ledger"
 	"github.com/flopwatch/flopwatch/pkg/attest"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )
 
