@@ -109,7 +109,7 @@ hostile: ## send 100,000 mutated, replayed, shuffled and borrowed envelopes: non
 	ENVELOPES=100000 $(GO) test -count=1 -run HostileEnvelopes -v ./collector/internal/ingest
 
 long-run: ## join a run of 2,048 hosts with 419 interruptions, and measure how joining a day grows to 125,000 hosts
-	FLOPWATCH_LONG=1 $(GO) test -count=1 -run 'LongRun|OrdinaryTenants' -bench Runs -benchtime 1x -benchmem -v ./collector/internal/training
+	FLOPWATCH_LONG=1 $(GO) test -count=1 -run 'LongRun|OrdinaryTenants|DayOfFleet' -v ./collector/internal/training
 
 bundle-large: ## build and check the bundle of a run of 54 days on 2,048 hosts (WINDOW=1h for shorter windows)
 	$(GO) test ./pkg/bundle -run '^$$' -bench LargeBundle -benchtime 1x -timeout 30m

@@ -12,6 +12,7 @@ type attempt struct {
 	start, end  int64
 	ended       bool
 	uneven      bool // the attempts of the run up to this one took different times
+	interrupted bool // it is of a run that took long in all and was interrupted before
 	hosts       []string
 	devices     int
 	accelerator string
@@ -72,6 +73,15 @@ type chain struct {
 	last           attempt
 	attempts       int
 	shortest, long int64 // how long attempts took
+	total          int64 // how long all of them took together
+	members        []int // indexes of the attempts
+}
+
+// broken reports whether the run was interrupted at different times and took
+// long in all. Somebody who tries things out ends them early; a run that is known
+// to fail fails soon after a start too.
+func (c *chain) broken(w *Weights) bool {
+	return c.attempts > 2 && 2*c.shortest < c.long && c.total >= int64(w.Time.InterruptedFrom)
 }
 
 // chains finds for each attempt the run that it goes on with. It keeps of what
@@ -107,43 +117,68 @@ func (a *attempt) words() []string {
 	return words
 }
 
-// timeEdges joins attempts in the order in which they began, and returns the
-// joins between their first parts. together are the parts of which a person said
-// that they are of one run.
-func timeEdges(parts []part, g *groups, attempts []attempt, w *Weights, together map[int][]int) []edge {
-	c := &chains{parts: parts, w: w, g: g, by: map[string][]int{}}
+// timeLinks joins attempts in time and returns the joins between their first
+// parts. together are the parts of which a person said that they are of one run.
+//
+// It looks twice. Whether a short attempt is a trial or a restart that failed is
+// known only from the run around it, also from what followed. So the first look
+// finds which attempts are of a run that was interrupted again and again, and the
+// second weighs all of them with that.
+func timeLinks(parts []part, g *groups, attempts []attempt, w *Weights, together map[int][]int) []link {
+	first := &chains{parts: parts, w: w, g: g.clone(), by: map[string][]int{}}
+	links := first.follow(attempts, together)
+	again := false
+	for i := range first.all {
+		if !first.all[i].broken(w) {
+			continue
+		}
+		again = true
+		for _, k := range first.all[i].members {
+			attempts[k].interrupted = true
+		}
+	}
+	if !again {
+		*g = *first.g
+		return links
+	}
+	return (&chains{parts: parts, w: w, g: g, by: map[string][]int{}}).follow(attempts, together)
+}
+
+// follow joins attempts in the order in which they began.
+func (c *chains) follow(attempts []attempt, together map[int][]int) []link {
 	at := map[int]int{} // part → chain
-	var edges []edge
+	var links []link
 	for i := range attempts {
 		a := &attempts[i]
 		words := a.words()
-		best, s, said := c.best(a, words), scale{}, false
+		best, said := c.best(a, words), false
 		for _, p := range a.parts {
 			for _, q := range together[p] {
-				if k, known := at[q]; known && g.may(p, q) {
+				if k, known := at[q]; known && c.g.may(p, q) {
 					best, said = k, true
 				}
 			}
 		}
 		k := best
 		if best >= 0 {
-			s = inTime(&c.all[best].last, a, w)
-			if said && s.bits < w.Threshold {
-				s = saidSo(w)
+			s := inTime(&c.all[best].last, a, c.w, true)
+			if said && s.bits < c.w.Threshold {
+				s = saidSo(c.w)
 			}
-			edges = append(edges, edge{c.all[best].last.parts[0], a.parts[0], s})
-			g.join(c.all[best].last.parts[0], a.parts[0])
+			links = append(links, link{c.all[best].last.parts[0], a.parts[0], s})
+			c.g.join(c.all[best].last.parts[0], a.parts[0])
 			c.all[best].extend(a)
 		} else {
 			k = len(c.all)
-			c.all = append(c.all, chain{last: *a, attempts: 1, shortest: a.end - a.start, long: a.end - a.start})
+			c.all = append(c.all, chain{last: *a, attempts: 1, shortest: a.end - a.start, long: a.end - a.start, total: a.end - a.start})
 		}
+		c.all[k].members = append(c.all[k].members, i)
 		for _, p := range a.parts {
 			at[p] = k
 		}
 		c.remember(k, words)
 	}
-	return edges
+	return links
 }
 
 // best returns the chain that the attempt goes on with by the evidence, or -1.
@@ -160,7 +195,7 @@ func (c *chains) best(a *attempt, words []string) int {
 			if a.start < last.end-int64(c.w.Time.Overlap) || a.start <= last.start || !c.g.may(last.parts[0], a.parts[0]) {
 				continue
 			}
-			s := inTime(last, a, c.w)
+			s := inTime(last, a, c.w, false)
 			if s.bits < c.w.Threshold {
 				continue
 			}
@@ -190,9 +225,11 @@ func (c *chains) remember(k int, words []string) {
 func (c *chain) extend(a *attempt) {
 	length := a.end - a.start
 	c.shortest, c.long = min(c.shortest, length), max(c.long, length)
+	c.total += length
 	c.attempts++
 	end := max(c.last.end, a.end)
+	interrupted := c.last.interrupted || a.interrupted
 	c.last = *a
-	c.last.end = end
+	c.last.end, c.last.interrupted = end, interrupted
 	c.last.uneven = c.attempts > 2 && 2*c.shortest < c.long
 }

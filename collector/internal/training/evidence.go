@@ -8,16 +8,19 @@ import (
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
-// scale weighs pieces of evidence.
+// scale weighs pieces of evidence. Most pairs that are weighed are never joined,
+// so what was found is put into words only for those that tell says.
 type scale struct {
+	tell  bool
 	bits  int
 	found []Evidence
 }
 
-func (s *scale) add(name string, bits int, detail string) {
+// add puts a piece of evidence on the scale.
+func (s *scale) add(name string, bits int, detail func() string) {
 	s.bits += bits
-	if bits != 0 {
-		s.found = append(s.found, Evidence{name, bits, detail})
+	if s.tell && bits != 0 {
+		s.found = append(s.found, Evidence{name, bits, detail()})
 	}
 }
 
@@ -28,47 +31,51 @@ func distance(a, b int64) time.Duration {
 	return time.Duration(b - a)
 }
 
-// inSpace weighs two parts that ran at the same time.
-func inSpace(a, b *part, w *Weights) scale {
-	var s scale
+// inSpace weighs two parts that ran at the same time, and tells why if it is to.
+func inSpace(a, b *part, w *Weights, tell bool) scale {
+	s := scale{tell: tell}
 	x := &w.Space
 	hints(&s, a.Workload.Hint, b.Workload.Hint, x.Hint, x.OtherHint)
 	if hash, ok := share(a.communicators, b.communicators); ok {
-		s.add("communicator", x.Communicator, "the same NCCL communicator "+short(hash))
+		s.add("communicator", x.Communicator, func() string { return "the same NCCL communicator " + short(hash) })
 	}
 	switch ab, ba := talks(a, b), talks(b, a); {
 	case ab && ba:
-		s.add("traffic", x.Traffic, "both report traffic with each other")
+		s.add("traffic", x.Traffic, func() string { return "both report traffic with each other" })
 	case ab || ba:
-		s.add("traffic_one_sided", x.TrafficOneSided, "one reports traffic with the other")
+		s.add("traffic_one_sided", x.TrafficOneSided, func() string { return "one reports traffic with the other" })
 	}
 	if domain, ok := share(a.fabrics, b.fabrics); ok {
-		s.add("fabric", x.Fabric, "the same NVLink domain "+short(domain))
+		s.add("fabric", x.Fabric, func() string { return "the same NVLink domain " + short(domain) })
 	}
 	if d := distance(a.StartNS, b.StartNS); d <= time.Duration(x.StartWithin) {
-		s.add("start", x.Start, fmt.Sprintf("started %s apart", d.Round(time.Second)))
+		s.add("start", x.Start, func() string { return fmt.Sprintf("started %s apart", d.Round(time.Second)) })
 	}
 	if d := distance(a.EndNS, b.EndNS); a.ended && b.ended && d <= time.Duration(x.StopWithin) {
-		s.add("stop", x.Stop, fmt.Sprintf("stopped %s apart", d.Round(time.Second)))
+		s.add("stop", x.Stop, func() string { return fmt.Sprintf("stopped %s apart", d.Round(time.Second)) })
 	}
 	if a.rhythm.PeriodNS > 0 && b.rhythm.PeriodNS > 0 {
 		if a.rhythm.with(b.rhythm, x.PeriodPermille, x.PhasePercent) {
-			s.add("rhythm", x.Rhythm, fmt.Sprintf("one beat every %s", time.Duration(a.rhythm.PeriodNS).Round(time.Millisecond)))
+			s.add("rhythm", x.Rhythm, func() string {
+				return fmt.Sprintf("one beat every %s", time.Duration(a.rhythm.PeriodNS).Round(time.Millisecond))
+			})
 		} else {
-			s.add("other_rhythm", x.OtherRhythm, fmt.Sprintf("beats of %s and %s", time.Duration(a.rhythm.PeriodNS).Round(time.Millisecond), time.Duration(b.rhythm.PeriodNS).Round(time.Millisecond)))
+			s.add("other_rhythm", x.OtherRhythm, func() string {
+				return fmt.Sprintf("beats of %s and %s", time.Duration(a.rhythm.PeriodNS).Round(time.Millisecond), time.Duration(b.rhythm.PeriodNS).Round(time.Millisecond))
+			})
 		}
 	}
 	if r, ok := a.activity.Correlation(b.activity); ok {
 		switch {
 		case r*100 >= float64(x.AlikePercent):
-			s.add("activity", x.Activity, fmt.Sprintf("activity goes together, correlation %.2f", r))
+			s.add("activity", x.Activity, func() string { return fmt.Sprintf("activity goes together, correlation %.2f", r) })
 		case r*100 <= float64(x.UnlikePercent):
-			s.add("other_activity", x.OtherActivity, fmt.Sprintf("activity does not go together, correlation %.2f", r))
+			s.add("other_activity", x.OtherActivity, func() string { return fmt.Sprintf("activity does not go together, correlation %.2f", r) })
 		}
 	}
 	accelerators(&s, a.Accelerator, b.Accelerator, x.Accelerator, x.OtherAccelerator)
 	if a.Workload.Kind == measure.KindSlurmJob && b.Workload.Kind == measure.KindSlurmJob && a.Workload.ID != b.Workload.ID {
-		s.add("other_job", x.OtherJob, "two jobs of the scheduler")
+		s.add("other_job", x.OtherJob, func() string { return "two jobs of the scheduler" })
 	}
 	return s
 }
@@ -78,17 +85,17 @@ func hints(s *scale, a, b string, same, other int) {
 		return
 	}
 	if a == b {
-		s.add("hint", same, "run hint "+a)
+		s.add("hint", same, func() string { return "run hint " + a })
 	} else {
-		s.add("other_hint", other, fmt.Sprintf("run hints %s and %s", a, b))
+		s.add("other_hint", other, func() string { return fmt.Sprintf("run hints %s and %s", a, b) })
 	}
 }
 
 func accelerators(s *scale, a, b string, same, other int) {
 	if a == b {
-		s.add("accelerator", same, "all on "+a)
+		s.add("accelerator", same, func() string { return "all on " + a })
 	} else {
-		s.add("other_accelerator", other, a+" and "+b)
+		s.add("other_accelerator", other, func() string { return a + " and " + b })
 	}
 }
 
@@ -102,9 +109,9 @@ func talks(a, b *part) bool {
 	return false
 }
 
-// inTime weighs an attempt that followed another.
-func inTime(a, b *attempt, w *Weights) scale {
-	var s scale
+// inTime weighs an attempt that followed another, and tells why if it is to.
+func inTime(a, b *attempt, w *Weights, tell bool) scale {
+	s := scale{tell: tell}
 	x := &w.Time
 	for _, hint := range a.hints {
 		if has(b.hints, hint) {
@@ -116,7 +123,7 @@ func inTime(a, b *attempt, w *Weights) scale {
 		hints(&s, a.hints[0], b.hints[0], x.Hint, x.OtherHint)
 	}
 	if read, ok := share(a.wrote, b.read); ok {
-		s.add("checkpoint", x.Checkpoint, "read the checkpoint "+short(read)+" that the other wrote")
+		s.add("checkpoint", x.Checkpoint, func() string { return "read the checkpoint " + short(read) + " that the other wrote" })
 	}
 	gap := time.Duration(b.start - a.end)
 	match := s.bits > 0
@@ -124,32 +131,32 @@ func inTime(a, b *attempt, w *Weights) scale {
 	case gap > time.Duration(x.GapWithMatch) || !match && gap > time.Duration(x.Gap):
 		return scale{bits: math.MinInt32}
 	case gap <= time.Duration(x.SoonWithin):
-		s.add("soon", x.Soon, "after "+pause(gap))
+		s.add("soon", x.Soon, func() string { return "after " + pause(gap) })
 	case gap <= time.Duration(x.NightWithin):
-		s.add("next_day", x.NextDay, "after "+pause(gap))
+		s.add("next_day", x.NextDay, func() string { return "after " + pause(gap) })
 	default:
-		s.add("later", x.Later, "after "+pause(gap))
+		s.add("later", x.Later, func() string { return "after " + pause(gap) })
 	}
 	if _, ok := share(a.workloads, b.workloads); ok {
-		s.add("same_workload", x.SameWorkload, "the same machine or pod again")
+		s.add("same_workload", x.SameWorkload, func() string { return "the same machine or pod again" })
 	}
 	if len(a.images) > 0 && len(b.images) > 0 {
 		if image, ok := share(a.images, b.images); ok {
-			s.add("image", x.Image, "the same image "+short(image))
+			s.add("image", x.Image, func() string { return "the same image " + short(image) })
 		} else {
-			s.add("other_image", x.OtherImage, "another image")
+			s.add("other_image", x.OtherImage, func() string { return "another image" })
 		}
 	}
 	if n := common(a.hosts, b.hosts); 2*n >= min(len(a.hosts), len(b.hosts)) {
-		s.add("hosts", x.Hosts+rarity(n), fmt.Sprintf("%d of %d hosts the same", n, len(b.hosts)))
+		s.add("hosts", x.Hosts+rarity(n), func() string { return fmt.Sprintf("%d of %d hosts the same", n, len(b.hosts)) })
 	}
 	shape(&s, a.devices, b.devices, x)
 	accelerators(&s, a.accelerator, b.accelerator, x.Accelerator, x.OtherAccelerator)
 	if a.rhythm.PeriodNS > 0 && b.rhythm.PeriodNS > 0 {
 		if a.rhythm.paceOf(b.rhythm, w.Space.PeriodPermille) {
-			s.add("rhythm", x.Rhythm, "steps of the same length")
+			s.add("rhythm", x.Rhythm, func() string { return "steps of the same length" })
 		} else {
-			s.add("other_rhythm", x.OtherRhythm, "steps of another length")
+			s.add("other_rhythm", x.OtherRhythm, func() string { return "steps of another length" })
 		}
 	}
 	lengths(&s, a, b, x)
@@ -162,11 +169,11 @@ func shape(s *scale, a, b int, x *TimeWeights) {
 	low, high := min(a, b), max(a, b)
 	switch {
 	case (high-low)*100 <= high*x.ShapePercent:
-		s.add("shape", x.Shape+rarity(b), fmt.Sprintf("%d and %d devices", a, b))
+		s.add("shape", x.Shape+rarity(b), func() string { return fmt.Sprintf("%d and %d devices", a, b) })
 	case high <= 2*low:
-		s.add("resized", x.Resized, fmt.Sprintf("%d and %d devices", a, b))
+		s.add("resized", x.Resized, func() string { return fmt.Sprintf("%d and %d devices", a, b) })
 	default:
-		s.add("other_shape", x.OtherShape, fmt.Sprintf("%d and %d devices", a, b))
+		s.add("other_shape", x.OtherShape, func() string { return fmt.Sprintf("%d and %d devices", a, b) })
 	}
 }
 
@@ -184,18 +191,27 @@ func rarity(n int) int {
 // who takes the same time twice has done the same work twice.
 func lengths(s *scale, a, b *attempt, x *TimeWeights) {
 	la, lb := a.end-a.start, b.end-b.start
-	if a.ended && la < int64(x.ShortBelow) || b.ended && lb < int64(x.ShortBelow) {
-		s.add("short", x.Short, "one took less than "+pause(time.Duration(x.ShortBelow)))
+	interrupted := a.interrupted || b.interrupted
+	switch {
+	case (!a.ended || la >= int64(x.ShortBelow)) && (!b.ended || lb >= int64(x.ShortBelow)):
+	case interrupted:
+		s.add("interrupted", x.Interrupted, func() string {
+			return "one took less than " + pause(time.Duration(x.ShortBelow)) + ", of a run that was interrupted before"
+		})
+	default:
+		s.add("short", x.Short, func() string { return "one took less than " + pause(time.Duration(x.ShortBelow)) })
 	}
-	if !a.ended || !b.ended || a.uneven {
+	if !a.ended || !b.ended || a.uneven || interrupted {
 		return
 	}
 	low, high := float64(min(la, lb)), float64(max(la, lb))
 	switch {
 	case low >= high*float64(x.SameLengthPercent)/100:
-		s.add("same_length", x.SameLength, fmt.Sprintf("took the same time, %s: a repetition", pause(time.Duration(lb))))
+		s.add("same_length", x.SameLength, func() string { return fmt.Sprintf("took the same time, %s: a repetition", pause(time.Duration(lb))) })
 	case low >= high*float64(x.SimilarLengthPercent)/100:
-		s.add("similar_length", x.SimilarLength, fmt.Sprintf("took %s and %s: may be a repetition", pause(time.Duration(la)), pause(time.Duration(lb))))
+		s.add("similar_length", x.SimilarLength, func() string {
+			return fmt.Sprintf("took %s and %s: may be a repetition", pause(time.Duration(la)), pause(time.Duration(lb)))
+		})
 	}
 }
 

@@ -1,5 +1,10 @@
 package training
 
+import (
+	"maps"
+	"slices"
+)
+
 // groups is a union of sets that keeps apart what must be.
 type groups struct {
 	parent []int
@@ -13,6 +18,15 @@ func newGroups(n int) *groups {
 		g.parent[i], g.size[i] = i, 1
 	}
 	return g
+}
+
+// clone returns a copy that shares nothing.
+func (g *groups) clone() *groups {
+	c := &groups{parent: slices.Clone(g.parent), size: slices.Clone(g.size), apart: make([]map[int]bool, len(g.apart))}
+	for i, others := range g.apart {
+		c.apart[i] = maps.Clone(others)
+	}
+	return c
 }
 
 func (g *groups) root(i int) int {

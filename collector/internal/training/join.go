@@ -27,8 +27,8 @@ func Runs(tenant measure.TenantID, stretches []Stretch, k Knowledge) []Run {
 	j.decisions()
 	j.space()
 	attempts := attemptsOf(j.parts, j.g)
-	for _, e := range timeEdges(j.parts, j.g, attempts, w, j.together) {
-		j.note(Time, e)
+	for _, l := range timeLinks(j.parts, j.g, attempts, w, j.together) {
+		j.note(Time, l)
 	}
 	runs := j.runs(attempts)
 	name(tenant, runs, k.Runs)
@@ -43,13 +43,13 @@ type joiner struct {
 	said     map[pair]Verdict
 	together map[int][]int // part → parts that a person joined with it
 	g        *groups
-	joins    map[int][]Join // later part → joins
+	joins    [][]Join // of each part those with an earlier one
 }
 
 // decisions puts what people said in force. Of two parts that are kept apart and
 // brought together by way of others, being kept apart wins.
 func (j *joiner) decisions() {
-	j.together, j.joins = map[int][]int{}, map[int][]Join{}
+	j.together, j.joins = map[int][]int{}, make([][]Join, len(j.parts))
 	if len(j.said) == 0 {
 		return
 	}
@@ -82,16 +82,16 @@ func (j *joiner) space() {
 			if k < i || b.StartNS > a.EndNS || !j.g.join(i, k) {
 				continue
 			}
-			s := inSpace(a, b, j.w)
+			s := inSpace(a, b, j.w, true)
 			if s.bits < j.w.Threshold {
 				s = saidSo(j.w)
 			}
-			j.note(Space, edge{i, k, s})
+			j.note(Space, link{i, k, s})
 		}
 	}
 	for _, e := range spaceEdges(j.parts, j.w) {
-		if j.g.join(e.from, e.to) {
-			j.note(Space, e)
+		if from, to := int(e.from), int(e.to); j.g.join(from, to) {
+			j.note(Space, link{from, to, inSpace(&j.parts[from], &j.parts[to], j.w, true)})
 		}
 	}
 }
@@ -101,9 +101,15 @@ func saidSo(w *Weights) scale {
 	return scale{bits: w.Threshold, found: []Evidence{{Name: "confirmed", Bits: w.Threshold, Detail: "a person says so"}}}
 }
 
-func (j *joiner) note(kind Kind, e edge) {
+// link is a join of two parts with what speaks for it.
+type link struct {
+	from, to int // from begins earlier
+	scale
+}
+
+func (j *joiner) note(kind Kind, e link) {
 	a, b := &j.parts[e.from], &j.parts[e.to]
-	evidence := slices.Clone(e.found)
+	evidence := e.found
 	slices.SortStableFunc(evidence, func(x, y Evidence) int { return cmp.Compare(max(y.Bits, -y.Bits), max(x.Bits, -x.Bits)) })
 	j.joins[e.to] = append(j.joins[e.to], Join{ID: JoinID(j.tenant, a.Key, b.Key), Kind: kind, From: a.Key, To: b.Key, FromLabel: a.label(), ToLabel: b.label(),
 		Bits: e.bits, Evidence: evidence, Gap: time.Duration(b.StartNS - a.EndNS), Confirmed: j.said[pairOf(a.Key, b.Key)] == Together})
@@ -119,7 +125,8 @@ func (j *joiner) runs(attempts []attempt) []Run {
 		if !known {
 			k = len(runs)
 			at[root] = k
-			runs = append(runs, Run{})
+			n := j.g.size[root]
+			runs = append(runs, Run{Parts: make([]Part, 0, n), Joins: make([]Join, 0, n-1), Members: make([]int, 0, n)})
 		}
 		r := &runs[k]
 		r.Parts = append(r.Parts, j.parts[i].Part)

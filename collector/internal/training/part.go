@@ -52,7 +52,13 @@ func partsOf(stretches []Stretch, w *Weights, until int64) []part {
 		return cmp.Or(cmp.Compare(keys[i], keys[j]), cmp.Compare(a.StartNS, b.StartNS), cmp.Compare(a.EndNS, b.EndNS),
 			cmp.Compare(a.Host, b.Host), cmp.Compare(a.Accelerator, b.Accelerator))
 	})
-	var parts []part
+	// A part is large and a fleet has many: where each begins and ends is found
+	// and put in order first, so that no part is ever moved.
+	type span struct {
+		from, to int
+		again    bool // the workload was there before
+	}
+	var spans []span
 	for from := 0; from < len(order); {
 		// A job's number comes round again, and a machine may serve something else
 		// next month: what lies further apart than any join goes is another part.
@@ -65,16 +71,28 @@ func partsOf(stretches []Stretch, w *Weights, until int64) []part {
 			end = max(end, stretches[order[to]].EndNS)
 			to++
 		}
-		p := gather(stretches, order[from:to])
-		p.Key = keys[order[from]]
-		if from > 0 && keys[order[from-1]] == p.Key {
-			p.Key += PartKey(" from " + time.Unix(0, p.StartNS).UTC().Format(time.DateOnly))
-		}
-		p.ended = p.EndNS < frontier-int64(w.Space.StopWithin)
-		parts = append(parts, p)
+		spans = append(spans, span{from, to, from > 0 && keys[order[from-1]] == keys[order[from]]})
 		from = to
 	}
-	slices.SortFunc(parts, func(a, b part) int { return cmp.Or(cmp.Compare(a.StartNS, b.StartNS), cmp.Compare(a.Key, b.Key)) })
+	key := func(s span) PartKey {
+		key := keys[order[s.from]]
+		if s.again {
+			key += PartKey(" from " + time.Unix(0, stretches[order[s.from]].StartNS).UTC().Format(time.DateOnly))
+		}
+		return key
+	}
+	slices.SortFunc(spans, func(a, b span) int {
+		if c := cmp.Compare(stretches[order[a.from]].StartNS, stretches[order[b.from]].StartNS); c != 0 {
+			return c
+		}
+		return cmp.Compare(key(a), key(b))
+	})
+	parts := make([]part, len(spans))
+	for i, s := range spans {
+		parts[i] = gather(stretches, order[s.from:s.to])
+		parts[i].Key = key(s)
+		parts[i].ended = parts[i].EndNS < frontier-int64(w.Space.StopWithin)
+	}
 	return parts
 }
 

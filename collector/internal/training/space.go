@@ -2,6 +2,7 @@ package training
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -12,10 +13,12 @@ const reach = 4
 // maxPeers is how many of its peers a part is weighed with.
 const maxPeers = 16
 
-// edge is a pair of parts whose evidence reaches the threshold.
+// edge is a pair of parts whose evidence reaches the threshold. A fleet has
+// millions, so it keeps the sum alone; what it is made of is weighed again for
+// the few that become joins.
 type edge struct {
-	from, to int // from begins earlier
-	scale
+	from, to int32 // from begins earlier
+	bits     int32
 }
 
 // candidates weighs parts of one tenant that ran at the same time and share
@@ -23,37 +26,41 @@ type edge struct {
 type candidates struct {
 	parts []part
 	w     *Weights
-	seen  map[[2]int]bool
-	edges []edge
+	pairs []uint64 // both indexes, the smaller first; some are there several times
 }
 
 // spaceEdges returns the pairs to join, the strongest first.
 func spaceEdges(parts []part, w *Weights) []edge {
-	c := &candidates{parts: parts, w: w, seen: map[[2]int]bool{}}
+	c := &candidates{parts: parts, w: w}
 	c.shared(func(p *part) []string { return p.communicators })
 	c.shared(func(p *part) []string { return p.fabrics })
 	c.shared(func(p *part) []string { return appendKnown(nil, p.Workload.Hint) })
 	c.starts()
 	c.rhythms()
 	c.peers()
-	slices.SortFunc(c.edges, func(a, b edge) int {
+	slices.Sort(c.pairs)
+	c.pairs = slices.Compact(c.pairs)
+	var edges []edge
+	for _, pair := range c.pairs {
+		i, j := int32(pair>>32), int32(pair&math.MaxUint32)
+		if s := inSpace(&parts[i], &parts[j], w, false); s.bits >= w.Threshold {
+			edges = append(edges, edge{i, j, int32(s.bits)})
+		}
+	}
+	slices.SortFunc(edges, func(a, b edge) int {
 		return cmp.Or(cmp.Compare(b.bits, a.bits), cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to))
 	})
-	return c.edges
+	return edges
 }
 
-// weigh looks at a pair, once. Parts are ordered by start, so the smaller index
-// began earlier.
+// weigh notes a pair that is to be weighed. Parts are ordered by start, so the
+// smaller index began earlier.
 func (c *candidates) weigh(i, j int) {
 	if i > j {
 		i, j = j, i
 	}
-	if a, b := &c.parts[i], &c.parts[j]; i == j || b.StartNS > a.EndNS || c.seen[[2]int{i, j}] {
-		return
-	}
-	c.seen[[2]int{i, j}] = true
-	if s := inSpace(&c.parts[i], &c.parts[j], c.w); s.bits >= c.w.Threshold {
-		c.edges = append(c.edges, edge{i, j, s})
+	if i != j && c.parts[j].StartNS <= c.parts[i].EndNS {
+		c.pairs = append(c.pairs, uint64(i)<<32|uint64(j))
 	}
 }
 

@@ -76,6 +76,7 @@ type TimeWeights struct {
 	SameLength       int `yaml:"same_length"`
 	SimilarLength    int `yaml:"similar_length"`
 	Short            int `yaml:"short"`
+	Interrupted      int `yaml:"interrupted"`
 
 	SoonWithin           config.Duration `yaml:"soon_within"`
 	NightWithin          config.Duration `yaml:"night_within"`
@@ -83,6 +84,7 @@ type TimeWeights struct {
 	GapWithMatch         config.Duration `yaml:"gap_with_match"`
 	Overlap              config.Duration `yaml:"overlap"`
 	ShortBelow           config.Duration `yaml:"short_below"`
+	InterruptedFrom      config.Duration `yaml:"interrupted_from"`
 	ShapePercent         int             `yaml:"shape_percent"`
 	SameLengthPercent    int             `yaml:"same_length_percent"`
 	SimilarLengthPercent int             `yaml:"similar_length_percent"`
@@ -133,6 +135,7 @@ func (w *Weights) Validate() error {
 	} {
 		must(d.value > 0, d.key, "must be longer than nothing")
 	}
+	must(w.Time.InterruptedFrom >= w.Time.ShortBelow, "time.interrupted_from", "must be at least time.short_below")
 	must(w.Time.Overlap >= 0, "time.overlap", "must not be negative")
 	must(w.Time.GapWithMatch >= w.Time.Gap, "time.gap_with_match", "must be at least time.gap")
 	for _, p := range []struct {
