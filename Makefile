@@ -91,6 +91,10 @@ links: ## resolve a made-up register of 100,000 parties with known truth, a hub 
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -timeout 30m -run 'TestGeneratedRegister|TestHub' -v ./collector/internal/party/resolve
 	$(GO) test -run '^$$' -bench BenchmarkPut -benchtime 500x -timeout 30m ./collector/internal/party/resolve
 
+.PHONY: accesses
+accesses: ## send a million rows of the access feed through HTTP: 10,000 a second must fit into one core
+	FLOPWATCH_LONG=1 $(GO) test -count=1 -timeout 30m -run TestAccessFeedRate -v ./collector
+
 suppression: ## hide hosts, devices and batches 1,000 times: each must be found, and a clean fleet must be quiet
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -run 'SuppressionIsFound|CleanFleet' -v ./collector/internal/gap
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -timeout 30m -run 'SuppressionEndToEnd|NothingSuppressed' -v ./collector/internal/ingest

@@ -30,7 +30,7 @@ import (
 
 // bureau is API, store and vault of a collector in one folder.
 type bureau struct {
-	*testing.T
+	testing.TB
 	dir     string
 	api     http.Handler
 	parties parties
@@ -51,9 +51,9 @@ func (b *syncBuffer) Write(p []byte) (int, error) {
 	return b.Buffer.Write(p)
 }
 
-func openBureau(t *testing.T) *bureau {
+func openBureau(t testing.TB) *bureau {
 	t.Helper()
-	b := &bureau{T: t, dir: t.TempDir(), now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC), logs: &syncBuffer{}}
+	b := &bureau{TB: t, dir: t.TempDir(), now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC), logs: &syncBuffer{}}
 	now := func() time.Time { return b.now }
 	db, err := store.Open(t.Context(), filepath.Join(b.dir, "flopwatch.db"), store.Options{Now: now})
 	if err != nil {
@@ -164,19 +164,7 @@ func TestPersonalDataStayInTheVault(t *testing.T) {
 		b.hide(path, b.want(http.StatusOK, status, body))
 		routes++
 	}
-	files := 0
-	err := filepath.WalkDir(b.dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		files++
-		data, err := os.ReadFile(path)
-		b.hide(path, string(data))
-		return err
-	})
-	if err != nil || files < 3 {
-		t.Fatal(files, err)
-	}
+	files := b.hideInFiles()
 	b.hide("the log", b.logs.String())
 
 	b.as("usr_steward", permission.IdentitySteward)
@@ -188,6 +176,25 @@ func TestPersonalDataStayInTheVault(t *testing.T) {
 		}
 	}
 	t.Logf("%d values looked for in %d routes, %d files and the log", len(planted), routes, files)
+}
+
+// hideInFiles looks for planted values in every file of the collector, and returns
+// how many files there are.
+func (b *bureau) hideInFiles() (files int) {
+	b.Helper()
+	err := filepath.WalkDir(b.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		files++
+		data, err := os.ReadFile(path)
+		b.hide(path, string(data))
+		return err
+	})
+	if err != nil || files < 3 {
+		b.Fatal(files, err)
+	}
+	return files
 }
 
 func (b *bureau) hide(where, text string) {

@@ -109,7 +109,12 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	if err != nil {
 		return err
 	}
-	deriver := store.NewDeriver(db, packs, time.Now)
+	safe, err := c.openVault(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, safe.Close()) }()
+	deriver := store.NewDeriver(db, packs, time.Now).Blinds(blinder{safe})
 	watching := newWatcher(db, log, time.Now())
 	telling := newTeller(db, key, func(host string, envelope []byte) error {
 		return broker.TellSettings(members.bus.Conn(), host, envelope) // another one after a restart of the broker
@@ -127,11 +132,6 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	if err != nil {
 		return err
 	}
-	safe, err := c.openVault(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, safe.Close()) }()
 	lists, err := c.screening()
 	if err != nil {
 		return err

@@ -46,6 +46,13 @@ func NewDeriver(s *Store, packs []*policy.Pack, now func() time.Time) *Deriver {
 	return &Deriver{store: s, packs: packs, linker: newLinker(s, packs), now: now, all: true, dirty: map[measure.TenantID]int64{}, asked: map[measure.TenantID]bool{}, waiting: map[measure.TenantID]int64{}}
 }
 
+// Blinds makes it compare parties by their sealed data too, in keyed hashes. It is
+// to be called before the first Derive, and returns d.
+func (d *Deriver) Blinds(b Blinder) *Deriver {
+	d.linker.blinder = b
+	return d
+}
+
 // Follow notes the tenants of a checkpoint.
 func (d *Deriver) Follow(_ context.Context, _ *sql.Tx, c Commit) error {
 	d.mu.Lock()

@@ -25,6 +25,8 @@ type linker struct {
 	weights  *resolve.Weights
 	hasher   *resolve.Hasher
 	register *resolve.Register
+	blinder  Blinder // nil: sealed data are not compared
+	blinded  map[string]Blinded
 	known    map[resolve.ID]resolve.Record
 	last     int64 // record of parties up to which it looked, and
 	revision int64 // revision of the customers; -1: never
@@ -61,7 +63,10 @@ func (l *linker) link(ctx context.Context) (changed bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("link parties: %w", err)
 	}
-	l.take(linkRecords(snapshot, customerNames(all), l.hasher))
+	if err := l.blind(ctx, snapshot); err != nil {
+		return false, fmt.Errorf("link parties: %w", err)
+	}
+	l.take(linkRecords(snapshot, customerNames(all), l.blinded, l.hasher))
 	totals, err := l.totals(ctx, snapshot, all)
 	if err != nil {
 		return false, fmt.Errorf("link parties: %w", err)

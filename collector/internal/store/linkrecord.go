@@ -25,10 +25,16 @@ func partyOf(c party.Contract) resolve.ID {
 }
 
 // linkRecords returns what is known of every party as it is compared. names are
-// those of customers in lists, by id. Names are hashed with a key of this
-// process alone and kept nowhere; identifiers are keyed hashes already.
-func linkRecords(s party.Snapshot, names map[string]string, h *resolve.Hasher) map[resolve.ID]resolve.Record {
+// those of customers in lists, by id; blinded is what is sealed, by its id. Names
+// are hashed with a key of this process alone and kept nowhere; identifiers are
+// keyed hashes already.
+func linkRecords(s party.Snapshot, names map[string]string, blinded map[string]Blinded, h *resolve.Hasher) map[resolve.ID]resolve.Record {
 	out := map[resolve.ID]resolve.Record{}
+	verified := verifiedParties(s)
+	value := func(k resolve.Kind, scheme, hash, who, source string, seen time.Time) resolve.Identifier {
+		sum := sha256.Sum256([]byte(string(k) + "\x00" + hash))
+		return resolve.Identifier{Kind: k, Scheme: scheme, Key: resolve.Key(sum[:16]), Verified: verified[who], Source: source, SinceNS: nanos(seen)}
+	}
 	for id, p := range s.Parties {
 		rec := resolve.Record{Party: resolve.ID(id), Person: p.Form == party.Person}
 		for _, c := range append([]party.Stated{p.Incorporation, p.Headquarters, p.PrincipalPlace, p.PermanentResidence, p.Location}, p.Citizenship...) {
@@ -37,6 +43,14 @@ func linkRecords(s party.Snapshot, names map[string]string, h *resolve.Hasher) m
 			}
 		}
 		slices.Sort(rec.Countries)
+		b := blinded[p.Sealed]
+		rec.Names = append(rec.Names, b.Names...)
+		for _, t := range ordered(b.Hashes) {
+			rec.Identifiers = append(rec.Identifiers, value(linkKinds[t], "", b.Hashes[t], id, id, time.Time{}))
+		}
+		if b.Birth != "" {
+			rec.Identifiers = append(rec.Identifiers, value(resolve.Birth, "", b.Birth, id, id, time.Time{}))
+		}
 		out[rec.Party] = rec
 	}
 	for _, id := range ordered(s.Contracts) {
@@ -53,12 +67,6 @@ func linkRecords(s party.Snapshot, names map[string]string, h *resolve.Hasher) m
 		}
 		out[rec.Party] = rec
 	}
-	verified := map[string]bool{}
-	for _, v := range s.Verifications {
-		if v.Outcome == party.Verified && (v.ValidUntil.IsZero() || v.ValidUntil.After(s.Valid)) {
-			verified[v.Party] = true
-		}
-	}
 	for _, id := range ordered(s.Identifiers) {
 		n := s.Identifiers[id]
 		rec, known := out[resolve.ID(n.Party)]
@@ -66,8 +74,7 @@ func linkRecords(s party.Snapshot, names map[string]string, h *resolve.Hasher) m
 			continue // a value that is known to be of many says nothing
 		}
 		add := func(k resolve.Kind, hash string) {
-			sum := sha256.Sum256([]byte(string(k) + "\x00" + hash))
-			rec.Identifiers = append(rec.Identifiers, resolve.Identifier{Kind: k, Scheme: n.Country, Key: resolve.Key(sum[:16]), Verified: verified[n.Party], Source: n.ID, SinceNS: nanos(n.FirstSeen)})
+			rec.Identifiers = append(rec.Identifiers, value(k, n.Country, hash, n.Party, n.ID, n.FirstSeen))
 		}
 		switch kind := linkKinds[n.Type]; {
 		case kind == resolve.IP && n.Coarse != "":
@@ -83,6 +90,17 @@ func linkRecords(s party.Snapshot, names map[string]string, h *resolve.Hasher) m
 	return out
 }
 
+// verifiedParties are those of whom a verification stands.
+func verifiedParties(s party.Snapshot) map[string]bool {
+	verified := map[string]bool{}
+	for _, v := range s.Verifications {
+		if v.Outcome == party.Verified && (v.ValidUntil.IsZero() || v.ValidUntil.After(s.Valid)) {
+			verified[v.Party] = true
+		}
+	}
+	return verified
+}
+
 func nanos(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -93,12 +111,7 @@ func nanos(t time.Time) int64 {
 // stakes returns the ownership interests. What is known of a subject that was
 // verified counts as verified.
 func stakes(s party.Snapshot) []resolve.Stake {
-	verified := map[string]bool{}
-	for _, v := range s.Verifications {
-		if v.Outcome == party.Verified && (v.ValidUntil.IsZero() || v.ValidUntil.After(s.Valid)) {
-			verified[v.Party] = true
-		}
-	}
+	verified := verifiedParties(s)
 	var out []resolve.Stake
 	for _, id := range ordered(s.Interests) {
 		i := s.Interests[id]

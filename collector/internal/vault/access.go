@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"crypto/cipher"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -18,80 +17,6 @@ type Access struct {
 	At      time.Time
 	IP      netip.Addr
 	Action  string // "sign-in", "api", …
-}
-
-// AddAccess adds entries to the access log, all or none, and returns how many
-// were not there before.
-func (v *Vault) AddAccess(ctx context.Context, entries []Access) (added int, err error) {
-	err = v.update(ctx, func(tx *sql.Tx) (err error) {
-		keys := keyring{v: v, tx: tx, known: map[string][]byte{}}
-		numbers, ciphers := map[string]int64{}, map[string]cipher.AEAD{}
-		insert, err := tx.PrepareContext(ctx, "INSERT OR IGNORE INTO access_entry (account, at_ns, ip, coarse, action, party, data) VALUES (?, ?, ?, ?, ?, ?, ?)")
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, insert.Close()) }()
-		type span struct{ first, last, n int64 }
-		spans := map[int64]span{}
-		for _, e := range entries {
-			no, ok := numbers[e.Account]
-			if !ok {
-				if no, err = accountNo(ctx, tx, e); err != nil {
-					return err
-				}
-				numbers[e.Account] = no
-			}
-			// Setting a cipher up costs more than sealing an address with it.
-			sealing, ok := ciphers[e.Party]
-			if !ok {
-				key, err := keys.of(ctx, e.Party, true)
-				if err != nil {
-					return err
-				}
-				if sealing, err = gcm(key); err != nil {
-					return err
-				}
-				ciphers[e.Party] = sealing
-			}
-			ip := e.IP.Unmap()
-			data := sealWith(sealing, ip.AsSlice(), "access", e.Party)
-			at := e.At.UnixNano()
-			result, err := insert.ExecContext(ctx, no, at, v.mac("ip", ip.String()), v.mac("ip_net", Network(ip).String()), e.Action, e.Party, data)
-			if err != nil {
-				return err
-			}
-			n, err := result.RowsAffected()
-			if err != nil || n == 0 {
-				continue // it was there
-			}
-			added++
-			s, ok := spans[no]
-			if !ok {
-				s.first = at
-			}
-			spans[no] = span{min(s.first, at), max(s.last, at), s.n + 1}
-		}
-		for no, s := range spans {
-			_, err := tx.ExecContext(ctx, "UPDATE access_account SET first_ns = min(first_ns, ?), last_ns = max(last_ns, ?), entries = entries + ? WHERE no = ?", s.first, s.last, s.n, no)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("add to the access log: %w", err)
-	}
-	return added, nil
-}
-
-func accountNo(ctx context.Context, tx *sql.Tx, e Access) (no int64, err error) {
-	err = tx.QueryRowContext(ctx, "SELECT no FROM access_account WHERE account = ?", e.Account).Scan(&no)
-	if errors.Is(err, sql.ErrNoRows) {
-		at := e.At.UnixNano()
-		err = tx.QueryRowContext(ctx, "INSERT INTO access_account (account, first_ns, last_ns, entries) VALUES (?, ?, ?, 0) RETURNING no", e.Account, at, at).Scan(&no)
-	}
-	return no, err
 }
 
 // Network returns the /24 or /48 around an address.

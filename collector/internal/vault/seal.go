@@ -54,7 +54,10 @@ type keyring struct {
 	v     *Vault
 	tx    *sql.Tx
 	known map[string][]byte
+	find  *sql.Stmt // wrapped key and time of destruction by party; nil: asked for each time
 }
+
+const findKey = "SELECT wrapped, destroyed_ns FROM party_key WHERE party = ?"
 
 // of returns the key of a party, and makes one if it may.
 func (k *keyring) of(ctx context.Context, who string, make bool) ([]byte, error) {
@@ -63,7 +66,13 @@ func (k *keyring) of(ctx context.Context, who string, make bool) ([]byte, error)
 	}
 	var wrapped []byte
 	var destroyed int64
-	err := k.tx.QueryRowContext(ctx, "SELECT wrapped, destroyed_ns FROM party_key WHERE party = ?", who).Scan(&wrapped, &destroyed)
+	var row *sql.Row
+	if k.find != nil {
+		row = k.find.QueryRowContext(ctx, who)
+	} else {
+		row = k.tx.QueryRowContext(ctx, findKey, who)
+	}
+	err := row.Scan(&wrapped, &destroyed)
 	switch {
 	case errors.Is(err, sql.ErrNoRows) && make:
 		return k.add(ctx, who)

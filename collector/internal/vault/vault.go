@@ -18,6 +18,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -236,44 +237,67 @@ func (v *Vault) Discard(ctx context.Context, ids []string) error {
 // Unseal returns items by id. Those of parties that were erased and those that
 // there are not are left out and told in missing.
 func (v *Vault) Unseal(ctx context.Context, ids []string) (items map[string]map[string]string, missing map[string]error, err error) {
-	items, missing = map[string]map[string]string{}, map[string]error{}
-	err = v.update(ctx, func(tx *sql.Tx) error {
+	items = map[string]map[string]string{}
+	missing, err = v.Visit(ctx, ids, func(id string, fields map[string]string) { items[id] = fields })
+	if err != nil {
+		return nil, nil, err
+	}
+	return items, missing, nil
+}
+
+// Visit calls f with each item by id, for what follows from personal data and is
+// not personal itself. f must keep nothing of what it is given, and must not call
+// the vault. What is missing is told as Unseal tells it.
+func (v *Vault) Visit(ctx context.Context, ids []string, f func(id string, fields map[string]string)) (missing map[string]error, err error) {
+	missing = map[string]error{}
+	err = v.update(ctx, func(tx *sql.Tx) (err error) {
 		keys := keyring{v: v, tx: tx, known: map[string][]byte{}}
+		find, err := tx.PrepareContext(ctx, "SELECT party, data FROM sealed WHERE id = ?")
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, find.Close()) }()
 		for _, id := range ids {
-			var who string
-			var data []byte
-			err := tx.QueryRowContext(ctx, "SELECT party, data FROM sealed WHERE id = ?", id).Scan(&who, &data)
-			if errors.Is(err, sql.ErrNoRows) {
+			fields, err := openItem(ctx, find, &keys, id)
+			switch {
+			case errors.Is(err, ErrNoSealed):
 				missing[id] = ErrNoSealed
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			key, err := keys.of(ctx, who, false)
-			if errors.Is(err, ErrErased) {
+			case errors.Is(err, ErrErased):
 				missing[id] = ErrErased
-				continue
-			}
-			if err != nil {
+			case err != nil:
 				return err
+			default:
+				f(id, fields)
 			}
-			text, err := unseal(key, data, "sealed", who, id)
-			if err != nil {
-				return err
-			}
-			fields := map[string]string{}
-			if err := json.Unmarshal(text, &fields); err != nil {
-				return err
-			}
-			items[id] = fields
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("unseal personal data: %w", err)
+		return nil, fmt.Errorf("unseal personal data: %w", err)
 	}
-	return items, missing, nil
+	return missing, nil
+}
+
+func openItem(ctx context.Context, find *sql.Stmt, keys *keyring, id string) (map[string]string, error) {
+	var who string
+	var data []byte
+	err := find.QueryRowContext(ctx, id).Scan(&who, &data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, ErrNoSealed
+	}
+	if err != nil {
+		return nil, err
+	}
+	key, err := keys.of(ctx, who, false)
+	if err != nil {
+		return nil, err
+	}
+	text, err := unseal(key, data, "sealed", who, id)
+	if err != nil {
+		return nil, err
+	}
+	fields := map[string]string{}
+	return fields, json.Unmarshal(text, &fields)
 }
 
 // Hash returns the keyed hash of a normal form under its type, by which
@@ -283,7 +307,10 @@ func (v *Vault) Hash(kind, normal string) string {
 }
 
 func (v *Vault) mac(kind, normal string) []byte {
-	m := hmac.New(sha256.New, v.hash)
+	return macInto(hmac.New(sha256.New, v.hash), kind, normal)
+}
+
+func macInto(m hash.Hash, kind, normal string) []byte {
 	fmt.Fprintf(m, "%d:%s%s", len(kind), kind, normal)
 	return m.Sum(nil)[:16]
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"hash"
 	"slices"
 	"strings"
 )
@@ -18,13 +19,13 @@ import (
 //
 // A Hasher may be used by one goroutine at a time.
 type Hasher struct {
-	key   []byte
-	cache map[string]uint64
+	mac   hash.Hash
+	grams map[string]uint64
 }
 
 // NewHasher returns a hasher with a key of at least 16 random bytes.
 func NewHasher(key []byte) *Hasher {
-	return &Hasher{key: slices.Clone(key), cache: map[string]uint64{}}
+	return &Hasher{mac: hmac.New(sha256.New, key), grams: map[string]uint64{}}
 }
 
 // String returns the first half of the key in hexadecimal digits: enough to tell
@@ -33,9 +34,9 @@ func (k Key) String() string { return hex.EncodeToString(k[:8]) }
 
 // Value hashes a normalised value of a kind and scheme.
 func (h *Hasher) Value(k Kind, scheme, normal string) Key {
-	mac := hmac.New(sha256.New, h.key)
-	mac.Write([]byte(string(k) + "\x00" + scheme + "\x00" + normal))
-	return Key(mac.Sum(nil)[:16])
+	h.mac.Reset()
+	h.mac.Write([]byte(string(k) + "\x00" + scheme + "\x00" + normal))
+	return Key(h.mac.Sum(nil)[:16])
 }
 
 // Identifier normalises and hashes a value. It is false if the value is none.
@@ -47,21 +48,26 @@ func (h *Hasher) Identifier(k Kind, scheme, value, country string) (Identifier, 
 	return Identifier{Kind: k, Scheme: scheme, Key: h.Value(k, scheme, normal)}, true
 }
 
-const maxCached = 1 << 20
+// maxCached bounds the pairs of letters whose hashes are kept.
+const maxCached = 1 << 18
 
 // word hashes a short text.
 func (h *Hasher) word(purpose, s string) uint64 {
-	s = purpose + "\x00" + s
-	if v, ok := h.cache[s]; ok {
-		return v
+	h.mac.Reset()
+	h.mac.Write([]byte(purpose + "\x00" + s))
+	return binary.BigEndian.Uint64(h.mac.Sum(nil))
+}
+
+// gram hashes a pair of letters. There are few, so they are kept; of whole words
+// nothing stays in memory, because they may be of somebody whose data are erased.
+func (h *Hasher) gram(s string) uint64 {
+	v, ok := h.grams[s]
+	if !ok {
+		if v = h.word("gram", s); len(h.grams) >= maxCached {
+			clear(h.grams)
+		}
+		h.grams[s] = v
 	}
-	mac := hmac.New(sha256.New, h.key)
-	mac.Write([]byte(s))
-	v := binary.BigEndian.Uint64(mac.Sum(nil))
-	if len(h.cache) >= maxCached {
-		clear(h.cache)
-	}
-	h.cache[s] = v
 	return v
 }
 
@@ -114,7 +120,7 @@ func (h *Hasher) name(words []string) Name {
 	for _, w := range words {
 		letters := []rune("^" + w + "$")
 		for i := 1; i < len(letters); i++ {
-			n.grams = append(n.grams, h.word("gram", string(letters[i-1:i+1])))
+			n.grams = append(n.grams, h.gram(string(letters[i-1:i+1])))
 		}
 		if letters = letters[1 : len(letters)-1]; len(letters) >= 2 {
 			heads = append(heads, string(letters[:min(3, len(letters))]))

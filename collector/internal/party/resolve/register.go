@@ -64,16 +64,7 @@ func (r *Register) Load(all []Record, progress func(done int) bool) {
 	for _, rec := range all {
 		r.place(rec, nil)
 	}
-	var near []int32
-	for i := range r.parties {
-		if i%1000 == 0 && progress != nil && !progress(i) {
-			return
-		}
-		near = r.candidates(int32(i), near[:0])
-		for _, j := range near {
-			r.settle(pair{j, int32(i)})
-		}
-	}
+	r.compareAll(progress)
 }
 
 // Put adds a record or replaces that of the same party, and returns the pairs of
