@@ -185,3 +185,28 @@ func TestPackageComments(t *testing.T) {
 		}
 	}
 }
+
+// An auditor can rebuild the verifier without the programs that it checks: what it
+// is made of is in pkg alone.
+func TestVerifierImportsPkgOnly(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "./pkg/verifier").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	own := 0
+	for _, dep := range strings.Fields(string(out)) {
+		switch rel, ok := strings.CutPrefix(dep, module); {
+		case !ok:
+			if dep == "net/http" || dep == "os/exec" || dep == "database/sql" {
+				t.Errorf("the verifier's code reaches %s: it asks nobody", dep)
+			}
+		case !strings.HasPrefix(rel, "pkg/"):
+			t.Errorf("the verifier's code reaches %s", rel)
+		default:
+			own++
+		}
+	}
+	if own < 8 {
+		t.Errorf("go list names only %d packages of the verifier", own)
+	}
+}

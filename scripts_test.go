@@ -86,6 +86,9 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"eventually": eventually,
 			"capture":    capture,
+
+			"flip-database": flipDatabase,
+			"flip-export":   flipExport,
 		},
 	})
 }

@@ -52,6 +52,7 @@ type serveCommand struct {
 	ScreeningURL   string `help:"Server of watch lists to hold parties against; none by default." placeholder:"URL"`
 	ScreeningKind  string `help:"What that server is: yente or watchman." default:"yente" enum:"yente,watchman"`
 	ScreeningToken string `help:"File with the token that the server asks for." placeholder:"FILE" type:"path"`
+	AuditAnchor    string `help:"File at a second place, such as a mount of another machine or of write-once storage, to which each signed checkpoint of the audit log is appended; none by default." placeholder:"FILE" type:"path"`
 	Packs          string `help:"Folder with the site's own policy packs. They come into force like any policy, by two people." type:"path" placeholder:"DIR"`
 }
 
@@ -136,9 +137,9 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	if err != nil {
 		return err
 	}
-	reader := store.NewReader(db, version.Version, demonstration).VerifyAudit(audit.Origin(attest.HostID(public)), public).WithPacks(library).WithAccesses(seen(safe))
+	reader := store.NewReader(db, version.Version, demonstration).VerifyAudit(audit.Origin(attest.HostID(public)), public).WithAnchor(c.AuditAnchor).WithPacks(library).WithAccesses(seen(safe))
 	jobs := newSimulator(db, library, log)
-	r := &running{tell: telling, jobs: jobs, store: db, deriver: deriver, ingest: counting, fleet: members, audit: &auditor{store: db, reader: reader, key: key, log: log}, watch: watching,
+	r := &running{tell: telling, jobs: jobs, store: db, deriver: deriver, ingest: counting, fleet: members, audit: &auditor{store: db, reader: reader, key: key, anchor: c.AuditAnchor, log: log}, watch: watching,
 		keeper: &keeper{store: db, data: c.Data, folder: c.Backup, every: c.BackupEvery, retain: c.policy(), log: log},
 		ahead:  &foreseer{store: db, reader: reader, packs: packs, log: log, links: reader}}
 	r.parties = parties{store: db, reader: reader, vault: safe, changed: deriver.CustomersChanged, screen: lists, log: log, now: time.Now}
@@ -152,7 +153,7 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	r.http, err = httpd.New(httpd.Options{
 		Registrar: hosts,
 		Parties:   r.parties, Webhooks: vendorhook{r.parties},
-		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Users: db, UserAdmin: accounts{db}, Caseworker: casework{db, reader, packs}, Joiner: joins{reader, db, deriver}, Reporter: reportwork{db, reader, packs, key}, Linker: links{db, deriver}, Storekeeper: r.keeper, Foreseer: r.ahead, Policymaker: policies{db, reader, library, jobs}, Revenues: revenues{db}, Listen: c.Listen, DataDir: c.Data,
+		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Users: db, UserAdmin: accounts{db}, AuditLog: r.audit, Caseworker: casework{db, reader, packs}, Joiner: joins{reader, db, deriver}, Reporter: reportwork{db, reader, packs, key}, Linker: links{db, deriver}, Storekeeper: r.keeper, Foreseer: r.ahead, Policymaker: policies{db, reader, library, jobs}, Revenues: revenues{db}, Listen: c.Listen, DataDir: c.Data,
 		Version: version.Version, Demonstration: demonstration, Log: log,
 	})
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/evidence"
 	"github.com/flopwatch/flopwatch/pkg/measure"
+	"github.com/flopwatch/flopwatch/pkg/verdict"
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )
 
@@ -169,7 +170,7 @@ func verify(t testing.TB, data []byte, collector string) bundle.Verdict {
 	t.Helper()
 	v, err := bundle.Verify(bytes.NewReader(data), int64(len(data)), collector)
 	if err != nil {
-		return bundle.Verdict{Answer: bundle.No, Steps: []bundle.Step{{What: "read", Answer: bundle.No, Why: err.Error()}}}
+		return bundle.Verdict{Answer: verdict.No, Steps: verdict.Steps{{What: "read", Answer: verdict.No, Why: err.Error()}}}
 	}
 	return v
 }
@@ -182,10 +183,10 @@ func TestABundleHolds(t *testing.T) {
 		t.Error("two bundles of the same differ")
 	}
 	id := attest.HostID(keyOf(-1).Public().(ed25519.PublicKey))
-	if v := verify(t, one.Bytes(), id); v.Answer != bundle.Yes || v.Batches != 6 || v.Windows != 2*8*12 {
+	if v := verify(t, one.Bytes(), id); v.Answer != verdict.Yes || v.Batches != 6 || v.Windows != 2*8*12 {
 		t.Errorf("%+v", v)
 	}
-	if v := verify(t, one.Bytes(), "someoneelse"); v.Answer != bundle.No {
+	if v := verify(t, one.Bytes(), "someoneelse"); v.Answer != verdict.No {
 		t.Error("a bundle of another collector passes")
 	}
 }
@@ -202,7 +203,7 @@ func TestEveryFlippedBitIsRefused(t *testing.T) {
 	flipped := 0
 	for bit := 0; bit < len(data)*8; bit += step {
 		data[bit/8] ^= 1 << (bit % 8)
-		if v := verify(t, data, ""); v.Answer != bundle.No {
+		if v := verify(t, data, ""); v.Answer != verdict.No {
 			t.Errorf("bit %d of byte %d flipped: %s", bit%8, bit/8, v.Answer)
 		}
 		data[bit/8] ^= 1 << (bit % 8)
@@ -210,7 +211,7 @@ func TestEveryFlippedBitIsRefused(t *testing.T) {
 	}
 	t.Logf("%d bits flipped of %d", flipped, len(data)*8)
 	for _, end := range [][]byte{data[:len(data)-1], append(bytes.Clone(data), 0), append([]byte{0}, data...)} {
-		if v := verify(t, end, ""); v.Answer != bundle.No {
+		if v := verify(t, end, ""); v.Answer != verdict.No {
 			t.Error("a bundle with a byte more or less passes")
 		}
 	}
@@ -238,11 +239,11 @@ func TestWhatDoesNotHoldIsNamed(t *testing.T) {
 			v := verify(t, b.Bytes(), "")
 			var said []string
 			for _, s := range v.Steps {
-				if s.Answer == bundle.No {
+				if s.Answer == verdict.No {
 					said = append(said, s.What+": "+s.Why)
 				}
 			}
-			if v.Answer != bundle.No || !strings.Contains(strings.Join(said, "\n"), c.want) {
+			if v.Answer != verdict.No || !strings.Contains(strings.Join(said, "\n"), c.want) {
 				t.Errorf("%s, saying %q, want %q", v.Answer, said, c.want)
 			}
 		})
@@ -270,7 +271,7 @@ func BenchmarkLargeBundle(b *testing.B) {
 		built := time.Since(begin)
 		begin = time.Now()
 		v, err := bundle.Verify(bytes.NewReader(out.Bytes()), int64(out.Len()), "")
-		if err != nil || v.Answer != bundle.Yes {
+		if err != nil || v.Answer != verdict.Yes {
 			b.Fatalf("%+v %v", v, err)
 		}
 		b.ReportMetric(built.Seconds(), "build-s")
@@ -286,7 +287,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add(b.Bytes())
 	f.Add([]byte("PK"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if v, err := bundle.Verify(bytes.NewReader(data), int64(len(data)), ""); err == nil && v.Answer == bundle.Yes && !bytes.Equal(data, b.Bytes()) {
+		if v, err := bundle.Verify(bytes.NewReader(data), int64(len(data)), ""); err == nil && v.Answer == verdict.Yes && !bytes.Equal(data, b.Bytes()) {
 			t.Error("another bundle passes")
 		}
 	})

@@ -16,37 +16,17 @@ import (
 	"github.com/flopwatch/flopwatch/pkg/audit"
 	"github.com/flopwatch/flopwatch/pkg/canonical"
 	"github.com/flopwatch/flopwatch/pkg/compute"
+	"github.com/flopwatch/flopwatch/pkg/verdict"
 )
-
-// Answer is what a check came to.
-type Answer string
-
-// Answers.
-const (
-	Yes        Answer = "yes"
-	No         Answer = "no"
-	CannotTell Answer = "cannot tell"
-)
-
-// Step is one thing that was checked.
-type Step struct {
-	What   string `json:"what"`
-	Answer Answer `json:"answer"`
-	Why    string `json:"why"`
-}
 
 // Verdict is what the checks of a bundle came to.
 type Verdict struct {
-	Report    string `json:"report"`
-	Collector string `json:"collector"` // follows from the key that signed
-	Answer    Answer `json:"answer"`    // no if one check says no, cannot tell if one cannot
-	Steps     []Step `json:"steps"`
-	Batches   int64  `json:"batches"`
-	Windows   int64  `json:"windows"`
-}
-
-func (v *Verdict) step(what string, a Answer, format string, args ...any) {
-	v.Steps = append(v.Steps, Step{what, a, fmt.Sprintf(format, args...)})
+	Report    string         `json:"report"`
+	Collector string         `json:"collector"` // follows from the key that signed
+	Answer    verdict.Answer `json:"answer"`
+	Steps     verdict.Steps  `json:"steps"`
+	Batches   int64          `json:"batches"`
+	Windows   int64          `json:"windows"`
 }
 
 // maxSmall is the largest file that is read into memory.
@@ -70,12 +50,7 @@ func Verify(r io.ReaderAt, size int64, collector string) (Verdict, error) {
 		c.log()
 		c.evidence()
 	}
-	c.v.Answer = Yes
-	for _, s := range c.v.Steps {
-		if s.Answer == No || s.Answer == CannotTell && c.v.Answer == Yes {
-			c.v.Answer = s.Answer
-		}
-	}
+	c.v.Answer = c.v.Steps.Answer()
 	return c.v, nil
 }
 
@@ -91,18 +66,18 @@ func (c *check) form(r io.ReaderAt, size int64) {
 	const what = "The bundle is in its one form"
 	for _, f := range c.z.File {
 		if c.files[f.Name] != nil {
-			c.v.step(what, No, "file %.80q is there twice", f.Name)
+			c.v.Steps.Add(what, verdict.No, "file %.80q is there twice", f.Name)
 		}
 		c.files[f.Name] = f
 	}
 	same, err := sameForm(r, size, c.z)
 	switch {
 	case err != nil:
-		c.v.step(what, No, "a file cannot be read: %v", err)
+		c.v.Steps.Add(what, verdict.No, "a file cannot be read: %v", err)
 	case !same:
-		c.v.step(what, No, "bytes between its files are not those of a bundle")
+		c.v.Steps.Add(what, verdict.No, "bytes between its files are not those of a bundle")
 	default:
-		c.v.step(what, Yes, "%d files, %d bytes", len(c.z.File), size)
+		c.v.Steps.Add(what, verdict.Yes, "%d files, %d bytes", len(c.z.File), size)
 	}
 }
 
@@ -127,40 +102,40 @@ func (c *check) seal(collector string) bool {
 	const what = "The collector signed it"
 	manifest, err := c.read(ManifestName)
 	if err != nil {
-		c.v.step(what, No, "%v", err)
+		c.v.Steps.Add(what, verdict.No, "%v", err)
 		return false
 	}
 	signature, err := c.read(SignatureName)
 	if err != nil {
-		c.v.step(what, No, "%v", err)
+		c.v.Steps.Add(what, verdict.No, "%v", err)
 		return false
 	}
 	key, body, err := attest.Open(Domain, signature)
 	sum := sha256.Sum256(manifest)
 	if err != nil || !bytes.Equal(body, sum[:]) {
-		c.v.step(what, No, "the signature is not of this manifest")
+		c.v.Steps.Add(what, verdict.No, "the signature is not of this manifest")
 		return false
 	}
 	if err := json.Unmarshal(manifest, &c.m); err != nil || c.m.Schema != Schema {
-		c.v.step(what, No, "the manifest is not one of %s", Schema)
+		c.v.Steps.Add(what, verdict.No, "the manifest is not one of %s", Schema)
 		return false
 	}
 	if again, err := canonical.Marshal(c.m); err != nil || !bytes.Equal(again, manifest) {
-		c.v.step(what, No, "the manifest is not canonical JSON, or says more than this program knows")
+		c.v.Steps.Add(what, verdict.No, "the manifest is not canonical JSON, or says more than this program knows")
 		return false
 	}
 	c.key, c.v.Report, c.v.Collector = key, c.m.Report, attest.HostID(key)
 	switch {
 	case hex.EncodeToString(key) != c.m.CollectorKey || c.m.Collector != c.v.Collector || c.m.Origin != audit.Origin(c.v.Collector):
-		c.v.step(what, No, "the manifest names another collector than the one that signed")
+		c.v.Steps.Add(what, verdict.No, "the manifest names another collector than the one that signed")
 		return false
 	case collector != "" && collector != c.v.Collector:
-		c.v.step(what, No, "it was signed by collector %s, not by %.60q", c.v.Collector, collector)
+		c.v.Steps.Add(what, verdict.No, "it was signed by collector %s, not by %.60q", c.v.Collector, collector)
 		return false
 	case collector == "":
-		c.v.step(what, Yes, "signed by collector %s; that this is the provider's is for you to know", c.v.Collector)
+		c.v.Steps.Add(what, verdict.Yes, "signed by collector %s; that this is the provider's is for you to know", c.v.Collector)
 	default:
-		c.v.step(what, Yes, "signed by collector %s, as asked for", c.v.Collector)
+		c.v.Steps.Add(what, verdict.Yes, "signed by collector %s, as asked for", c.v.Collector)
 	}
 	return true
 }
@@ -173,12 +148,12 @@ func (c *check) contents() {
 		listed[want.Name] = true
 		f := c.files[want.Name]
 		if f == nil {
-			c.v.step(what, No, "%s is missing", want.Name)
+			c.v.Steps.Add(what, verdict.No, "%s is missing", want.Name)
 			return
 		}
 		in, err := f.Open()
 		if err != nil {
-			c.v.step(what, No, "%s: %v", want.Name, err)
+			c.v.Steps.Add(what, verdict.No, "%s: %v", want.Name, err)
 			return
 		}
 		h := sha256.New()
@@ -187,17 +162,17 @@ func (c *check) contents() {
 			err = e
 		}
 		if err != nil || n != want.Size || hex.EncodeToString(h.Sum(nil)) != want.SHA256 {
-			c.v.step(what, No, "%s is not the file that was sealed", want.Name)
+			c.v.Steps.Add(what, verdict.No, "%s is not the file that was sealed", want.Name)
 			return
 		}
 	}
 	for name := range c.files {
 		if !listed[name] {
-			c.v.step(what, No, "%.80q is not named by the manifest", name)
+			c.v.Steps.Add(what, verdict.No, "%.80q is not named by the manifest", name)
 			return
 		}
 	}
-	c.v.step(what, Yes, "%d files by SHA-256", len(c.m.Files))
+	c.v.Steps.Add(what, verdict.Yes, "%d files by SHA-256", len(c.m.Files))
 }
 
 // document is what is read of the report's JSON.
@@ -237,21 +212,21 @@ func (c *check) report() {
 	digest := hex.EncodeToString(sum[:])
 	switch {
 	case err != nil:
-		c.v.step(what, No, "%v", err)
+		c.v.Steps.Add(what, verdict.No, "%v", err)
 	case digest != d.Digest || digest != c.m.Content || d.Version != c.m.Version:
-		c.v.step(what, No, "its content has the digest %s, it says %.64s and the manifest %.64s", digest, d.Digest, c.m.Content)
+		c.v.Steps.Add(what, verdict.No, "its content has the digest %s, it says %.64s and the manifest %.64s", digest, d.Digest, c.m.Content)
 	case d.Approval == nil:
-		c.v.step(what, CannotTell, "nobody has approved it: it is a draft")
+		c.v.Steps.Add(what, verdict.CannotTell, "nobody has approved it: it is a draft")
 	case d.Approval.Digest != digest:
-		c.v.step(what, No, "what %s approved has another digest", d.Approval.ApprovedBy)
+		c.v.Steps.Add(what, verdict.No, "what %s approved has another digest", d.Approval.ApprovedBy)
 	default:
 		for _, a := range d.Approval.Authors {
 			if a == d.Approval.ApprovedBy {
-				c.v.step(what, No, "%s wrote it and approved it", a)
+				c.v.Steps.Add(what, verdict.No, "%s wrote it and approved it", a)
 				return
 			}
 		}
-		c.v.step(what, Yes, "approved by %s, written by %s, digest %s", d.Approval.ApprovedBy, strings.Join(d.Approval.Authors, ", "), digest)
+		c.v.Steps.Add(what, verdict.Yes, "approved by %s, written by %s, digest %s", d.Approval.ApprovedBy, strings.Join(d.Approval.Authors, ", "), digest)
 	}
 	for _, s := range []struct {
 		what, name string
@@ -262,11 +237,11 @@ func (c *check) report() {
 		digest := hex.EncodeToString(sum[:])
 		switch {
 		case err != nil:
-			c.v.step(s.what, No, "%v", err)
+			c.v.Steps.Add(s.what, verdict.No, "%v", err)
 		case digest != s.want.SHA256 || !bytes.Contains(d.Content, []byte(digest)):
-			c.v.step(s.what, No, "%s %s is not what the report names", s.name, s.want.ID)
+			c.v.Steps.Add(s.what, verdict.No, "%s %s is not what the report names", s.name, s.want.ID)
 		default:
-			c.v.step(s.what, Yes, "%s version %d, SHA-256 %s", s.want.ID, s.want.Version, digest)
+			c.v.Steps.Add(s.what, verdict.Yes, "%s version %d, SHA-256 %s", s.want.ID, s.want.Version, digest)
 		}
 	}
 }
@@ -276,12 +251,12 @@ func (c *check) log() {
 	const what = "The audit log holds it"
 	note, err := c.read(CheckpointName)
 	if err != nil {
-		c.v.step(what, No, "%v", err)
+		c.v.Steps.Add(what, verdict.No, "%v", err)
 		return
 	}
 	checkpoint, err := audit.OpenCheckpoint(string(note), c.m.Origin, c.key)
 	if err != nil {
-		c.v.step(what, No, "%v", err)
+		c.v.Steps.Add(what, verdict.No, "%v", err)
 		return
 	}
 	text, err := c.read(ProofsName)
@@ -290,29 +265,29 @@ func (c *check) log() {
 		err = json.Unmarshal(text, &proofs)
 	}
 	if err != nil {
-		c.v.step(what, No, "%v", err)
+		c.v.Steps.Add(what, verdict.No, "%v", err)
 		return
 	}
 	ofReport := false
 	for _, p := range proofs {
 		e, err := p.check(checkpoint)
 		if err != nil {
-			c.v.step(what, No, "%s: %v", p.About, err)
+			c.v.Steps.Add(what, verdict.No, "%s: %v", p.About, err)
 			return
 		}
 		if e.Object.Kind == "report" && e.Object.ID == c.m.Report {
 			if err := c.sameReport(p.Rows); err != nil {
-				c.v.step(what, No, "%s: %v", p.About, err)
+				c.v.Steps.Add(what, verdict.No, "%s: %v", p.About, err)
 				return
 			}
 			ofReport = true
 		}
 	}
 	if !ofReport {
-		c.v.step(what, No, "no proof is about the report")
+		c.v.Steps.Add(what, verdict.No, "no proof is about the report")
 		return
 	}
-	c.v.step(what, Yes, "%d objects in the log of %d entries, root %x", len(proofs), checkpoint.Size, checkpoint.Root[:8])
+	c.v.Steps.Add(what, verdict.Yes, "%d objects in the log of %d entries, root %x", len(proofs), checkpoint.Size, checkpoint.Root[:8])
 }
 
 func (p Proof) check(c audit.Checkpoint) (audit.Entry, error) {
@@ -390,34 +365,34 @@ func (c *check) evidence() {
 		err = json.Unmarshal(text, &fleet)
 	}
 	if err != nil {
-		c.v.step(what, No, "%v", err)
+		c.v.Steps.Add(what, verdict.No, "%v", err)
 		return
 	}
 	if len(c.m.Claims) == 0 {
-		c.v.step(what, CannotTell, "the report is about no run")
+		c.v.Steps.Add(what, verdict.CannotTell, "the report is about no run")
 		return
 	}
 	got, err := c.fold(fleet)
 	c.v.Batches, c.v.Windows = got.Batches, got.Windows
 	if err != nil {
-		c.v.step(what, No, "%v", err)
+		c.v.Steps.Add(what, verdict.No, "%v", err)
 		return
 	}
 	for i, run := range c.m.Claims {
 		have := [2]Bounds{BoundsOf(got.Runs[i].Empirical), BoundsOf(got.Runs[i].Theoretical)}
 		switch {
 		case have == [2]Bounds{run.Empirical, run.Theoretical}:
-			c.v.step(what, Yes, "%s: best %s, counted anew from %d batches of %d hosts", run.ID, total(got.Runs[i]), got.Batches, len(fleet.Hosts))
+			c.v.Steps.Add(what, verdict.Yes, "%s: best %s, counted anew from %d batches of %d hosts", run.ID, total(got.Runs[i]), got.Batches, len(fleet.Hosts))
 		case fleet.Corrected:
-			c.v.step(what, CannotTell, "%s: counted anew %s; time of it was given to another tenant later, which is cut by its share of the time", run.ID, total(got.Runs[i]))
+			c.v.Steps.Add(what, verdict.CannotTell, "%s: counted anew %s; time of it was given to another tenant later, which is cut by its share of the time", run.ID, total(got.Runs[i]))
 		default:
-			c.v.step(what, No, "%s: counted anew %s from readings and %s otherwise, claimed %s and %s", run.ID, have[0], have[1], run.Empirical, run.Theoretical)
+			c.v.Steps.Add(what, verdict.No, "%s: counted anew %s from readings and %s otherwise, claimed %s and %s", run.ID, have[0], have[1], run.Empirical, run.Theoretical)
 		}
 	}
 	if len(got.Breaks) > 0 {
-		c.v.step("Each host's batches follow each other", CannotTell, "%d breaks, the first: %s", len(got.Breaks), got.Breaks[0])
+		c.v.Steps.Add("Each host's batches follow each other", verdict.CannotTell, "%d breaks, the first: %s", len(got.Breaks), got.Breaks[0])
 	} else {
-		c.v.step("Each host's batches follow each other", Yes, "%d batches, each signed by its host and chained to the one before", got.Batches)
+		c.v.Steps.Add("Each host's batches follow each other", verdict.Yes, "%d batches, each signed by its host and chained to the one before", got.Batches)
 	}
 }
 

@@ -16,12 +16,14 @@ import (
 	"hash/crc32"
 	"io"
 	"iter"
+
+	"github.com/flopwatch/flopwatch/pkg/attest"
 )
 
 // FrameHeader is what a frame adds to its envelope, in bytes.
 const FrameHeader = 8
 
-const maxEnvelope = 4 << 20
+const maxEnvelope = attest.MaxEnvelope
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 

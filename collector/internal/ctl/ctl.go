@@ -18,6 +18,7 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/pkg/cli"
+	"github.com/flopwatch/flopwatch/pkg/verifier"
 	"github.com/flopwatch/flopwatch/pkg/version"
 )
 
@@ -82,7 +83,10 @@ type commands struct {
 	Audit struct {
 		List  auditCommand      `cmd:"" default:"withargs" help:"Who changed what, last change first."`
 		Check auditCheckCommand `cmd:"" help:"Does the audit log hold? Exit code 1 when it does not."`
-	} `cmd:"" help:"The audit log: list, check."`
+
+		Export auditExportCommand `cmd:"" help:"Save the audit log as tiles, for whoever is to check it elsewhere."`
+		Verify auditVerifyCommand `cmd:"" help:"Check an exported audit log, offline. Exit code 1 when it does not hold, 3 when that cannot be told."`
+	} `cmd:"" help:"The audit log: list, check, export, verify."`
 	Coverage coverageCommand `cmd:"" help:"Where each host's devices were blind."`
 	Findings struct {
 		List findingsCommand `cmd:"" default:"withargs" help:"Findings, newest first."`
@@ -163,9 +167,9 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 	out := &output{Writer: stdout}
 	err = command.Run(&scope{ctx: ctx, flags: &flags, out: out, format: flags.Output})
 	switch {
-	case errors.Is(err, errUnbalanced), errors.Is(err, errBroken):
+	case errors.Is(err, errUnbalanced), errors.Is(err, errBroken), errors.Is(err, verifier.ErrBroken):
 		return exitFailed
-	case errors.Is(err, errCannotTell):
+	case errors.Is(err, verifier.ErrCannotTell):
 		return exitCannotTell
 	case err != nil:
 		return complain(stderr, err, exitFailed)

@@ -2,7 +2,6 @@ package ctl
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/pkg/compute"
+	"github.com/flopwatch/flopwatch/pkg/plaintext"
 )
 
 // column is one column of a list: its name in CSV, its title in the table, and
@@ -42,34 +42,7 @@ func list[T any](s *scope, rows []T, empty string, columns []column[T]) error {
 	return nil
 }
 
-func printJSON(w io.Writer, v any) error {
-	// Control characters are escaped by JSON itself; bidi ones are not.
-	data, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode JSON: %w", err)
-	}
-	var b strings.Builder
-	for _, r := range string(data) {
-		if r > 126 && hidden(r) {
-			for _, unit := range utf16Units(r) {
-				fmt.Fprintf(&b, `\u%04x`, unit)
-			}
-			continue
-		}
-		b.WriteRune(r)
-	}
-	b.WriteByte('\n')
-	_, err = io.WriteString(w, b.String())
-	return err
-}
-
-func utf16Units(r rune) []uint16 {
-	if r < 0x10000 {
-		return []uint16{uint16(r)}
-	}
-	r -= 0x10000
-	return []uint16{uint16(0xd800 + r>>10), uint16(0xdc00 + r&0x3ff)}
-}
+func printJSON(w io.Writer, v any) error { return plaintext.JSON(w, v) }
 
 func printCSV[T any](w io.Writer, rows []T, columns []column[T]) error {
 	out := csv.NewWriter(w)
@@ -156,26 +129,8 @@ func printTable[T any](out *output, rows []T, columns []column[T]) {
 	}
 }
 
-// printable writes out control, bidi and other invisible characters, so that a
-// name from outside can neither move the cursor nor reverse a line.
-func printable(s string) string {
-	var b strings.Builder
-	for i, r := range s {
-		switch {
-		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"):
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case hidden(r):
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-func hidden(r rune) bool {
-	return r != ' ' && (!unicode.IsPrint(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co))
-}
+// printable writes out what could move the cursor or reverse a line.
+func printable(s string) string { return plaintext.Printable(s) }
 
 // operations prints a decimal count as 3.79e25; what is no count stays as it is.
 func operations(decimal string) string {

@@ -28,6 +28,7 @@ type Deps struct {
 	// Allocator takes allocations; nil answers with 501.
 	Allocator Allocator
 	UserAdmin UserAdmin // nil answers with 501
+	AuditLog  AuditLog  // nil answers with 501
 	// Caseworker acts on findings and cases; nil answers with 501.
 	Caseworker Caseworker
 	Joiner     Joiner   // nil answers with 501

@@ -31,6 +31,7 @@ var actions = map[string]permission.Action{
 	"put-reservations":   permission.Import,
 	"list-audit-entries": permission.ReadAudit,
 	"check-audit":        permission.ReadAudit,
+	"show-audit-file":    permission.ReadAudit,
 	"list-users":         permission.Administer,
 	"show-me":            permission.ReadAggregates,
 	"decide-join":        permission.WorkCases,

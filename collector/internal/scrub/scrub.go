@@ -16,6 +16,7 @@ import (
 	"slices"
 
 	"github.com/flopwatch/flopwatch/pkg/attest"
+	"github.com/flopwatch/flopwatch/pkg/evidence"
 	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )
@@ -111,16 +112,16 @@ func NewPass() *Pass { return &Pass{hosts: map[ledger.HostID]link{}} }
 func (p *Pass) Read(ctx context.Context, day string, file io.ReaderAt, length int64, pace func(ctx context.Context, bytes int64) error) error {
 	p.files++
 	for at := int64(0); at < length; {
-		envelope, err := readFrame(file, at, length, p.buf)
-		next := at + frameHeader + int64(len(envelope))
+		envelope, err := evidence.FrameAt(file, at, length, p.buf)
+		next := at + evidence.FrameHeader + int64(len(envelope))
 		what := ""
 		switch {
 		case err == nil:
 			p.buf = envelope
 			what = p.take(day, envelope, place{p.files, at})
-		case errors.Is(err, errFrame), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		case errors.Is(err, evidence.ErrDamaged), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			what = "a damaged frame"
-			if next, err = resume(file, at, length); err != nil {
+			if next, err = evidence.Resume(file, at, length); err != nil {
 				return fmt.Errorf("read evidence of %s at %d: %w", day, at, err)
 			}
 		default:

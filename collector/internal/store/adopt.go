@@ -10,11 +10,8 @@ import (
 	"github.com/flopwatch/flopwatch/pkg/audit"
 )
 
-// actionOutside marks what another program changed in the database.
-const actionOutside = "audit.outside"
-
 // outside is the act of another program.
-var outside = audit.Act{Actor: audit.Actor{Kind: audit.Rule, ID: "collector"}, Action: actionOutside, Reason: "another program changed the database"}
+var outside = audit.Act{Actor: audit.Actor{Kind: audit.Rule, ID: "collector"}, Action: audit.Outside, Reason: "another program changed the database"}
 
 // schemaObject stands for the tables, and for the triggers that note changes.
 var schemaObject = audit.Object{Kind: "schema", ID: "main"}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/ed25519"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
-	"time"
+	"os"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/pkg/audit"
@@ -16,11 +18,11 @@ import (
 // and against the objects that it protects. An object that is not as the log
 // last holds it was changed by another program, and is named.
 func (r *Reader) CheckAudit(ctx context.Context) (desk.AuditCheck, error) {
-	c := auditCheck{ctx: ctx, after: map[audit.Object]string{}}
+	c := auditCheck{ctx: ctx, walk: audit.NewWalk()}
 	err := r.view(ctx, "audit check", func(tx *sql.Tx) error {
 		c.tx, c.tree = tx, &tree{ctx: ctx, q: tx}
 		for _, step := range []func() error{
-			c.leaves, c.nodes, func() error { return c.checkpoints(r.origin, r.auditKey) }, c.objects, c.left,
+			c.leaves, c.nodes, func() error { return c.checkpoints(r.origin, r.auditKey) }, func() error { return c.anchors(r.anchor, r.origin, r.auditKey) }, c.objects, c.left,
 		} {
 			if err := step(); err != nil {
 				return err
@@ -56,7 +58,7 @@ type auditCheck struct {
 	ctx      context.Context
 	tx       *sql.Tx
 	tree     *tree
-	after    map[audit.Object]string // as the log last holds it
+	walk     *audit.Walk
 	problems int
 	found    desk.AuditCheck
 }
@@ -69,44 +71,28 @@ func (c *auditCheck) tell(format string, args ...any) {
 
 // leaves reads every entry and works the tree out anew.
 func (c *auditCheck) leaves() error {
-	var newest time.Time
 	worked := &tree{ctx: c.ctx, q: c.tx, added: map[int64]audit.Hash{}}
-	return each(c.ctx, c.tx, func(rows *sql.Rows) error {
+	err := each(c.ctx, c.tx, func(rows *sql.Rows) error {
 		var seq, atNS int64
 		var actor, action, kind, object string
 		var leaf []byte
 		if err := rows.Scan(&seq, &atNS, &actor, &action, &kind, &object, &leaf); err != nil {
 			return err
 		}
-		if seq != c.found.Entries {
-			c.tell("audit entry %d: entry %d is missing before it", seq, c.found.Entries)
-			c.found.Entries = seq
+		e, ok, problems := c.walk.Step(seq, leaf)
+		for _, p := range problems {
+			c.tell("%s", p)
 		}
-		c.found.Entries++
-		e, err := audit.ParseLeaf(leaf)
-		if err != nil {
-			c.tell("audit entry %d: %v", seq, err)
+		if !ok {
 			return nil
 		}
-		if e.Seq != seq || e.At.UnixNano() != atNS || e.Actor.ID != actor || e.Action != action || e.Object != (audit.Object{Kind: kind, ID: object}) {
+		if e.At.UnixNano() != atNS || e.Actor.ID != actor || e.Action != action || e.Object != (audit.Object{Kind: kind, ID: object}) {
 			c.tell("audit entry %d: what finds it is not what it says", seq)
-		}
-		if e.At.Before(newest) {
-			c.found.ClockBack++
-		} else {
-			newest = e.At
-		}
-		if before := c.after[e.Object]; e.Before != before {
-			c.tell("audit entry %d: %s %s was not as the entry before it says", seq, e.Object.Kind, e.Object.ID)
-		}
-		if c.after[e.Object] = e.After; e.After == "" {
-			delete(c.after, e.Object)
-		}
-		if e.Action == actionOutside {
-			c.tell("audit entry %d: another program changed %s %s before %s", seq, e.Object.Kind, e.Object.ID, e.At.Format(time.RFC3339))
 		}
 		return c.hashes(worked, seq, leaf)
 	}, "SELECT seq, at_ns, actor, action, kind, object, leaf FROM audit_leaf ORDER BY seq")
+	c.found.Entries, c.found.ClockBack = c.walk.Entries, c.walk.ClockBack
+	return err
 }
 
 // hashes holds the nodes that a leaf adds against those that are stored.
@@ -172,17 +158,18 @@ func (c *auditCheck) checkpoints(origin string, key ed25519.PublicKey) error {
 
 // objects holds what is stored against what the log says of it.
 func (c *auditCheck) objects() error {
+	after := c.walk.After()
 	for _, kind := range auditedKinds {
 		err := kind.digests(c.ctx, c.tx, "", func(id, digest string) error {
 			o := audit.Object{Kind: kind.kind, ID: id}
 			c.found.Objects++
-			switch after, known := c.after[o]; {
+			switch after, known := after[o]; {
 			case !known:
 				c.tell("%s %s is not in the audit log: another program added it", o.Kind, o.ID)
 			case after != digest:
 				c.tell("%s %s is not as the audit log holds it: another program changed it", o.Kind, o.ID)
 			}
-			delete(c.after, o)
+			delete(after, o)
 			return nil
 		})
 		if err != nil {
@@ -193,11 +180,11 @@ func (c *auditCheck) objects() error {
 	if err != nil {
 		return err
 	}
-	if c.after[schemaObject] != digest {
+	if after[schemaObject] != digest {
 		c.tell("the schema is not as the audit log holds it: another program changed tables or triggers")
 	}
-	delete(c.after, schemaObject)
-	for o := range c.after {
+	delete(after, schemaObject)
+	for o := range after {
 		c.tell("%s %s is gone: the audit log holds it", o.Kind, o.ID)
 	}
 	return nil
@@ -211,4 +198,38 @@ func (c *auditCheck) left() error {
 		c.tell("%s %s was changed by another program just now", kind, object)
 		return err
 	}, "SELECT DISTINCT kind, object FROM audit_pending")
+}
+
+// anchors holds the log against the checkpoints that are kept at a second place.
+func (c *auditCheck) anchors(path, origin string, key ed25519.PublicKey) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // nothing was kept there yet
+	}
+	if err != nil {
+		c.tell("the anchors cannot be read: %v", err)
+		return nil
+	}
+	err = audit.ReadAnchors(f, func(signed string) error {
+		old, err := audit.OpenCheckpoint(signed, origin, key)
+		switch {
+		case err != nil:
+			c.tell("an anchor is none of this log: %v", err)
+			return nil
+		case old.Size > c.walk.Entries:
+			c.tell("an anchor is of %d entries, and the log has %d: entries are missing at the end", old.Size, c.walk.Entries)
+			return nil
+		}
+		if root, err := audit.Root(old.Size, c.tree); err != nil || root != old.Root {
+			c.tell("anchor at %d entries: the log is not the one that was signed", old.Size)
+		}
+		return nil
+	})
+	if err = errors.Join(err, f.Close()); err != nil {
+		c.tell("the anchors cannot be read: %v", err)
+	}
+	return nil
 }

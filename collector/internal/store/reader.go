@@ -22,6 +22,7 @@ type Reader struct {
 	demonstration bool
 	origin        string            // of the audit log
 	auditKey      ed25519.PublicKey // that signs its checkpoints
+	anchor        string            // file of checkpoints at a second place, "" for none
 	seen          Seen              // nil: nobody knows when accounts were accessed
 	library       Library
 }
@@ -37,6 +38,13 @@ func NewReader(s *Store, version string, demonstration bool) *Reader {
 // name and key. Without it no checkpoint holds.
 func (r *Reader) VerifyAudit(origin string, key ed25519.PublicKey) *Reader {
 	r.origin, r.auditKey = origin, key
+	return r
+}
+
+// WithAnchor makes the check of the audit log hold it against the checkpoints in a
+// file, which is at a second place. A file that is not there yet holds none.
+func (r *Reader) WithAnchor(path string) *Reader {
+	r.anchor = path
 	return r
 }
 
