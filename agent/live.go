@@ -26,6 +26,7 @@ type live struct {
 	source  source
 	owners  *owners
 	metrics *exporter.Exporter
+	clock   steady
 	waiting func() int // batches without a receipt
 	tune    *tuning.Keeper
 	log     *slog.Logger
@@ -67,20 +68,26 @@ func (c sampling) start(ctx context.Context, from source, out way, metrics *expo
 	if err != nil {
 		return nil, err
 	}
+	clock, err := newSteady()
+	if err != nil {
+		return nil, err
+	}
 	facts.Attribution = who.witness.By()
 	who.name = facts.Name
 	l := &live{
-		outbox: out.outgoing(), source: from, owners: who, metrics: metrics, waiting: out.Waiting,
+		outbox: out.outgoing(), source: from, owners: who, metrics: metrics, clock: clock, waiting: out.Waiting,
 		log: log, failing: map[measure.DeviceID]string{}, ecc: map[measure.DeviceID]uint64{},
 	}
-	who.refresh(ctx, time.Now())
+	who.talk.since = clock.now()
+	who.refresh(ctx, clock.now())
 	l.host = sampler.New(l.devices(), measure.FoldConfig{Window: c.Window, Period: c.Period})
 	if l.lane, err = l.outbox.Open(facts.Name, facts, boot.ID, l.host.Rows()); err != nil {
 		return nil, err
 	}
+	l.lane.Steady(clock.offsetNS)
 	l.offer(ctx)
 	if from.Host().Confidential == nvml.Yes {
-		l.lane.Tell([]measure.Event{{TimeNS: time.Now().UnixNano(), Kind: measure.EventConfidential, Code: 1}})
+		l.lane.Tell([]measure.Event{{TimeNS: clock.now().UnixNano(), Kind: measure.EventConfidential, Code: 1}})
 	}
 	return l, nil
 }
@@ -125,7 +132,7 @@ func (l *live) loop(ctx context.Context, period time.Duration, desk *control.Ser
 			l.lane.Tell(l.host.Events())
 			return errors.Join(l.lane.Put(l.host.Flush()), l.lane.Close())
 		case <-tick.C:
-			now := time.Now()
+			now := l.clock.now()
 			if changed, err := l.retune(ctx, false); err != nil {
 				return errors.Join(err, l.lane.Close())
 			} else if changed {
@@ -145,6 +152,7 @@ func (l *live) loop(ctx context.Context, period time.Duration, desk *control.Ser
 }
 
 func (l *live) step(ctx context.Context, now time.Time) error {
+	l.owners.skew = l.clock.skew()
 	missed, guestsChanged := l.owners.begin(ctx, now)
 	if missed > 0 {
 		l.lane.Tell([]measure.Event{{TimeNS: now.UnixNano(), Kind: measure.EventMissed, Code: int64(missed)}})

@@ -57,7 +57,8 @@ type owners struct {
 
 	quiet     bool // settings say that communicators are not watched
 	processes []tenancy.Process
-	pids      []int // that held a device in this step
+	skew      time.Duration // of the wall clock, which leases go by, against the times of samples
+	pids      []int         // that held a device in this step
 }
 
 // openOwners opens everything that tells who runs what.
@@ -187,11 +188,12 @@ func (o *owners) findGuests(ctx context.Context) (changed bool) {
 // the driver is in the machine, so that figures are by allocation.
 func (o *owners) guestReadings(now time.Time, to []sampler.Reading) []sampler.Reading {
 	at := now.UnixNano()
+	leased := at + int64(o.skew)
 	for i := range o.guests {
 		d := o.guestDevices[i]
 		to = append(to, sampler.Reading{
 			Sample: measure.NewSample(d.ID, at),
-			Shares: o.resolver.GuestShares(tenancy.SubjectOf(o.name, d), o.guests[i], o.table, at),
+			Shares: o.resolver.GuestShares(tenancy.SubjectOf(o.name, d), o.guests[i], o.table, leased),
 		})
 	}
 	return to
@@ -202,7 +204,7 @@ const nvidiaMajor = 195
 
 // of says who held a device since the sample before.
 func (o *owners) of(r *nvml.DeviceReading, device *nvml.Device) []measure.Share {
-	subject, at := tenancy.SubjectOf(o.name, device.Device), r.Sample.TimeNS
+	subject, at := tenancy.SubjectOf(o.name, device.Device), r.Sample.TimeNS+int64(o.skew)
 	o.processes = o.processes[:0]
 	if !r.HoldersKnown {
 		// The kernel knows who has the device file open, of a whole device.

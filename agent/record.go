@@ -41,7 +41,11 @@ func (c recordCommand) Run(ctx context.Context, s cli.Streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	r := recorder{source: source, names: recording.NewPseudonyms(), prober: probe.New("/proc")}
+	clock, err := newSteady()
+	if err != nil {
+		return err
+	}
+	r := recorder{source: source, clock: clock, names: recording.NewPseudonyms(), prober: probe.New("/proc")}
 	about := recording.Recording{Host: "host", BootID: randomID(), Source: "recorded", Driver: source.Host().Driver}
 	for _, d := range source.Host().Devices {
 		known := d.Device
@@ -49,7 +53,7 @@ func (c recordCommand) Run(ctx context.Context, s cli.Streams) (err error) {
 		about.Devices = append(about.Devices, known)
 	}
 	if len(networks) > 0 {
-		r.talk = conversation{networks: networks, since: time.Now()}
+		r.talk = conversation{networks: networks, since: r.clock.now()}
 		r.witness = witness.Open(ctx, witness.Config{Method: bpf.Programs, Traffic: true, Log: s.Logger()})
 		defer func() { err = errors.Join(err, r.witness.Close()) }()
 		if _, _, known, trafficErr := r.witness.Traffic(); !known || trafficErr != nil {
@@ -77,7 +81,7 @@ func (c recordCommand) Run(ctx context.Context, s cli.Streams) (err error) {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := r.step(ctx, time.Now()); err != nil {
+			if err := r.step(ctx, r.clock.now()); err != nil {
 				return err
 			}
 		}
@@ -95,6 +99,7 @@ func randomID() string {
 type recorder struct {
 	source  *reader.Reader
 	names   *recording.Pseudonyms
+	clock   steady // a step of the wall clock would tear the recording
 	prober  *probe.Prober
 	out     *recording.Writer
 	samples int

@@ -191,6 +191,36 @@ func TestABundleHolds(t *testing.T) {
 	}
 }
 
+// A clock that was corrected is in the bundle: with the correction the figures come
+// out at the times at which they were counted, and without it they do not.
+func TestACorrectedClockIsCountedAnew(t *testing.T) {
+	p := good(t)
+	const by = 400 * 24 * time.Hour
+	for i := range p.run.Parts {
+		part := &p.run.Parts[i]
+		for _, ns := range []*string{&part.FromNS, &part.ToNS} {
+			n, err := strconv.ParseInt(*ns, 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			*ns = fmt.Sprint(n + int64(by))
+		}
+	}
+	for i := range p.fleet.Hosts {
+		p.fleet.Hosts[i].Clocks = []bundle.Clock{{Epoch: 1, Seq: 1, ShiftNS: fmt.Sprint(int64(by))}}
+	}
+	var right, wrong bytes.Buffer
+	seal(t, p, &right)
+	if v := verify(t, right.Bytes(), ""); v.Answer != bundle.Yes {
+		t.Errorf("with the correction: %+v", v)
+	}
+	p.fleet.Hosts[0].Clocks = nil
+	seal(t, p, &wrong)
+	if v := verify(t, wrong.Bytes(), ""); v.Answer != bundle.No {
+		t.Errorf("without it: %+v", v)
+	}
+}
+
 // Each bit of a bundle counts: with any of them flipped it is refused.
 func TestEveryFlippedBitIsRefused(t *testing.T) {
 	var b bytes.Buffer

@@ -8,6 +8,7 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -54,6 +55,8 @@ type envelope struct {
 type hostFold struct {
 	id      ledger.HostID
 	skipped map[[32]byte]bool
+	clocks  []shift // still to come
+	shiftNS int64
 	book    *ledger.Ledger
 	parts   []runPart
 	worker  int
@@ -62,6 +65,12 @@ type hostFold struct {
 	windows int64
 	breaks  []string
 	segs    map[int64]ledger.Segment
+}
+
+// shift is what is added to times from a position of the chain on.
+type shift struct {
+	at ledger.Position
+	ns int64
 }
 
 type runPart struct {
@@ -94,6 +103,13 @@ func newFolder(fleet Fleet, claims []Run) (*folder, error) {
 				return nil, fmt.Errorf("host %.40q: placeholder is no SHA-256", h.ID)
 			}
 			hf.skipped[sum] = true
+		}
+		for _, c := range h.Clocks {
+			ns, err := strconv.ParseInt(c.ShiftNS, 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("host %.40q: shift %.40q is no time", h.ID, c.ShiftNS)
+			}
+			hf.clocks = append(hf.clocks, shift{ledger.Position{Epoch: c.Epoch, Seq: c.Seq}, ns})
 		}
 		for _, k := range h.Keys {
 			if f.hosts[k] != nil {
@@ -212,6 +228,10 @@ func (h *hostFold) count(bytes []byte) error {
 	h.batches++
 	h.windows += int64(len(b.Windows))
 	entry := evidence.Batch(h.id, ed25519.PublicKey(key), hash, b)
+	for len(h.clocks) > 0 && !later(h.clocks[0].at, entry.Position) {
+		h.shiftNS, h.clocks = h.clocks[0].ns, h.clocks[1:]
+	}
+	entry.Shift(h.shiftNS)
 	if h.skipped[hash] || h.book.Apply(entry) != nil {
 		// It keeps its place and nothing else, as in the collector.
 		entry.Windows, entry.Devices = nil, nil
@@ -221,6 +241,11 @@ func (h *hostFold) count(bytes []byte) error {
 	}
 	h.settle(false)
 	return nil
+}
+
+// later says whether a position of a chain is after another.
+func later(a, b ledger.Position) bool {
+	return a.Epoch > b.Epoch || a.Epoch == b.Epoch && a.Seq > b.Seq
 }
 
 // settle takes what the ledger gives out. A segment is added up when it can no

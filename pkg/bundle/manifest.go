@@ -117,6 +117,16 @@ type Host struct {
 	// Placeholders are hashes of batches that the collector gave their place in
 	// the chain and did not count, because they were ahead of its clock.
 	Placeholders []string `json:"placeholders,omitempty"`
+	// Clocks says from which batch on the collector shifted the host's times, in
+	// the order of the batches: its wall clock was wrong.
+	Clocks []Clock `json:"clocks,omitempty"`
+}
+
+// Clock is a correction of a host's times from one batch on.
+type Clock struct {
+	Epoch   uint64 `json:"epoch"`
+	Seq     uint64 `json:"seq"`
+	ShiftNS string `json:"shift_ns"`
 }
 
 // Allocation is an allocation as JSON holds it.

@@ -25,6 +25,11 @@ func Batch(host ledger.HostID, key ed25519.PublicKey, hash [32]byte, b *wire.Bat
 	return out
 }
 
+// Clock returns what a decoded batch says of the clocks of its host.
+func Clock(b *wire.Batch) ledger.Clock {
+	return ledger.Clock{BootID: b.BootID, BoottimeNS: b.BoottimeNS, WallNS: b.WallNS, ClockNS: b.ClockNS, FirstNS: b.FirstNS}
+}
+
 // KeyOf returns the key that an envelope says it was signed with, without
 // verifying anything; ok is false for what is no envelope.
 func KeyOf(envelope []byte) (key ed25519.PublicKey, ok bool) {

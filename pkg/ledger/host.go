@@ -21,6 +21,7 @@ type Host struct {
 	FirstNS      int64 // start of its first window, 0 before one
 	LastNS       int64 // end of its newest window
 	Batches      int64
+	Clocks       Clocks
 }
 
 // Device is one accelerator as its host describes it. It has the fields of

@@ -30,6 +30,9 @@ type Batch struct {
 	Events       []measure.Event
 	Addresses    []netip.Addr // at which other hosts know it; none: as told before
 	Traffic      []measure.Traffic
+
+	clocks      Clocks // what Place decided
+	clockReason string
 }
 
 // Ledger holds the accounts of all devices and the segments that may still
@@ -47,6 +50,7 @@ type Ledger struct {
 	addresses     []HostAddress
 	traffic       []HostTraffic
 	differences   []Difference
+	clocks        []ClockChange
 	batches       int64
 	windows       int64
 
@@ -202,6 +206,7 @@ func (l *Ledger) describe(h *host, b *Batch) {
 		h.Settings = b.Settings
 		h.AgentVersion, h.Attribution, h.BootID = intern(b.AgentVersion), intern(b.Attribution), intern(b.BootID)
 	}
+	l.clocksOf(h, b)
 	h.Position = b.Position
 	h.Batches++
 	if !h.dirty {
@@ -260,20 +265,21 @@ type Changes struct {
 	Traffic   []HostTraffic
 	// Differences between claims and allocations, each once since the ledger began.
 	Differences []Difference
+	Clocks      []ClockChange
 	Batches     int64 // counted since the last Take
 	Windows     int64
 }
 
 // Empty reports whether nothing changed.
 func (c *Changes) Empty() bool {
-	return len(c.Hosts) == 0 && len(c.Accounts) == 0 && len(c.Opened) == 0 && len(c.Extended) == 0 && len(c.Events) == 0 && len(c.Differences) == 0 && len(c.Addresses) == 0 && len(c.Traffic) == 0
+	return len(c.Hosts) == 0 && len(c.Accounts) == 0 && len(c.Opened) == 0 && len(c.Extended) == 0 && len(c.Events) == 0 && len(c.Differences) == 0 && len(c.Addresses) == 0 && len(c.Traffic) == 0 && len(c.Clocks) == 0
 }
 
 // Take returns the changes since the last Take. A caller that cannot store them
 // must drop the ledger and restore one from what is stored.
 func (l *Ledger) Take() Changes {
-	c := Changes{Events: l.events, Addresses: l.addresses, Traffic: l.traffic, Differences: l.differences, Batches: l.batches, Windows: l.windows}
-	l.events, l.differences, l.addresses, l.traffic = nil, nil, nil, nil
+	c := Changes{Events: l.events, Addresses: l.addresses, Traffic: l.traffic, Differences: l.differences, Clocks: l.clocks, Batches: l.batches, Windows: l.windows}
+	l.events, l.differences, l.addresses, l.traffic, l.clocks = nil, nil, nil, nil, nil
 	for _, h := range l.dirtyHosts {
 		h.dirty = false
 		row := h.Host
@@ -303,7 +309,7 @@ func (l *Ledger) Take() Changes {
 
 // Pending returns the number of rows that Take would return.
 func (l *Ledger) Pending() int {
-	return len(l.dirtyHosts) + len(l.dirtyAccounts) + len(l.dirtySegments) + len(l.events) + len(l.differences) + len(l.addresses) + len(l.traffic)
+	return len(l.dirtyHosts) + len(l.dirtyAccounts) + len(l.dirtySegments) + len(l.events) + len(l.differences) + len(l.addresses) + len(l.traffic) + len(l.clocks)
 }
 
 func deviceRow(rows []Device, id measure.DeviceID) (Device, bool) {

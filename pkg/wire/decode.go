@@ -79,7 +79,7 @@ func (m *BatchMessage) header(body []byte) (Header, error) {
 	}
 	h := Header{
 		Version: m.Version, Host: m.Host, Epoch: m.Epoch, Seq: m.Seq, BootID: m.BootId,
-		BoottimeNS: m.BoottimeNs, WallNS: m.WallNs, FirstNS: m.FirstNs, LastNS: m.LastNs,
+		BoottimeNS: m.BoottimeNs, WallNS: m.WallNs, FirstNS: m.FirstNs, LastNS: m.LastNs, ClockNS: m.ClockNs,
 	}
 	copy(h.PrevHash[:], m.PrevHash)
 	return h, nil
@@ -98,7 +98,7 @@ func (m *BatchMessage) check() error {
 		return invalid("previous hash of %d bytes", len(m.PrevHash))
 	case !validText(m.BootId):
 		return invalid("boot id")
-	case m.BoottimeNs < 0 || m.WallNs < 0 || m.FirstNs < 0 || m.LastNs < m.FirstNs:
+	case m.BoottimeNs < 0 || m.WallNs < 0 || m.FirstNs < 0 || m.LastNs < m.FirstNs, m.ClockNs < 0:
 		return invalid("times of the header")
 	}
 	return nil

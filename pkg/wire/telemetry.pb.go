@@ -83,7 +83,8 @@ type BatchMessage struct {
 	FirstNs       int64                  `protobuf:"varint,9,opt,name=first_ns,json=firstNs,proto3" json:"first_ns,omitempty"`
 	LastNs        int64                  `protobuf:"varint,10,opt,name=last_ns,json=lastNs,proto3" json:"last_ns,omitempty"`
 	Codec         Codec                  `protobuf:"varint,11,opt,name=codec,proto3,enum=flopwatch.wire.v1.Codec" json:"codec,omitempty"`
-	Payload       []byte                 `protobuf:"bytes,12,opt,name=payload,proto3" json:"payload,omitempty"` // a PayloadMessage
+	Payload       []byte                 `protobuf:"bytes,12,opt,name=payload,proto3" json:"payload,omitempty"`                 // a PayloadMessage
+	ClockNs       int64                  `protobuf:"varint,13,opt,name=clock_ns,json=clockNs,proto3" json:"clock_ns,omitempty"` // times of the payload minus time since boot; 0: they are of the wall clock
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -200,6 +201,13 @@ func (x *BatchMessage) GetPayload() []byte {
 		return x.Payload
 	}
 	return nil
+}
+
+func (x *BatchMessage) GetClockNs() int64 {
+	if x != nil {
+		return x.ClockNs
+	}
+	return 0
 }
 
 type PayloadMessage struct {
@@ -1125,7 +1133,7 @@ var File_telemetry_proto protoreflect.FileDescriptor
 
 const file_telemetry_proto_rawDesc = "" +
 	"\n" +
-	"\x0ftelemetry.proto\x12\x11flopwatch.wire.v1\"\xd2\x02\n" +
+	"\x0ftelemetry.proto\x12\x11flopwatch.wire.v1\"\xed\x02\n" +
 	"\fBatchMessage\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x14\n" +
@@ -1140,7 +1148,8 @@ const file_telemetry_proto_rawDesc = "" +
 	"\alast_ns\x18\n" +
 	" \x01(\x03R\x06lastNs\x12.\n" +
 	"\x05codec\x18\v \x01(\x0e2\x18.flopwatch.wire.v1.CodecR\x05codec\x12\x18\n" +
-	"\apayload\x18\f \x01(\fR\apayload\"\xe8\x03\n" +
+	"\apayload\x18\f \x01(\fR\apayload\x12\x19\n" +
+	"\bclock_ns\x18\r \x01(\x03R\aclockNs\"\xe8\x03\n" +
 	"\x0ePayloadMessage\x125\n" +
 	"\x05facts\x18\x01 \x01(\v2\x1f.flopwatch.wire.v1.FactsMessageR\x05facts\x12:\n" +
 	"\adevices\x18\x02 \x03(\v2 .flopwatch.wire.v1.DeviceMessageR\adevices\x12@\n" +

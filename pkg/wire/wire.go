@@ -104,6 +104,10 @@ type Header struct {
 	WallNS     int64 // wall clock then, Unix
 	FirstNS    int64 // start of the earliest window
 	LastNS     int64 // end of the latest
+	// ClockNS is what was added to the time since boot to give the times of windows,
+	// events and traffic: the wall clock when the agent started. 0 says that they are
+	// of the wall clock or of a trace.
+	ClockNS int64 `json:",omitempty"`
 }
 
 // Batch is one signed unit of windows of one host.

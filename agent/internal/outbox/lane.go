@@ -32,6 +32,7 @@ type Lane struct {
 	facts  wire.HostFacts
 	bootID string
 	rows   []wire.DeviceRow
+	clock  int64 // added to the time since boot to give the times of windows, 0 if they do not go by that
 
 	epoch     atomic.Uint64 // read by any goroutine
 	seq       uint64
@@ -57,6 +58,10 @@ func (l *Lane) Epoch() uint64 { return l.epoch.Load() }
 // opened, in Unix nanoseconds, 0 if there is none. Windows that end later have
 // to be put again.
 func (l *Lane) ResumeNS() int64 { return l.resumeNS }
+
+// Steady makes batches say that times of windows are the time since boot with
+// offsetNS added, so that whoever counts them can tell a clock that is wrong.
+func (l *Lane) Steady(offsetNS int64) { l.clock = offsetNS }
 
 // Configure makes batches say which settings the host runs, and how much time
 // they span, 0 for the outbox's.
@@ -228,7 +233,7 @@ func (c *chain) add(windows []measure.Window) error {
 	body, err := wire.Encode(&wire.Batch{
 		Header: wire.Header{
 			Version: wire.Version, Host: l.host, Epoch: l.epoch.Load(), Seq: c.seq + 1, PrevHash: c.prev,
-			BootID: l.bootID, BoottimeNS: boot, WallNS: wall, FirstNS: first, LastNS: last,
+			BootID: l.bootID, BoottimeNS: boot, WallNS: wall, FirstNS: first, LastNS: last, ClockNS: l.clock,
 		},
 		Facts: l.facts, Devices: l.rows, Windows: windows, Events: c.events,
 		Addresses: c.parcel.addresses, Traffic: c.parcel.traffic,

@@ -121,6 +121,7 @@ func shipped(t testing.TB, s *spool.Spool) []*wire.Batch {
 func TestBatchSaysWhoAndWhen(t *testing.T) {
 	box := open(t, t.TempDir(), options())
 	l := lane(t, box, "a")
+	l.Steady(55)
 	must(t, l.Put([]measure.Window{window(0), window(1), window(2)}))
 	must(t, box.Sync(context.Background()))
 	got := shipped(t, box.Spool())
@@ -130,7 +131,7 @@ func TestBatchSaysWhoAndWhen(t *testing.T) {
 	want := &wire.Batch{
 		Header: wire.Header{
 			Version: got[0].Version, Host: l.Host(), Epoch: 1, Seq: 1, BootID: "boot-1", BoottimeNS: 66, WallNS: 77,
-			FirstNS: window(0).StartNS, LastNS: window(2).EndNS,
+			FirstNS: window(0).StartNS, LastNS: window(2).EndNS, ClockNS: 55,
 		},
 		Facts:   wire.HostFacts{Name: "a", OS: "linux", Kernel: "6.1", AgentVersion: "1.2.3"},
 		Devices: rows, Windows: []measure.Window{window(0), window(1), window(2)},

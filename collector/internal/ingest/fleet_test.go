@@ -38,6 +38,12 @@ type host struct {
 	seq   uint64
 	prev  [32]byte
 	atNS  int64
+
+	// A host whose times go by the time since boot: what is added to that, how far
+	// the wall clock was set since the agent started, and which boot it is.
+	clockNS int64
+	stepNS  int64
+	boot    int
 }
 
 func newHost(name string, devices int) *host {
@@ -65,6 +71,11 @@ func (h *host) batch(n int) *wire.Batch {
 		},
 		Facts:   wire.HostFacts{Name: "node", OS: "linux", Kernel: "6.18.0", AgentVersion: "0.1.0"},
 		Devices: h.rows,
+	}
+	if h.clockNS != 0 {
+		b.BootID = fmt.Sprintf("0a1b2c3d-0000-4000-8000-%012d", h.boot)
+		b.ClockNS, b.BoottimeNS = h.clockNS, b.LastNS-h.clockNS
+		b.WallNS = b.LastNS + h.stepNS
 	}
 	for d := range h.rows {
 		for i := range n {

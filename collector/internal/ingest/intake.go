@@ -13,6 +13,7 @@ import (
 	"github.com/flopwatch/flopwatch/pkg/attest"
 	"github.com/flopwatch/flopwatch/pkg/evidence"
 	"github.com/flopwatch/flopwatch/pkg/ledger"
+	"github.com/flopwatch/flopwatch/pkg/measure"
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )
 
@@ -108,7 +109,7 @@ func (d *intake) takeAll(letters []letter, now time.Time) {
 	for w := range workers {
 		wait.Go(func() {
 			for i := w; i < len(letters); i += workers {
-				results[i] = d.open(letters[i], now)
+				results[i] = d.open(letters[i])
 			}
 		})
 	}
@@ -119,7 +120,7 @@ func (d *intake) takeAll(letters []letter, now time.Time) {
 }
 
 // open checks a letter: size, signature, who signed, and only then its content.
-func (d *intake) open(l letter, now time.Time) opened {
+func (d *intake) open(l letter) opened {
 	o := opened{host: subjectHost(l.subject), hash: attest.Hash(l.envelope)}
 	if len(l.envelope) > maxEnvelope {
 		return o.refuse(reasonSize, fmt.Sprintf("%d bytes", len(l.envelope)))
@@ -147,18 +148,22 @@ func (d *intake) open(l letter, now time.Time) opened {
 	if batch.Epoch > 1<<62 || batch.Seq > 1<<62 {
 		return o.refuse(reasonUndecodable, fmt.Sprintf("number %d/%d", batch.Epoch, batch.Seq))
 	}
-	if d.cfg.MaxAhead > 0 {
-		latest := now.Add(d.cfg.MaxAhead).UnixNano()
-		for i := range batch.Windows {
-			if end := batch.Windows[i].EndNS; end > latest {
-				// The batch keeps its place in the chain; its windows count as unobserved.
-				o.detail = fmt.Sprintf("a window ends at %s", time.Unix(0, end).UTC().Format(time.RFC3339))
-				o.reason = reasonFuture
-				return o
-			}
+	return o
+}
+
+// future says which window ends too far in the future, "" if none does. Such a
+// batch keeps its place in the chain, and its windows count as unobserved.
+func (d *intake) future(windows []measure.Window, now time.Time) string {
+	if d.cfg.MaxAhead <= 0 {
+		return ""
+	}
+	latest := now.Add(d.cfg.MaxAhead).UnixNano()
+	for i := range windows {
+		if end := windows[i].EndNS; end > latest {
+			return fmt.Sprintf("a window ends at %s", time.Unix(0, end).UTC().Format(time.RFC3339))
 		}
 	}
-	return o
+	return ""
 }
 
 func (o opened) refuse(reason, detail string) opened {
@@ -210,7 +215,10 @@ func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 	d.count++
 	d.frames = evidence.AppendFrame(d.frames, envelope)
 	entry := evidence.Batch(host, o.key, o.hash, b)
-	if o.reason == "" {
+	d.book.Place(entry, evidence.Clock(b), now.UnixNano())
+	if o.detail = d.future(entry.Windows, now); o.detail != "" {
+		o.reason = reasonFuture
+	} else {
 		err := d.book.Apply(entry)
 		if err == nil {
 			return

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/gap"
+	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
@@ -26,6 +27,7 @@ type suppression struct {
 	alarms   map[string]bool // findings and above about any other
 	observed map[ledger.HostID]time.Duration
 	segments map[int64]int64
+	done     map[ledger.HostID]map[int64]compute.Bounds // by segment
 }
 
 func newSuppression(t *testing.T, seed uint64, hosts int) *suppression {
@@ -34,6 +36,7 @@ func newSuppression(t *testing.T, seed uint64, hosts int) *suppression {
 	s := &suppression{
 		intake: newIntake(Config{MaxAhead: 5 * time.Minute, OrphanGrace: 10 * time.Second, Log: testIntake(Config{}).cfg.Log}, ledger.New()),
 		watch:  gap.New(time.Now().UnixNano()), found: map[string]bool{}, alarms: map[string]bool{}, observed: map[ledger.HostID]time.Duration{}, segments: map[int64]int64{},
+		done: map[ledger.HostID]map[int64]compute.Bounds{},
 	}
 	for i := range hosts {
 		h := newHost(fmt.Sprint("suppressed", seed, i), 2)
@@ -82,6 +85,21 @@ func (s *suppression) deliver(letters []letter) {
 		if g.Key.State != measure.Unobserved {
 			s.observed[g.Key.Host] += time.Duration(g.DurationNS - s.segments[g.ID])
 			s.segments[g.ID] = g.DurationNS
+		}
+	}
+	for _, g := range slices.Concat(c.Changes.Opened, c.Changes.Extended) {
+		if s.done[g.Key.Host] == nil {
+			s.done[g.Key.Host] = map[int64]compute.Bounds{}
+		}
+		s.done[g.Key.Host][g.ID] = g.Operations
+	}
+	for _, k := range c.Changes.Clocks {
+		switch {
+		case k.Reason == "":
+		case k.Host == ledger.HostID(s.hosts[0].id):
+			s.found["clock: "+k.Reason] = true
+		default:
+			s.alarms["clock: "+k.Reason+" "+string(k.Host)] = true
 		}
 	}
 	for _, h := range c.Changes.Hosts {
@@ -166,7 +184,7 @@ var tricks = []struct {
 			return []letter{h.letter(h.next(t, 1))}
 		}
 	}},
-	{"clock set ahead", func(r *rand.Rand, from int) trick {
+	{"times moved ahead", func(r *rand.Rand, from int) trick {
 		by := 6*60*second + r.Int64N(400*24*3600)*second
 		return func(t *testing.T, h *host, n int) []letter {
 			if n == from {
@@ -175,7 +193,7 @@ var tricks = []struct {
 			return []letter{h.letter(h.next(t, 1))}
 		}
 	}},
-	{"clock set back", func(r *rand.Rand, from int) trick {
+	{"times moved back", func(r *rand.Rand, from int) trick {
 		by := 6*60*second + r.Int64N(400*24*3600)*second
 		return func(t *testing.T, h *host, n int) []letter {
 			if n == from {
@@ -183,6 +201,9 @@ var tricks = []struct {
 			}
 			return []letter{h.letter(h.next(t, 1))}
 		}
+	}},
+	{"clock set", func(r *rand.Rand, from int) trick {
+		return setClock(clockSets[r.IntN(len(clockSets))], farStep(r), from)
 	}},
 	{"history rewritten", func(r *rand.Rand, from int) trick {
 		return func(t *testing.T, h *host, n int) []letter {

@@ -30,6 +30,7 @@ var auditedKinds = []audited{
 		foreign_status, threshold, ops_low, ops_best, ops_high, reason, occurred_ns, signalled_ns FROM finding`, "id"},
 	{"allocation", `SELECT id, no, host, device, workload_kind, workload, tenant, from_ns, to_ns, recorded_ns FROM allocation`, "id, no"},
 	{"inventory_change", `SELECT host AS id, no, at_ns, by, act, reason, says FROM inventory_change`, "id, no"},
+	{"clock_change", `SELECT id, host, epoch, seq, boot_id, shift_ns, step_ns, reason, at_ns FROM clock_change`, "id"},
 	{"inventory_key", `SELECT key AS id, host FROM inventory_key`, "id"},
 	{"customer", `SELECT c.id, c.name, c.country, c.status, c.status_reason, c.demonstration, t.tenant FROM customer c
 		LEFT JOIN customer_tenant t ON t.customer = c.id`, "id, tenant"},

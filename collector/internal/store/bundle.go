@@ -177,6 +177,20 @@ func fleetOf(ctx context.Context, tx *sql.Tx, out *Sealed, keys map[string]bool)
 	if err != nil {
 		return err
 	}
+	err = each(ctx, tx, func(rows *sql.Rows) error {
+		var host string
+		var epoch, seq, shift int64
+		if err := rows.Scan(&host, &epoch, &seq, &shift); err != nil {
+			return err
+		}
+		if h := byID[host]; h != nil {
+			h.Clocks = append(h.Clocks, bundle.Clock{Epoch: uint64(epoch), Seq: uint64(seq), ShiftNS: fmt.Sprint(shift)})
+		}
+		return nil
+	}, "SELECT host, epoch, seq, shift_ns FROM clock_change ORDER BY host, epoch, seq")
+	if err != nil {
+		return err
+	}
 	for _, id := range ids {
 		for _, k := range byID[id].Keys {
 			keys[k] = true

@@ -20,6 +20,12 @@ const (
 	RuleSeqGap     = "G2 missing batch"
 )
 
+// findingID follows from what a finding is about, so that the same is found once.
+func findingID(about ...string) string {
+	hash := sha256.Sum256([]byte(strings.Join(about, "\x00")))
+	return "fnd_" + strings.ToLower(base32.StdEncoding.EncodeToString(hash[:]))[:20]
+}
+
 // findChains makes findings of breaks in the chain of a host, and of batches that
 // stay away while later ones come: one for each rule, host and day.
 func findChains(ctx context.Context, tx *sql.Tx, rows []Quarantine) error {
