@@ -211,12 +211,12 @@ func TestACorrectedClockIsCountedAnew(t *testing.T) {
 	}
 	var right, wrong bytes.Buffer
 	seal(t, p, &right)
-	if v := verify(t, right.Bytes(), ""); v.Answer != bundle.Yes {
+	if v := verify(t, right.Bytes(), ""); v.Answer != verdict.Yes {
 		t.Errorf("with the correction: %+v", v)
 	}
 	p.fleet.Hosts[0].Clocks = nil
 	seal(t, p, &wrong)
-	if v := verify(t, wrong.Bytes(), ""); v.Answer != bundle.No {
+	if v := verify(t, wrong.Bytes(), ""); v.Answer != verdict.No {
 		t.Errorf("without it: %+v", v)
 	}
 }
