@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -29,7 +28,9 @@ const (
 // Kind is which server answers.
 type Kind string
 
-// The servers. Watchman answers at /v2/search, yente at /match/{dataset}.
+// The servers. Watchman answers at /v2/search and /v2/listinfo, yente at
+// /match/{dataset}. Watchman takes names in the query of a GET request alone: who
+// runs it keeps its log of requests as personal data.
 const (
 	Watchman Kind = "watchman"
 	Yente    Kind = "yente"
@@ -40,7 +41,7 @@ type Options struct {
 	Kind    Kind
 	URL     string  // http only to loopback
 	Dataset string  // of yente, "default" if empty
-	Token   string  // sent as a bearer token if there is one
+	Token   string  // sent as a bearer token, or as it is if it names its scheme, as "ApiKey KEY"
 	Least   float64 // least score of a hit, 0.7 if 0
 }
 
@@ -61,6 +62,8 @@ type Hit struct {
 
 // ErrNotAllowed means that the server's address is one that must not be asked.
 var ErrNotAllowed = errors.New("the address must not be asked")
+
+var errNotFound = errors.New("screening: the server has no such path: its kind or version is another one")
 
 // Client asks one server.
 type Client struct {
@@ -129,7 +132,7 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values,
 		request.Header.Set("Content-Type", "application/json")
 	}
 	if c.o.Token != "" {
-		request.Header.Set("Authorization", "Bearer "+c.o.Token)
+		request.Header.Set("Authorization", authorization(c.o.Token))
 	}
 	answer, err := c.http.Do(request)
 	if err != nil {
@@ -146,6 +149,8 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values,
 		return fmt.Errorf("screening: read the answer: %w", err)
 	case len(data) > maxAnswer:
 		return errors.New("screening: the answer is too large")
+	case answer.StatusCode == http.StatusNotFound:
+		return errNotFound
 	case answer.StatusCode != http.StatusOK:
 		return fmt.Errorf("screening: the server answered %d", answer.StatusCode)
 	}
@@ -155,88 +160,10 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values,
 	return nil
 }
 
-type yenteQuery struct {
-	Schema     string              `json:"schema"`
-	Properties map[string][]string `json:"properties"`
-}
-
-type yenteAnswer struct {
-	Responses map[string]struct {
-		Status  int `json:"status"`
-		Results []struct {
-			ID         string             `json:"id"`
-			Score      float64            `json:"score"`
-			Match      bool               `json:"match"`
-			Datasets   []string           `json:"datasets"`
-			LastChange string             `json:"last_change"`
-			Features   map[string]float64 `json:"features"`
-		} `json:"results"`
-	} `json:"responses"`
-}
-
-func (c *Client) yente(ctx context.Context, s Subject) ([]Hit, error) {
-	q := yenteQuery{Schema: "Organization", Properties: map[string][]string{"name": s.Names}}
-	if s.Person {
-		q.Schema = "Person"
-		if s.BirthDate != "" {
-			q.Properties["birthDate"] = []string{s.BirthDate}
-		}
+// authorization names the scheme of a token: bearer, unless it says another one.
+func authorization(token string) string {
+	if strings.Contains(token, " ") {
+		return token
 	}
-	if len(s.Countries) > 0 {
-		q.Properties["country"] = s.Countries
-	}
-	body, err := json.Marshal(map[string]any{"queries": map[string]yenteQuery{"q": q}})
-	if err != nil {
-		return nil, errors.New("screening: the request could not be made")
-	}
-	var a yenteAnswer
-	if err := c.ask(ctx, http.MethodPost, "/match/"+url.PathEscape(c.o.Dataset), url.Values{"limit": {strconv.Itoa(maxHits)}, "threshold": {strconv.FormatFloat(c.o.Least, 'f', -1, 64)}}, body, &a); err != nil {
-		return nil, err
-	}
-	r, ok := a.Responses["q"]
-	if !ok || r.Status != 0 && r.Status != http.StatusOK {
-		return nil, errors.New("screening: the server did not answer the question")
-	}
-	var hits []Hit
-	for _, m := range r.Results {
-		if m.Score < c.o.Least || len(hits) == maxHits {
-			continue
-		}
-		hits = append(hits, Hit{List: strings.Join(m.Datasets, " "), Version: m.LastChange, Entry: m.ID, Score: m.Score, Explanation: features(m.Features)})
-	}
-	return hits, nil
-}
-
-type watchmanAnswer struct {
-	Entities []struct {
-		SourceList string  `json:"sourceList"`
-		SourceID   string  `json:"sourceID"`
-		Match      float64 `json:"match"`
-	} `json:"entities"`
-}
-
-func (c *Client) watchman(ctx context.Context, s Subject) ([]Hit, error) {
-	kind := "business"
-	if s.Person {
-		kind = "person"
-	}
-	query := url.Values{"name": s.Names[:1], "type": {kind}, "minMatch": {strconv.FormatFloat(c.o.Least, 'f', -1, 64)}, "limit": {strconv.Itoa(maxHits)}}
-	if len(s.Names) > 1 {
-		query["altNames"] = s.Names[1:]
-	}
-	if s.BirthDate != "" && s.Person {
-		query.Set("birthDate", s.BirthDate)
-	}
-	var a watchmanAnswer
-	if err := c.ask(ctx, http.MethodGet, "/v2/search", query, nil, &a); err != nil {
-		return nil, err
-	}
-	var hits []Hit
-	for _, e := range a.Entities {
-		if e.Match < c.o.Least || len(hits) == maxHits {
-			continue
-		}
-		hits = append(hits, Hit{List: e.SourceList, Entry: e.SourceID, Score: e.Match, Explanation: "match " + strconv.FormatFloat(e.Match, 'f', 2, 64)})
-	}
-	return hits, nil
+	return "Bearer " + token
 }
