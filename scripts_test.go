@@ -84,9 +84,9 @@ func TestScripts(t *testing.T) {
 			return errors.Join(nameHost(filepath.Join(e.WorkDir, "leases.ndjson")), nameHost(filepath.Join(e.WorkDir, "allocations.csv")))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"eventually": eventually,
-			"capture":    capture,
-
+			"eventually":    eventually,
+			"capture":       capture,
+			"hides":         hides,
 			"flip-database": flipDatabase,
 			"flip-export":   flipExport,
 		},

@@ -1,7 +1,6 @@
 package ctl
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -571,17 +570,17 @@ func (c accessesCommand) Run(s *scope) error {
 		return err
 	}
 	var sum apitypes.AccessFeed
-	err = batches(in, func(batch []byte) error {
+	err = batches(in, func(batch []byte, before int) error {
 		var fed apitypes.AccessFeed
 		if err := client.do(http.MethodPost, "/v1/accesses", url.Values{"name": {name}}, "application/x-ndjson", batch, &fed); err != nil {
-			return err
+			return shifted(err, before)
 		}
 		sum.Rows += fed.Rows
 		sum.Added += fed.Added
 		return nil
 	})
 	if err != nil {
-		return errors.Join(fmt.Errorf("after %d rows that were taken: %w", sum.Rows, err))
+		return fmt.Errorf("after %d rows that were taken: %w", sum.Rows, err)
 	}
 	if s.format != "table" {
 		return printJSON(s.out, sum)
