@@ -1,7 +1,9 @@
 package eval
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,13 +26,21 @@ type Joining struct {
 	Set       string
 	What      string // the evidence that joining was given, and the rule that the truth follows
 	Workloads int
-	Runs      int // true ones
-	Exact     int // that came out with just their workloads
-	Merges    int // joined runs that hold workloads of several true ones
-	Splits    int // true runs whose workloads lie in several joined ones
+	Runs      int      // true ones
+	Exact     int      // that came out with just their workloads
+	Merges    int      // joined runs that hold workloads of several true ones
+	Splits    int      // true runs whose workloads lie in several joined ones
+	Merged    []Merged `json:"-"`
 	together  int64
 	right     int64
 	belong    int64
+}
+
+// Merged is a joined run that holds workloads of several true ones.
+type Merged struct {
+	Runs          []string      // true ones, by start
+	Nodes         []int         // workloads of each
+	Starts, Stops time.Duration // from the first to the last of them
 }
 
 // Precision returns the share of pairs joined that belong together, Recall that
@@ -73,6 +83,7 @@ func (j *Joining) add(l Labelled) {
 		}
 		if len(inside) > 1 {
 			j.Merges++
+			j.Merged = append(j.Merged, mergedOf(l, run.Members))
 		}
 	}
 	for _, n := range parts {
@@ -80,6 +91,30 @@ func (j *Joining) add(l Labelled) {
 			j.Splits++
 		}
 	}
+}
+
+// mergedOf describes a joined run of several true ones.
+func mergedOf(l Labelled, members []int) Merged {
+	first := map[string]training.Stretch{}
+	nodes := map[string]int{}
+	for _, i := range members {
+		if _, known := first[l.Truth[i]]; !known {
+			first[l.Truth[i]] = l.Stretches[i]
+		}
+		nodes[l.Truth[i]]++
+	}
+	var m Merged
+	m.Runs = slices.SortedFunc(maps.Keys(first), func(a, b string) int {
+		return cmp.Or(cmp.Compare(first[a].StartNS, first[b].StartNS), cmp.Compare(a, b))
+	})
+	lo, hi := first[m.Runs[0]], first[m.Runs[0]]
+	for _, id := range m.Runs {
+		s := first[id]
+		m.Nodes = append(m.Nodes, nodes[id])
+		lo.StartNS, hi.StartNS, lo.EndNS, hi.EndNS = min(lo.StartNS, s.StartNS), max(hi.StartNS, s.StartNS), min(lo.EndNS, s.EndNS), max(hi.EndNS, s.EndNS)
+	}
+	m.Starts, m.Stops = time.Duration(hi.StartNS-lo.StartNS), time.Duration(hi.EndNS-lo.EndNS)
+	return m
 }
 
 func choose(n int) int64 { return int64(n) * int64(n-1) / 2 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/lab"
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
+	"github.com/flopwatch/flopwatch/pkg/config"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
@@ -218,12 +219,18 @@ func (d *Deriver) read(ctx context.Context) (tenants []tenantRuns, findings []fo
 }
 
 // wait makes a tenant due again when what it runs has ended: how long something
-// took is evidence only then, and the tenant itself may do nothing any more.
+// took is evidence only then, and the tenant itself may do nothing any more. That
+// is soon where its hosts go on to report, and later where they are silent.
 func (d *Deriver) wait(t *tenantRuns, watermark int64) {
-	if ends := t.total.endNS + int64(d.rules.weights.Space.StopWithin); t.total.endNS > 0 && ends >= watermark {
-		d.waiting[t.tenant] = ends
-	} else {
-		delete(d.waiting, t.tenant)
+	delete(d.waiting, t.tenant)
+	if t.total.endNS == 0 {
+		return
+	}
+	for _, after := range []config.Duration{d.rules.weights.Space.Settled, d.rules.weights.Space.Silent} {
+		if ends := t.total.endNS + int64(after); ends >= watermark {
+			d.waiting[t.tenant] = ends
+			return
+		}
 	}
 }
 

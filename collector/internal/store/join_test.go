@@ -96,7 +96,7 @@ func TestJoinsAreKeptUndoneAndRedone(t *testing.T) {
 	if diff := cmp.Diff(want, joins, cmpopts.IgnoreFields(desk.Join{}, "ID", "Weights")); diff != "" {
 		t.Fatalf("joins (-want +got):\n%s", diff)
 	}
-	if !strings.HasPrefix(joins[0].Weights, "joins 1 ") {
+	if !strings.HasPrefix(joins[0].Weights, "joins 2 ") {
 		t.Errorf("weights %q", joins[0].Weights)
 	}
 

@@ -33,7 +33,7 @@ func readMembers(ctx context.Context, q querier, tenant measure.TenantID, weight
 		var g group
 		var devices, fabrics string
 		err := rows.Scan(append([]any{&m.Host, &m.hostNo, &m.workloadNo, &m.Workload.Kind, &m.Workload.ID, &m.Workload.Hint, &m.Accelerator,
-			&m.StartNS, &m.EndNS, &devices, &fabrics}, g.targets()...)...)
+			&m.StartNS, &m.EndNS, &devices, &fabrics, &m.KnownNS}, g.targets()...)...)
 		if err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ func readMembers(ctx context.Context, q querier, tenant measure.TenantID, weight
 		}
 		have.spread(start, end, &g, 1+strings.Count(devices, ","))
 		return nil
-	}, `SELECT h.id, h.no, w.no, w.kind, w.id, w.hint, d.sku, min(s.start_ns), max(s.end_ns), group_concat(DISTINCT s.device), coalesce(group_concat(DISTINCT d.fabric), ''), `+groupColumns+`
+	}, `SELECT h.id, h.no, w.no, w.kind, w.id, w.hint, d.sku, min(s.start_ns), max(s.end_ns), group_concat(DISTINCT s.device), coalesce(group_concat(DISTINCT d.fabric), ''), h.last_ns, `+groupColumns+`
 		FROM `+source+` s JOIN device d ON d.no = s.device JOIN host h ON h.no = d.host JOIN workload w ON w.no = s.workload JOIN method m ON m.no = s.method
 		WHERE s.tenant = (SELECT no FROM tenant WHERE id = ?) AND s.state IN (1, 4)
 		GROUP BY h.id, s.workload, d.sku, s.state, m.name, `+dayGroup+` ORDER BY h.id, s.workload, d.sku`, string(tenant))

@@ -1,8 +1,10 @@
 package training
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/flopwatch/flopwatch/pkg/measure"
@@ -44,16 +46,13 @@ func inSpace(a, b *part, w *Weights, tell bool) scale {
 		s.add("traffic", x.Traffic, func() string { return "both report traffic with each other" })
 	case ab || ba:
 		s.add("traffic_one_sided", x.TrafficOneSided, func() string { return "one reports traffic with the other" })
+	case apart(a, b):
+		s.add("other_traffic", x.OtherTraffic, func() string { return "each reports traffic with other hosts, not with each other" })
 	}
 	if domain, ok := share(a.fabrics, b.fabrics); ok {
 		s.add("fabric", x.Fabric, func() string { return "the same NVLink domain " + short(domain) })
 	}
-	if d := distance(a.StartNS, b.StartNS); d <= time.Duration(x.StartWithin) {
-		s.add("start", x.Start, func() string { return fmt.Sprintf("started %s apart", d.Round(time.Second)) })
-	}
-	if d := distance(a.EndNS, b.EndNS); a.ended && b.ended && d <= time.Duration(x.StopWithin) {
-		s.add("stop", x.Stop, func() string { return fmt.Sprintf("stopped %s apart", d.Round(time.Second)) })
-	}
+	startAndStop(&s, a, b, w)
 	if a.rhythm.PeriodNS > 0 && b.rhythm.PeriodNS > 0 {
 		if a.rhythm.with(b.rhythm, x.PeriodPermille, x.PhasePercent) {
 			s.add("rhythm", x.Rhythm, func() string {
@@ -78,6 +77,29 @@ func inSpace(a, b *part, w *Weights, tell bool) scale {
 		s.add("other_job", x.OtherJob, func() string { return "two jobs of the scheduler" })
 	}
 	return s
+}
+
+// startAndStop weighs when two parts began and ended. Of two short ones that end
+// apart each has done its own; a machine that leaves a long run has failed.
+func startAndStop(s *scale, a, b *part, w *Weights) {
+	x := &w.Space
+	switch d := distance(a.StartNS, b.StartNS); {
+	case d <= time.Duration(x.StartWithin):
+		s.add("start", x.Start, func() string { return fmt.Sprintf("started %s apart", d.Round(time.Second)) })
+	case d <= time.Duration(x.StartNearWithin):
+		s.add("start_near", x.StartNear, func() string { return fmt.Sprintf("started %s apart", d.Round(time.Second)) })
+	}
+	if !a.ended || !b.ended {
+		return
+	}
+	switch d := distance(a.EndNS, b.EndNS); {
+	case d <= time.Duration(x.StopWithin):
+		s.add("stop", x.Stop, func() string { return fmt.Sprintf("stopped %s apart", d.Round(time.Second)) })
+	case min(a.EndNS-a.StartNS, b.EndNS-b.StartNS) < int64(w.Time.ShortBelow):
+		s.add("other_stop", x.OtherStop, func() string {
+			return fmt.Sprintf("stopped %s apart, and one took less than %s", pause(d), pause(time.Duration(w.Time.ShortBelow)))
+		})
+	}
 }
 
 func hints(s *scale, a, b string, same, other int) {
@@ -107,6 +129,20 @@ func talks(a, b *part) bool {
 		}
 	}
 	return false
+}
+
+// apart reports whether both exchange with other hosts and none of those is one
+// of both. In a ring most hosts do not talk with each other, but with the next.
+func apart(a, b *part) bool {
+	return talkative(a) && talkative(b) && !slices.ContainsFunc(a.peers, func(p Peer) bool {
+		_, ok := slices.BinarySearchFunc(b.peers, p.Host, func(q Peer, host string) int { return cmp.Compare(q.Host, host) })
+		return ok
+	})
+}
+
+// talkative reports whether a part saw traffic with hosts that are not its own.
+func talkative(p *part) bool {
+	return slices.ContainsFunc(p.peers, func(q Peer) bool { return q.SentBytes+q.ReceivedBytes > 0 && !has(p.Hosts, q.Host) })
 }
 
 // inTime weighs an attempt that followed another, and tells why if it is to.

@@ -30,6 +30,7 @@ func Runs(tenant measure.TenantID, stretches []Stretch, k Knowledge) []Run {
 	for _, l := range timeLinks(j.parts, j.g, attempts, w, j.together) {
 		j.note(Time, l)
 	}
+	j.confirmed()
 	runs := j.runs(attempts)
 	name(tenant, runs, k.Runs)
 	slices.SortFunc(runs, func(a, b Run) int { return cmp.Compare(a.ID, b.ID) })
@@ -92,6 +93,18 @@ func (j *joiner) space() {
 	for _, e := range spaceEdges(j.parts, j.w) {
 		if from, to := int(e.from), int(e.to); j.g.join(from, to) {
 			j.note(Space, link{from, to, inSpace(&j.parts[from], &j.parts[to], j.w, true)})
+		}
+	}
+}
+
+// confirmed joins what a person joined and neither step could: an attempt goes on
+// with one run, and somebody may say that it belongs to two.
+func (j *joiner) confirmed() {
+	for _, i := range slices.Sorted(maps.Keys(j.together)) {
+		for _, k := range j.together[i] {
+			if i < k && j.g.join(i, k) {
+				j.note(Time, link{i, k, saidSo(j.w)})
+			}
 		}
 	}
 }

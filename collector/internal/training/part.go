@@ -2,6 +2,7 @@ package training
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -22,7 +23,8 @@ type part struct {
 	read, wrote   []string
 	rhythm        Rhythm
 	activity      Curve
-	ended         bool // and not merely seen up to now
+	known         int64 // up to when its hosts are known, the latest there is where that is not told
+	ended         bool  // and not merely seen up to now
 }
 
 // baseKey names a workload. The hint is in it, because a person may say that the
@@ -91,7 +93,7 @@ func partsOf(stretches []Stretch, w *Weights, until int64) []part {
 	for i, s := range spans {
 		parts[i] = gather(stretches, order[s.from:s.to])
 		parts[i].Key = key(s)
-		parts[i].ended = parts[i].EndNS < frontier-int64(w.Space.StopWithin)
+		parts[i].ended = parts[i].EndNS < max(min(frontier, parts[i].known)-int64(w.Space.Settled), frontier-int64(w.Space.Silent))
 	}
 	return parts
 }
@@ -99,12 +101,15 @@ func partsOf(stretches []Stretch, w *Weights, until int64) []part {
 // gather makes one part of stretches that are ordered by start.
 func gather(stretches []Stretch, members []int) part {
 	first := &stretches[members[0]]
-	p := part{Part: Part{Workload: first.Workload, StartNS: first.StartNS, Members: slices.Sorted(slices.Values(members))}}
+	p := part{Part: Part{Workload: first.Workload, StartNS: first.StartNS, Members: slices.Sorted(slices.Values(members))}, known: math.MaxInt64}
 	type place struct{ host, accelerator string }
 	devices := map[place]int{}
 	for _, i := range members {
 		s := &stretches[i]
 		p.EndNS = max(p.EndNS, s.EndNS)
+		if s.KnownNS != 0 {
+			p.known = min(p.known, s.KnownNS)
+		}
 		at := place{s.Host, s.Accelerator}
 		devices[at] = max(devices[at], s.Devices)
 		p.Hosts = append(p.Hosts, s.Host)

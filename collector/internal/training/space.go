@@ -95,19 +95,20 @@ func (c *candidates) shared(words func(*part) []string) {
 }
 
 // starts weighs parts that began within a minute of the first of their group
-// on the same accelerator: with the first, and with those that stopped when
-// they did or beat as they do.
+// on the same accelerator: with the first, with the next, and with those
+// that stopped when they did or beat as they do.
 func (c *candidates) starts() {
 	order := c.order(func(a, b *part) int { return cmp.Compare(a.Accelerator, b.Accelerator) })
 	for from := 0; from < len(order); {
 		first, to := &c.parts[order[from]], from
-		for to < len(order) && c.parts[order[to]].Accelerator == first.Accelerator && c.parts[order[to]].StartNS-first.StartNS <= int64(c.w.Space.StartWithin) {
+		for to < len(order) && c.parts[order[to]].Accelerator == first.Accelerator && c.parts[order[to]].StartNS-first.StartNS <= int64(c.w.Space.StartNearWithin) {
 			to++
 		}
 		group := slices.Clone(order[from:to])
 		for _, i := range group {
 			c.weigh(order[from], i)
 		}
+		c.neighbours(group)
 		c.sorted(group, func(a, b *part) int { return cmp.Compare(a.EndNS, b.EndNS) })
 		c.sorted(group, func(a, b *part) int { return cmp.Compare(a.rhythm.PeriodNS, b.rhythm.PeriodNS) })
 		from = to

@@ -34,7 +34,10 @@ type Stretch struct {
 	Accelerator string
 	StartNS     int64
 	EndNS       int64
-	Devices     int
+	// KnownNS is up to when its host is known. A host of which nothing is heard has
+	// not ended what it did. 0 is as far as the fleet is known.
+	KnownNS int64
+	Devices int
 
 	Communicators   []string // hashes of NCCL communicators
 	Fabrics         []string // NVLink domains of several hosts

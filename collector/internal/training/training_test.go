@@ -96,10 +96,20 @@ func TestJoinedInSpace(t *testing.T) {
 			stretch("a", measure.KindContainer, "1", "", "h100", 0, day),
 			stretch("b", measure.KindContainer, "1", "", "h100", hour, day),
 		}, [][]int{{0}, {1}}},
-		"60 s apart":                                          {[]Stretch{vm("b", "2", 60*second, day), vm("a", "1", 0, day)}, [][]int{{0, 1}}},
-		"60 s and a nanosecond apart":                         {[]Stretch{vm("b", "2", 60*second+1, day), vm("a", "1", 0, day)}, [][]int{{0}, {1}}},
-		"no chain from start to start":                        {[]Stretch{vm("a", "1", 0, day), vm("b", "2", 40*second, day), vm("c", "3", 80*second, day)}, [][]int{{0, 1}, {2}}},
-		"other accelerators":                                  {[]Stretch{vm("a", "1", 0, day), stretch("b", measure.KindVM, "2", "", "b200", 0, day)}, [][]int{{0}, {1}}},
+		"15 s apart":                                    {[]Stretch{vm("b", "2", 15*second, day), vm("a", "1", 0, day)}, [][]int{{0, 1}}},
+		"15 s and a nanosecond apart":                   {[]Stretch{vm("b", "2", 15*second+1, day), vm("a", "1", 0, day)}, [][]int{{0}, {1}}},
+		"60 s apart and stopped together":               {[]Stretch{vm("b", "2", 60*second, day), vm("a", "1", 0, day), late}, [][]int{{0, 1}, {2}}},
+		"60 s and a nanosecond apart, stopped together": {[]Stretch{vm("b", "2", 60*second+1, day), vm("a", "1", 0, day), late}, [][]int{{0}, {1}, {2}}},
+		"a minute of starts, one after the other":       {[]Stretch{vm("a", "1", 0, day), vm("b", "2", 14*second, day), vm("c", "3", 28*second, day)}, [][]int{{0, 1, 2}}},
+		"no chain beyond a minute":                      {[]Stretch{vm("a", "1", 0, day), vm("b", "2", 14*second, day), vm("c", "3", 74*second, day)}, [][]int{{0, 1}, {2}}},
+		"short ones that stop apart":                    {[]Stretch{vm("a", "1", 0, hour/2), vm("b", "2", second, hour/2+16*second), late}, [][]int{{0}, {1}, {2}}},
+		"a short one of whose host nothing was heard since": {[]Stretch{vm("a", "1", 0, hour),
+			with(vm("b", "2", second, hour/4), func(s *Stretch) { s.KnownNS = hour / 4 }), vm("z", "later", 3*hour, 5*hour)}, [][]int{{0, 1}, {2}}},
+		"a short one whose host is silent for hours": {[]Stretch{vm("a", "1", 0, hour),
+			with(vm("b", "2", second, hour/4), func(s *Stretch) { s.KnownNS = hour / 4 }), late}, [][]int{{0}, {1}, {2}}},
+		"two rings that begin and end at once": {slices.Concat(ring("a", 6, 0, hour/2), ring("b", 6, second, hour/2+second), []Stretch{late}),
+			[][]int{{0, 1, 2, 3, 4, 5}, {6, 7, 8, 9, 10, 11}, {12}}},
+		"other accelerators": {[]Stretch{vm("a", "1", 0, day), stretch("b", measure.KindVM, "2", "", "b200", 0, day)}, [][]int{{0}, {1}}},
 		"a machine is not joined to a job by its start alone": {[]Stretch{vm("a", "1", 0, day), job("b", "2", 0, day)}, [][]int{{0, 1}}},
 		"one that fails early":                                {[]Stretch{vm("a", "1", 0, day), vm("b", "2", 0, 3*hour), late}, [][]int{{0, 1}, {2}}},
 		"interleaved by name, told apart by their beat": {[]Stretch{
@@ -124,6 +134,16 @@ func TestJoinedInSpace(t *testing.T) {
 			}
 		})
 	}
+}
+
+// ring is machines that start and stop together, each with traffic with the next.
+func ring(name string, n int, start, end int64) []Stretch {
+	var out []Stretch
+	host := func(i int) string { return fmt.Sprintf("%s%d", name, (i+n)%n) }
+	for i := range n {
+		out = append(out, with(vm(host(i), host(i), start, end), func(s *Stretch) { s.Peers = []Peer{{host(i - 1), 1, 0}, {host(i + 1), 0, 1}} }))
+	}
+	return out
 }
 
 // large is one start of a run on 64 hosts of 8 devices, with swapped of its

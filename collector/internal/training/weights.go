@@ -34,9 +34,12 @@ type SpaceWeights struct {
 	Communicator     int `yaml:"communicator"`
 	Traffic          int `yaml:"traffic"`
 	TrafficOneSided  int `yaml:"traffic_one_sided"`
+	OtherTraffic     int `yaml:"other_traffic"`
 	Fabric           int `yaml:"fabric"`
 	Start            int `yaml:"start"`
+	StartNear        int `yaml:"start_near"`
 	Stop             int `yaml:"stop"`
+	OtherStop        int `yaml:"other_stop"`
 	Rhythm           int `yaml:"rhythm"`
 	OtherRhythm      int `yaml:"other_rhythm"`
 	Activity         int `yaml:"activity"`
@@ -45,12 +48,15 @@ type SpaceWeights struct {
 	OtherAccelerator int `yaml:"other_accelerator"`
 	OtherJob         int `yaml:"other_job"`
 
-	StartWithin    config.Duration `yaml:"start_within"`
-	StopWithin     config.Duration `yaml:"stop_within"`
-	PeriodPermille int             `yaml:"period_permille"`
-	PhasePercent   int             `yaml:"phase_percent"`
-	AlikePercent   int             `yaml:"alike_percent"`
-	UnlikePercent  int             `yaml:"unlike_percent"`
+	StartWithin     config.Duration `yaml:"start_within"`
+	StartNearWithin config.Duration `yaml:"start_near_within"`
+	StopWithin      config.Duration `yaml:"stop_within"`
+	Settled         config.Duration `yaml:"settled"`
+	Silent          config.Duration `yaml:"silent"`
+	PeriodPermille  int             `yaml:"period_permille"`
+	PhasePercent    int             `yaml:"phase_percent"`
+	AlikePercent    int             `yaml:"alike_percent"`
+	UnlikePercent   int             `yaml:"unlike_percent"`
 }
 
 // TimeWeights are for attempts of which one followed the other. Figures without
@@ -130,12 +136,14 @@ func (w *Weights) Validate() error {
 		key   string
 		value config.Duration
 	}{
-		{"space.start_within", w.Space.StartWithin}, {"space.stop_within", w.Space.StopWithin}, {"time.soon_within", w.Time.SoonWithin},
+		{"space.start_within", w.Space.StartWithin}, {"space.stop_within", w.Space.StopWithin}, {"space.settled", w.Space.Settled}, {"time.soon_within", w.Time.SoonWithin},
 		{"time.night_within", w.Time.NightWithin}, {"time.gap", w.Time.Gap}, {"time.gap_with_match", w.Time.GapWithMatch}, {"campaign.gap", w.Campaign.Gap},
 	} {
 		must(d.value > 0, d.key, "must be longer than nothing")
 	}
 	must(w.Time.InterruptedFrom >= w.Time.ShortBelow, "time.interrupted_from", "must be at least time.short_below")
+	must(w.Space.StartNearWithin >= w.Space.StartWithin, "space.start_near_within", "must be at least space.start_within")
+	must(w.Space.Silent >= w.Space.Settled, "space.silent", "must be at least space.settled")
 	must(w.Time.Overlap >= 0, "time.overlap", "must not be negative")
 	must(w.Time.GapWithMatch >= w.Time.Gap, "time.gap_with_match", "must be at least time.gap")
 	for _, p := range []struct {
