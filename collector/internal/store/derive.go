@@ -11,7 +11,6 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/lab"
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
-	"github.com/flopwatch/flopwatch/pkg/config"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
@@ -226,8 +225,9 @@ func (d *Deriver) wait(t *tenantRuns, watermark int64) {
 	if t.total.endNS == 0 {
 		return
 	}
-	for _, after := range []config.Duration{d.rules.weights.Space.Settled, d.rules.weights.Space.Silent} {
-		if ends := t.total.endNS + int64(after); ends >= watermark {
+	space := &d.rules.weights.Space
+	for _, after := range []int64{int64(space.Settled), int64(space.Silent)} {
+		if ends := t.total.endNS + after; ends >= watermark {
 			d.waiting[t.tenant] = ends
 			return
 		}
