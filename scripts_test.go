@@ -87,6 +87,7 @@ func TestScripts(t *testing.T) {
 			"eventually":    eventually,
 			"capture":       capture,
 			"hides":         hides,
+			"answer":        answer,
 			"flip-database": flipDatabase,
 			"flip-export":   flipExport,
 		},
