@@ -1,9 +1,11 @@
 package lab
 
 import (
+	"maps"
 	"math"
 	"slices"
 
+	"github.com/flopwatch/flopwatch/collector/internal/party"
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
 	"github.com/flopwatch/flopwatch/pkg/compute"
 )
@@ -24,8 +26,10 @@ type Evaluator struct {
 	pack *policy.Pack
 	// Facts that follow from the days, of those that the pack looks at.
 	ofRuns, ofCustomers []policy.FactKey
+	rules               map[kind]concerned
 
-	told map[reachedLevel]bool // of the subject, reused
+	told []reachedLevel // of the subject, reused
+	bare bool           // steps are told without the facts of the subject
 }
 
 type reachedLevel struct {
@@ -35,7 +39,7 @@ type reachedLevel struct {
 
 // NewEvaluator returns an evaluator of a pack.
 func NewEvaluator(p *policy.Pack) *Evaluator {
-	e := &Evaluator{pack: p, told: map[reachedLevel]bool{}}
+	e := &Evaluator{pack: p, rules: map[kind]concerned{}}
 	for _, k := range p.Keys(false) {
 		if follows(k) {
 			e.ofRuns = append(e.ofRuns, k)
@@ -47,6 +51,50 @@ func NewEvaluator(p *policy.Pack) *Evaluator {
 		}
 	}
 	return e
+}
+
+// kind is what decides which rules concern a subject.
+type kind struct {
+	customer bool
+	status   party.ForeignStatus
+}
+
+// concerned is the rules that concern a subject.
+type concerned struct {
+	rules  []*policy.Rule
+	levels int // that they can tell
+}
+
+// concern returns the rules that concern a subject.
+func (e *Evaluator) concern(customer bool, status party.ForeignStatus) concerned {
+	k := kind{customer, status}
+	c, known := e.rules[k]
+	if !known {
+		c.rules = e.pack.About(customer, status)
+		for _, r := range c.rules {
+			c.levels += r.MostLevels()
+		}
+		e.rules[k] = c
+	}
+	return c
+}
+
+// Extent is what no day of a subject can be above.
+type Extent struct {
+	Operations compute.Bounds     // of all days
+	Day        compute.Operations // the most of one day
+	Devices    int64              // the most of one day
+}
+
+// ExtentOf returns the extent of days.
+func ExtentOf(days []Day) Extent {
+	var x Extent
+	for i := range days {
+		d := &days[i]
+		x.Operations = x.Operations.Add(d.Operations)
+		x.Day, x.Devices = max(x.Day, d.Operations.High), max(x.Devices, int64(d.Devices))
+	}
+	return x
 }
 
 // follows reports whether a fact follows from the days of a subject.
@@ -71,21 +119,48 @@ const NeverUsed = math.MinInt
 // A subject that reaches no line by its last day reaches none before, so most
 // are done with one look.
 func (e *Evaluator) Walk(subject policy.Subject, days []Day, firstUse int, tell func(Step)) {
+	if e.MayReach(&subject, ExtentOf(days)) {
+		e.walk(subject, days, firstUse, tell)
+	}
+}
+
+// MayReach reports whether any rule can tell anything of the subject, of whose
+// days no more is known than their extent. The subject comes as to Walk.
+func (e *Evaluator) MayReach(subject *policy.Subject, x Extent) bool {
+	for _, r := range e.concern(subject.Measure == policy.CustomerOperations, subject.Status).rules {
+		var f policy.Figure
+		switch r.Measure {
+		case policy.RunOperations, policy.CustomerOperations:
+			f = figureOf(subject.Operations.Add(x.Operations))
+		case policy.ProjectedOperations:
+			f = policy.Exactly(int64(subject.Operations.High.Add(x.Operations.High).Add(times(x.Day, r.WindowDays))))
+		case policy.DeviceCount:
+			f = policy.Exactly(x.Devices)
+		default:
+			var known bool
+			if f, known = subject.Facts[r.Key()]; !known {
+				continue
+			}
+		}
+		if r.Reaches(f) {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *Evaluator) walk(subject policy.Subject, days []Day, firstUse int, tell func(Step)) {
 	keys := e.ofRuns
 	if subject.Measure == policy.CustomerOperations {
 		keys = e.ofCustomers
 	}
-	facts := subject.Facts
 	if len(keys) > 0 {
+		facts := subject.Facts
 		subject.Facts = make(policy.Facts, len(facts)+len(keys))
-		for k, f := range facts {
-			subject.Facts[k] = f
-		}
+		maps.Copy(subject.Facts, facts)
 	}
-	if !e.mayReach(subject, days, keys) {
-		return
-	}
-	clear(e.told)
+	about := e.concern(subject.Measure == policy.CustomerOperations, subject.Status)
+	e.told = e.told[:0]
 	w := walk{days: days, firstUse: firstUse}
 	for at := range days {
 		subject.Operations = subject.Operations.Add(days[at].Operations)
@@ -97,41 +172,24 @@ func (e *Evaluator) Walk(subject policy.Subject, days []Day, firstUse int, tell 
 				delete(subject.Facts, k)
 			}
 		}
-		policy.Levels(e.pack, &subject, func(r *policy.Rule, level string) {
-			if key := (reachedLevel{r, level}); !e.told[key] {
-				e.told[key] = true
-				step := Step{Rule: r, Level: level, Day: days[at].Day, Subject: subject}
-				if len(keys) > 0 {
-					step.Subject.Facts = make(policy.Facts, len(subject.Facts))
-					for k, f := range subject.Facts {
-						step.Subject.Facts[k] = f
-					}
-				}
-				tell(step)
+		policy.LevelsOf(about.rules, &subject, func(r *policy.Rule, level string) {
+			key := reachedLevel{r, level}
+			if slices.Contains(e.told, key) {
+				return
 			}
+			e.told = append(e.told, key)
+			step := Step{Rule: r, Level: level, Day: days[at].Day, Subject: subject}
+			if e.bare {
+				step.Subject.Facts = nil
+			} else if len(keys) > 0 {
+				step.Subject.Facts = maps.Clone(subject.Facts)
+			}
+			tell(step)
 		})
-	}
-}
-
-// mayReach holds the pack against what no day can be above.
-func (e *Evaluator) mayReach(subject policy.Subject, days []Day, keys []policy.FactKey) bool {
-	var day compute.Operations
-	var devices int64
-	for _, d := range days {
-		subject.Operations = subject.Operations.Add(d.Operations)
-		day, devices = max(day, d.Operations.High), max(devices, int64(d.Devices))
-	}
-	for _, k := range keys {
-		f := figureOf(subject.Operations)
-		switch k.Measure {
-		case policy.ProjectedOperations:
-			f = policy.Exactly(int64(subject.Operations.High.Add(times(day, k.WindowDays))))
-		case policy.DeviceCount:
-			f = policy.Exactly(devices)
+		if len(e.told) == about.levels {
+			return // there is nothing left to tell
 		}
-		subject.Facts[k] = f
 	}
-	return policy.Reaches(e.pack, &subject)
 }
 
 // walk is what is known while one goes through the days.

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"sync"
 
 	"github.com/flopwatch/flopwatch/collector/internal/party"
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
@@ -78,6 +79,36 @@ const Engine = "lab/2"
 type Snapshot struct {
 	history *History
 	digest  string
+
+	once    sync.Once
+	extents []extents // of the customers
+}
+
+// extents say of a customer what no pack needs to look at its days for.
+type extents struct {
+	runs []Extent
+	all  Extent // of its days together
+}
+
+// measured returns the extents of the customers. They are worked out once for
+// all packs that are held against the snapshot.
+func (s *Snapshot) measured() []extents {
+	s.once.Do(func() {
+		var total Summer
+		s.extents = make([]extents, len(s.history.Customers))
+		for i := range s.history.Customers {
+			c, x := &s.history.Customers[i], &s.extents[i]
+			total.Reset()
+			x.runs = make([]Extent, len(c.Runs))
+			for j := range c.Runs {
+				days := inside(c.Runs[j].Days, s.history.Days)
+				x.runs[j] = ExtentOf(days)
+				total.Add(days)
+			}
+			x.all = ExtentOf(total.Days())
+		}
+	})
+	return s.extents
 }
 
 // Pin digests a history, once for every simulation on it.
@@ -86,7 +117,7 @@ func Pin(h *History) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Snapshot{h, digest}, nil
+	return &Snapshot{history: h, digest: digest}, nil
 }
 
 // Digest identifies the history.

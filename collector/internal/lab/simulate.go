@@ -46,6 +46,8 @@ func Simulate(ctx context.Context, p *policy.Pack, snapshot *Snapshot, progress 
 	h := snapshot.history
 	out := &Result{Pack: hex.EncodeToString(p.Digest[:]), History: snapshot.digest}
 	s := simulation{evaluator: NewEvaluator(p), days: h.Days, out: out}
+	s.evaluator.bare = true
+	measured := snapshot.measured()
 	for i := range h.Customers {
 		if i%1000 == 0 {
 			if err := ctx.Err(); err != nil {
@@ -55,7 +57,7 @@ func Simulate(ctx context.Context, p *policy.Pack, snapshot *Snapshot, progress 
 				progress(i, len(h.Customers))
 			}
 		}
-		s.customer(&h.Customers[i])
+		s.customer(&h.Customers[i], &measured[i])
 	}
 	for i := range h.Sets {
 		s.set(h, &h.Sets[i])
@@ -73,19 +75,26 @@ type simulation struct {
 	total     Summer // of the customer, reused
 }
 
-func (s *simulation) customer(c *Customer) {
+func (s *simulation) customer(c *Customer, x *extents) {
 	first := len(s.out.Reached)
 	note := func(step Step) {
 		s.out.Reached = append(s.out.Reached, Reached{Customer: c.ID, Country: c.Country, Reseller: c.Reseller, Subject: step.Subject.ID, Rule: step.Rule.ID, Level: step.Level, Day: step.Day})
 	}
-	s.total.Reset()
 	for i := range c.Runs {
 		r := &c.Runs[i]
-		days := s.inside(r.Days)
-		s.total.Add(days)
-		s.evaluator.Walk(policy.Subject{Measure: policy.RunOperations, ID: r.ID, Status: c.Status, CustomerID: c.ID, Facts: r.Facts}, days, c.FirstUse, note)
+		subject := policy.Subject{Measure: policy.RunOperations, ID: r.ID, Status: c.Status, CustomerID: c.ID, Facts: r.Facts}
+		if s.evaluator.MayReach(&subject, x.runs[i]) {
+			s.evaluator.walk(subject, inside(r.Days, s.days), c.FirstUse, note)
+		}
 	}
-	s.evaluator.Walk(policy.Subject{Measure: policy.CustomerOperations, ID: c.ID, Status: c.Status, CustomerID: c.ID, Facts: c.Facts}, s.total.Days(), c.FirstUse, note)
+	subject := policy.Subject{Measure: policy.CustomerOperations, ID: c.ID, Status: c.Status, CustomerID: c.ID, Facts: c.Facts}
+	if s.evaluator.MayReach(&subject, x.all) {
+		s.total.Reset()
+		for i := range c.Runs {
+			s.total.Add(inside(c.Runs[i].Days, s.days))
+		}
+		s.evaluator.walk(subject, s.total.Days(), c.FirstUse, note)
+	}
 	slices.SortFunc(s.out.Reached[first:], func(a, b Reached) int {
 		return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Day, b.Day), cmp.Compare(a.Level, b.Level))
 	})
@@ -99,7 +108,7 @@ func (s *simulation) set(h *History, x *Set) {
 		c := &h.Customers[i]
 		firstUse = min(firstUse, c.FirstUse)
 		for j := range c.Runs {
-			s.total.Add(s.inside(c.Runs[j].Days))
+			s.total.Add(inside(c.Runs[j].Days, s.days))
 		}
 	}
 	s.evaluator.Walk(policy.Subject{Measure: policy.CustomerOperations, ID: x.ID, Status: x.Status, Aggregate: x.Aggregate}, s.total.Days(), firstUse, func(step Step) {
@@ -107,9 +116,9 @@ func (s *simulation) set(h *History, x *Set) {
 	})
 }
 
-// inside leaves out what is before or after the history.
-func (s *simulation) inside(days []Day) []Day {
-	if len(days) == 0 || days[0].Day >= 0 && days[len(days)-1].Day < s.days {
+// inside leaves out what is before or after a history of n days.
+func inside(days []Day, n int) []Day {
+	if len(days) == 0 || days[0].Day >= 0 && days[len(days)-1].Day < n {
 		return days
 	}
 	from := slices.IndexFunc(days, func(d Day) bool { return d.Day >= 0 })
@@ -117,7 +126,7 @@ func (s *simulation) inside(days []Day) []Day {
 		return nil
 	}
 	days = days[from:]
-	if to := slices.IndexFunc(days, func(d Day) bool { return d.Day >= s.days }); to >= 0 {
+	if to := slices.IndexFunc(days, func(d Day) bool { return d.Day >= n }); to >= 0 {
 		days = days[:to]
 	}
 	return days

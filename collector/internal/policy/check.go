@@ -84,10 +84,11 @@ func (r *Rule) settle(key string, fault func(key, rule string)) {
 		fault(key+"measure", "must be one that only grows, such as run_operations or customer_operations")
 		return
 	}
-	var err error
-	if r.threshold, err = m.unit.parse(r.Threshold); err != nil || r.threshold <= 0 {
+	line, err := m.unit.parse(r.Threshold)
+	if err != nil || line <= 0 {
 		fault(key+"threshold", "must be a number above 0, such as 1e26; its unit is "+m.unit.name())
 	}
+	r.draw(line)
 	checkUnit(key, r.Unit, m.unit, fault)
 	checkParameters(strings.TrimSuffix(key, "."), r.Key(), fault)
 	if r.Bound != "" && !slices.Contains(bounds, r.Bound) {

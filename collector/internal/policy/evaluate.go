@@ -64,18 +64,35 @@ func Evaluate(p *Pack, s Subject) []Finding {
 	return found
 }
 
-// Levels tells every level of every rule of the pack that holds: the warning
-// levels and the crossing by the bound that the rule decides on, the possible
-// crossing by high. Conditions that nobody can answer keep a crossing possible;
-// they never make it go away. A rule whose own figure is not known tells nothing.
+// Levels tells every level of every rule of the pack that holds, see LevelsOf.
+func Levels(p *Pack, s *Subject, tell func(r *Rule, level string)) {
+	LevelsOf(p.About(s.Measure == CustomerOperations, s.Status), s, tell)
+}
+
+// About returns the rules that are about customers, or runs, of a status.
+func (p *Pack) About(customers bool, status party.ForeignStatus) []*Rule {
+	status = cmp.Or(status, party.Undetermined)
+	var about []*Rule
+	for i := range p.Rules {
+		if r := &p.Rules[i]; r.OfCustomers() == customers && slices.Contains(r.AppliesTo, string(status)) {
+			about = append(about, r)
+		}
+	}
+	return about
+}
+
+// LevelsOf tells every level that holds of rules that are about the subject: the
+// warning levels and the crossing by the bound that the rule decides on, the
+// possible crossing by high. Conditions that nobody can answer keep a crossing
+// possible; they never make it go away. A rule whose own figure is not known tells
+// nothing.
 //
 // Where a figure only grows a level that held once holds for ever, so what was
 // ever told does not depend on when one looks.
-func Levels(p *Pack, s *Subject, tell func(r *Rule, level string)) {
-	for i := range p.Rules {
-		r := &p.Rules[i]
-		figure, ok := r.figure(s)
-		if !ok {
+func LevelsOf(rules []*Rule, s *Subject, tell func(r *Rule, level string)) {
+	for _, r := range rules {
+		figure, ok := s.fact(r.Key())
+		if !ok || !r.Reaches(figure) {
 			continue
 		}
 		answer := combine(r.And, s, worst, Yes, nil)
@@ -89,8 +106,8 @@ func Levels(p *Pack, s *Subject, tell func(r *Rule, level string)) {
 			}
 			continue
 		}
-		for n, percent := range r.WarnPercent {
-			if decide >= percentOf(r.threshold, percent) {
+		for n := range r.WarnPercent {
+			if decide >= r.warnFrom[n] {
 				tell(r, r.warnings[n])
 			}
 		}
@@ -103,22 +120,15 @@ func Levels(p *Pack, s *Subject, tell func(r *Rule, level string)) {
 	}
 }
 
-// Reaches reports whether the figure of any rule reaches its lowest level,
-// whatever the rule's conditions say: where it is false, Levels tells nothing of
-// this figure or a smaller one.
-func Reaches(p *Pack, s *Subject) bool {
-	for i := range p.Rules {
-		r := &p.Rules[i]
-		figure, ok := r.figure(s)
-		if !ok {
-			continue
-		}
-		if figure.High >= r.threshold || len(r.WarnPercent) > 0 && r.decide(figure) >= percentOf(r.threshold, r.WarnPercent[0]) {
-			return true
-		}
-	}
-	return false
+// Reaches reports whether the figure reaches the lowest level of the rule, whatever
+// its conditions say: where it is false, no level holds for this figure or a
+// smaller one.
+func (r *Rule) Reaches(f Figure) bool {
+	return f.High >= r.threshold || len(r.warnFrom) > 0 && r.decide(f) >= r.warnFrom[0]
 }
+
+// MostLevels is how many levels the rule can tell.
+func (r *Rule) MostLevels() int { return len(r.WarnPercent) + 2 }
 
 // The levels above the warnings.
 const (

@@ -63,6 +63,15 @@ type Rule struct {
 
 	threshold int64    // in the measure's unit
 	warnings  []string // levels of WarnPercent
+	warnFrom  []int64  // where they begin
+}
+
+// draw sets the line, and where the warnings before it begin.
+func (r *Rule) draw(line int64) {
+	r.threshold, r.warnFrom = line, make([]int64, len(r.WarnPercent))
+	for i, percent := range r.WarnPercent {
+		r.warnFrom[i] = percentOf(line, percent)
+	}
 }
 
 // Key names the fact that the rule counts.

@@ -12,7 +12,7 @@ func (p *Pack) Scaled(percent int) *Pack {
 	q := *p
 	q.Rules = slices.Clone(p.Rules)
 	for i := range q.Rules {
-		q.Rules[i].threshold = max(1, percentOf(p.Rules[i].threshold, percent))
+		q.Rules[i].draw(max(1, percentOf(p.Rules[i].threshold, percent)))
 	}
 	q.Digest = sha256.Sum256(fmt.Appendf(p.Digest[:], "scaled %d", percent))
 	return &q
