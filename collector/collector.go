@@ -20,6 +20,7 @@ type commands struct {
 	Backup  backupCommand  `cmd:"" help:"Back up a data directory, also while the collector runs, and prove the backup by restoring it."`
 	Restore restoreCommand `cmd:"" help:"Make a data directory from a backup and check it."`
 	Check   checkCommand   `cmd:"" help:"Check everything in a data directory that no collector uses. Exit code 1 when something does not hold."`
+	Vault   vaultCommands  `cmd:"" help:"Look after the store of personal data."`
 	Nats    natsCommand    `cmd:"" help:"Write certificate and user for a NATS server outside the collector (see deploy/nats)."`
 	Version cli.Version    `cmd:"" help:"Print the version."`
 

@@ -343,32 +343,6 @@ func (p parties) mayReveal(ctx context.Context, id, reason string) (party.Snapsh
 	return s, refused(http.StatusForbidden, "analysts read personal data of customers of their own cases only")
 }
 
-// EraseParty destroys the key of a party, once its data need no longer be kept,
-// and records the proof. Done again it goes on where it was interrupted.
-func (p parties) EraseParty(ctx context.Context, id, reason string) (apitypes.ErasureCertificate, error) {
-	book, s, err := p.reader.Programme(ctx, desk.PartyQuery{})
-	if err != nil {
-		return apitypes.ErasureCertificate{}, err
-	}
-	if e, done := s.Erasures[id]; done {
-		return certificate(e), nil
-	}
-	if err := book.MayErase(id); err != nil {
-		return apitypes.ErasureCertificate{}, refused(http.StatusConflict, err.Error())
-	}
-	done, err := p.vault.Erase(ctx, id)
-	if err != nil {
-		return apitypes.ErasureCertificate{}, err
-	}
-	e := party.Erasure{ID: id, At: p.now().UTC(), By: permission.Of(ctx).ID, Basis: reason, KeyDigest: done.KeyDigest, Sealed: done.Sealed}
-	_, err = p.record(audit.Because(ctx, "party.erase", reason), []party.Change{{Object: e}}, false)
-	return certificate(e), err
-}
-
-func certificate(e party.Erasure) apitypes.ErasureCertificate {
-	return apitypes.ErasureCertificate{Party: e.ID, At: e.At, By: e.By, Basis: e.Basis, KeyDigest: e.KeyDigest, Sealed: e.Sealed}
-}
-
 // AddVendor makes a new secret of a vendor.
 func (p parties) AddVendor(ctx context.Context, name string) (apitypes.Vendor, error) {
 	if len(name) > 30 {

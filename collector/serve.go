@@ -110,11 +110,14 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	if err != nil {
 		return err
 	}
-	safe, err := c.openVault(ctx)
+	safe, err := vaultFlags{c.Data, c.VaultKey}.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, safe.Close()) }()
+	if err := logRotation(ctx, db, safe); err != nil {
+		return err
+	}
 	deriver := store.NewDeriver(db, packs, time.Now).Blinds(blinder{safe})
 	watching := newWatcher(db, log, time.Now())
 	telling := newTeller(db, key, func(host string, envelope []byte) error {

@@ -128,6 +128,13 @@ type Recorded struct {
 	ID string `json:"id"`
 }
 
+// EraseRequest asks for an erasure. An early one is proposed by one person and
+// done by another.
+type EraseRequest struct {
+	Reason string `json:"reason" minLength:"1" maxLength:"1000"`
+	Early  bool   `json:"early,omitempty" doc:"Before the time to keep the data is over: two people, for a reason"`
+}
+
 // ErasureCertificate says that personal data of a party can no longer be read.
 type ErasureCertificate struct {
 	Party     string    `json:"party"`
@@ -136,6 +143,7 @@ type ErasureCertificate struct {
 	Basis     string    `json:"basis"`
 	KeyDigest string    `json:"key_digest" doc:"SHA-256 of the key that was destroyed"`
 	Sealed    int       `json:"sealed" doc:"Records that became unreadable"`
+	Proposed  bool      `json:"proposed,omitempty" doc:"Nothing was erased yet: an early erasure waits for a second person, seven days long"`
 }
 
 // AccessFeed is what came of a batch of accesses.

@@ -224,16 +224,21 @@ func (c revealCommand) Run(s *scope) error {
 type eraseCommand struct {
 	partyArg
 	Reason string `required:"" help:"Why."`
+	Early  bool   `help:"Before the time to keep them is over: one person proposes, and another one erases within seven days."`
 }
 
 // Run erases personal data and prints the certificate.
 func (c eraseCommand) Run(s *scope) error {
-	e, err := send[apitypes.ErasureCertificate](s, "/v1/parties/"+url.PathEscape(c.ID)+"/erasures", apitypes.Reasoned{Reason: c.Reason})
+	e, err := send[apitypes.ErasureCertificate](s, "/v1/parties/"+url.PathEscape(c.ID)+"/erasures", apitypes.EraseRequest{Reason: c.Reason, Early: c.Early})
 	if err != nil {
 		return err
 	}
 	if s.format != "table" {
 		return printJSON(s.out, e)
+	}
+	if e.Proposed {
+		s.out.say("proposed: nothing is erased until another person, freshly signed in, runs the same within seven days\n")
+		return nil
 	}
 	s.out.say("erased %s at %s: %d sealed records cannot be read any more\nkey destroyed: SHA-256 %s\n", printable(e.Party), when(e.At), e.Sealed, orElse(e.KeyDigest, "none; there never was one"))
 	return nil

@@ -27,7 +27,7 @@ type PartyKeeper interface {
 	WithdrawExemption(ctx context.Context, id, reason string) (apitypes.Recorded, error)
 	HoldCustomer(ctx context.Context, customer, reason string) (apitypes.Recorded, error)
 	ReleaseHold(ctx context.Context, id, reason string) (apitypes.Recorded, error)
-	EraseParty(ctx context.Context, id, reason string) (apitypes.ErasureCertificate, error)
+	EraseParty(ctx context.Context, id string, ask apitypes.EraseRequest) (apitypes.ErasureCertificate, error)
 	NoteReview(ctx context.Context, r apitypes.NewReview) (apitypes.Recorded, error)
 	DecideHit(ctx context.Context, id string, d apitypes.HitDecision) (apitypes.Recorded, error)
 	Screen(ctx context.Context, s apitypes.Screening) (apitypes.Screened, error)
@@ -115,8 +115,8 @@ func (s *server) registerParties(api huma.API) {
 		all, err := s.Parties.RevealAccesses(ctx, in.ID, in.Body.Reason)
 		return apitypes.List[apitypes.RevealedAccess]{Items: all}, err
 	}))
-	act(api, http.MethodPost, "/v1/parties/{id}/erasures", "erase-party", "Erase personal data of a party once they need no longer be kept", kept(s, "erasure", func(ctx context.Context, in *partyAct[apitypes.Reasoned]) (apitypes.ErasureCertificate, error) {
-		return s.Parties.EraseParty(ctx, in.ID, in.Body.Reason)
+	act(api, http.MethodPost, "/v1/parties/{id}/erasures", "erase-party", "Erase personal data of a party once they need no longer be kept", kept(s, "erasure", func(ctx context.Context, in *partyAct[apitypes.EraseRequest]) (apitypes.ErasureCertificate, error) {
+		return s.Parties.EraseParty(ctx, in.ID, in.Body)
 	}))
 	act(api, http.MethodPost, "/v1/resellers/{id}/events", "act-on-reseller", "Say what happened with a reseller", kept(s, "reseller", func(ctx context.Context, in *partyAct[apitypes.ResellerAct]) (apitypes.Recorded, error) {
 		return s.Parties.ActOnReseller(ctx, in.ID, in.Body)

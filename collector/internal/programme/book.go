@@ -31,13 +31,14 @@ type Book struct {
 	held     map[string]party.Restriction    // by customer
 	holds    map[string]party.Hold           // by customer
 	reviews  map[string]time.Time            // last, by what was reviewed
+	owners   map[string][]string             // of a party, one step up
 }
 
 // New prepares a snapshot; its valid time is now.
 func New(pack *Pack, zone *time.Location, s party.Snapshot, beside Beside) (*Book, error) {
 	b := &Book{pack: pack, zone: zone, s: s, beside: beside, now: s.Valid,
 		accounts: map[string][]party.Account{}, ids: map[string][]party.Identifier{}, checks: map[string][]party.Verification{},
-		held: map[string]party.Restriction{}, holds: map[string]party.Hold{}, reviews: map[string]time.Time{}}
+		held: map[string]party.Restriction{}, holds: map[string]party.Hold{}, reviews: map[string]time.Time{}, owners: map[string][]string{}}
 	var err error
 	if b.foreign, err = foreign.New(s, pack.Rules()); err != nil {
 		return nil, fmt.Errorf("programme: %w", err)
@@ -68,6 +69,11 @@ func New(pack *Pack, zone *time.Location, s party.Snapshot, beside Beside) (*Boo
 	}
 	for _, id := range party.Ordered(s.Holds) {
 		b.holds[s.Holds[id].Customer] = s.Holds[id]
+	}
+	for _, id := range party.Ordered(s.Interests) {
+		if i := s.Interests[id]; i.Owner.Value != "" {
+			b.owners[i.Subject] = append(b.owners[i.Subject], i.Owner.Value)
+		}
 	}
 	for _, r := range s.Reviews {
 		key := r.Of

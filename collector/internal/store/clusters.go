@@ -24,9 +24,8 @@ type moment struct {
 	links     []resolve.Link // as they stood, also those that did not count
 }
 
-// at reads a moment. Parties, accounts and links are as recorded up to known;
-// operations are those up to valid as the ledger has them now: what was counted
-// late is of when it was done.
+// at reads a moment. Parties, accounts, links and whose operations were are as
+// recorded up to known; what was counted late is of when it was done.
 func (r *Reader) at(ctx context.Context, tx *sql.Tx, valid, known time.Time) (moment, error) {
 	var m moment
 	now := r.store.opts.Now().UTC()
@@ -36,8 +35,11 @@ func (r *Reader) at(ctx context.Context, tx *sql.Tx, valid, known time.Time) (mo
 	} else {
 		until = valid.UnixNano()
 	}
+	asOf := int64(0)
 	if known.IsZero() {
 		known = now
+	} else {
+		asOf = known.UnixNano()
 	}
 	records, err := r.store.Records(ctx)
 	if err != nil {
@@ -58,7 +60,7 @@ func (r *Reader) at(ctx context.Context, tx *sql.Tx, valid, known time.Time) (mo
 	}
 	owners, accountOf := linkOwners(m.snapshot, current)
 	m.grouping = resolve.NewGrouping(owners, m.links)
-	m.totals, err = accountTotals(ctx, tx, accountOf, until)
+	m.totals, err = accountTotals(ctx, tx, accountOf, until, asOf)
 	return m, err
 }
 

@@ -131,7 +131,7 @@ func (l *linker) take(records map[resolve.ID]resolve.Record) {
 // totals returns what the customers behind each party did.
 func (l *linker) totals(ctx context.Context, snapshot party.Snapshot, all map[string]party.Customer) (map[resolve.ID]compute.Bounds, error) {
 	owners, accountOf := linkOwners(snapshot, all)
-	byAccount, err := accountTotals(ctx, l.store.read, accountOf, 0)
+	byAccount, err := accountTotals(ctx, l.store.read, accountOf, 0, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -155,60 +155,4 @@ func (l *linker) lifts(totals map[resolve.ID]compute.Bounds) func(a, b []resolve
 		x, y := sum(a), sum(b)
 		return policy.LevelReached(l.packs, int64(x.Add(y).Best)) > max(policy.LevelReached(l.packs, int64(x.Best)), policy.LevelReached(l.packs, int64(y.Best)))
 	}
-}
-
-// accountTotals returns what each account did up to an instant, 0 for all. Of a
-// segment that goes on after it the part before counts, within bounds that hold
-// wherever in the segment its operations were done: no more than its ceiling
-// allows for the part, and no less than what the rest cannot have held.
-func accountTotals(ctx context.Context, q querier, accountOf map[string]string, untilNS int64) (map[string]compute.Bounds, error) {
-	source, err := segments(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]compute.Bounds{}
-	add := func(tenant string, b compute.Bounds) {
-		if account := accountOf[tenant]; account != "" {
-			out[account] = out[account].Add(b)
-		}
-	}
-	where := " AND s.end_ns <= ?"
-	args := []any{untilNS}
-	if untilNS == 0 {
-		where, args = "", nil
-	}
-	err = each(ctx, q, func(rows *sql.Rows) error {
-		var tenant string
-		var low, best, high sum
-		if err := rows.Scan(append([]any{&tenant}, append(append(low.targets(), best.targets()...), high.targets()...)...)...); err != nil {
-			return err
-		}
-		add(tenant, compute.Bounds{Low: low.operations(), Best: best.operations(), High: high.operations()})
-		return nil
-	}, "SELECT t.id, "+halves("s.ops_low")+", "+halves("s.ops_best")+", "+halves("s.ops_high")+" FROM "+source+" s JOIN tenant t ON t.no = s.tenant WHERE t.id <> '' AND s.state IN (1, 4)"+where+" GROUP BY t.id", args...)
-	if err != nil || untilNS == 0 {
-		return out, err
-	}
-	err = each(ctx, q, func(rows *sql.Rows) error {
-		var tenant string
-		var start, end int64
-		var b compute.Bounds
-		var ceiling compute.Operations
-		if err := rows.Scan(&tenant, &start, &end, &b.Low, &b.Best, &b.High, &ceiling); err != nil {
-			return err
-		}
-		add(tenant, firstPart(b, ceiling, untilNS-start, end-start))
-		return nil
-	}, "SELECT t.id, s.start_ns, s.end_ns, s.ops_low, s.ops_best, s.ops_high, s.ceiling FROM "+source+` s JOIN tenant t ON t.no = s.tenant
-		WHERE t.id <> '' AND s.state IN (1, 4) AND s.start_ns < ?1 AND s.end_ns > ?1`, untilNS)
-	return out, err
-}
-
-// firstPart is what the first part of a segment did.
-func firstPart(b compute.Bounds, ceiling compute.Operations, part, whole int64) compute.Bounds {
-	inside := compute.Operations(proportion(int64(ceiling), part, whole))
-	out := compute.Bounds{Low: max(0, b.Low-(ceiling-inside)), Best: compute.Operations(proportion(int64(b.Best), part, whole)), High: min(b.High, inside+1)}
-	out.High = max(out.High, out.Low)
-	out.Best = min(max(out.Best, out.Low), out.High)
-	return out
 }

@@ -8,7 +8,6 @@
 package vault
 
 import (
-	"bytes"
 	"context"
 	"crypto/hkdf"
 	"crypto/hmac"
@@ -44,8 +43,10 @@ type Vault struct {
 	wrap []byte // wraps keys of parties
 	hash []byte // of identifiers and digests
 	own  []byte // seals secrets of the collector itself
-	root []byte // the master key, from which others follow
+	root []byte // the first master key, from which keys outside follow
 	now  func() time.Time
+
+	check []byte // sealed, as it was when this was opened
 }
 
 const schema = `
@@ -115,11 +116,9 @@ func open(ctx context.Context, path string, master []byte, now func() time.Time)
 	if err := errors.Join(file.Chmod(0o600), file.Close()); err != nil {
 		return nil, err
 	}
-	v := &Vault{now: now, root: bytes.Clone(master)}
-	for purpose, key := range map[string]*[]byte{"wrap party keys": &v.wrap, "hash identifiers": &v.hash, "seal secrets": &v.own} {
-		if *key, err = hkdf.Key(sha256.New, master, nil, "flopwatch vault 1: "+purpose, KeySize); err != nil {
-			return nil, err
-		}
+	v := &Vault{now: now}
+	if err := v.derive(master); err != nil {
+		return nil, err
 	}
 	// secure_delete overwrites what is destroyed.
 	q := url.Values{"_journal_mode": {"WAL"}, "_synchronous": {"FULL"}, "_foreign_keys": {"on"}, "_busy_timeout": {"10000"}, "_txlock": {"immediate"}, "_secure_delete": {"on"}}
@@ -151,14 +150,19 @@ func (v *Vault) prepare(ctx context.Context) error {
 		return err
 	}
 	// A wrong master key would seal new data beside data that it cannot open.
-	check, err := v.Secret(ctx, "check")
+	check, err := v.Secret(ctx, checkSecret)
 	switch {
 	case errors.Is(err, ErrNoSealed):
-		return v.PutSecret(ctx, "check", []byte("flopwatch"))
+		if err := v.PutSecret(ctx, checkSecret, []byte("flopwatch")); err != nil {
+			return err
+		}
 	case err != nil || string(check) != "flopwatch":
 		return ErrKey
 	}
-	return nil
+	if err := v.recall(ctx); err != nil {
+		return err
+	}
+	return v.remember(ctx)
 }
 
 // Close closes the vault.
@@ -371,12 +375,17 @@ func (v *Vault) Erase(ctx context.Context, who string) (Erasure, error) {
 func (v *Vault) PutSecret(ctx context.Context, name string, value []byte) error {
 	data, err := seal(v.own, value, "secret", name)
 	if err == nil {
-		_, err = v.db.ExecContext(ctx, "INSERT INTO secret (name, data) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET data = excluded.data", name, data)
+		err = v.update(ctx, func(tx *sql.Tx) error { return putSecret(ctx, tx, name, data) })
 	}
 	if err != nil {
 		return fmt.Errorf("store secret %s: %w", name, err)
 	}
 	return nil
+}
+
+func putSecret(ctx context.Context, tx *sql.Tx, name string, data []byte) error {
+	_, err := tx.ExecContext(ctx, "INSERT INTO secret (name, data) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET data = excluded.data", name, data)
+	return err
 }
 
 // Secret returns a secret, ErrNoSealed if there is none.
@@ -400,7 +409,11 @@ func (v *Vault) update(ctx context.Context, f func(*sql.Tx) error) error {
 	if err != nil {
 		return err
 	}
-	if err := f(tx); err != nil {
+	err = v.unrotated(ctx, tx)
+	if err == nil {
+		err = f(tx)
+	}
+	if err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
 	return tx.Commit()
