@@ -60,6 +60,7 @@ func (c runCommand) Run(ctx context.Context, s cli.Streams) error {
 	if err != nil {
 		return err
 	}
+	oneThread()
 	target, err := endpoint.Read(c.Endpoint)
 	if err != nil {
 		return errors.Join(err, from.Close())

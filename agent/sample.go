@@ -38,6 +38,7 @@ type sampleCommand struct {
 
 // Run samples until it is interrupted, then seals and syncs what it holds.
 func (c sampleCommand) Run(ctx context.Context, s cli.Streams) error {
+	oneThread()
 	from, err := c.open(ctx, s)
 	if err != nil {
 		return err
@@ -114,8 +115,9 @@ func (s *shelf) Leases() *handover.Leases { return s.leases }
 // Waiting is not known here: the shipper does not say what it has sent.
 func (s *shelf) Waiting() int { return -1 }
 
-// receiptEvery is how often the sampler looks for a receipt.
-const receiptEvery = time.Second
+// receiptEvery is how often the sampler looks for a receipt. Nothing waits for
+// it but room in the spool, and each look wakes the processor.
+const receiptEvery = 5 * time.Second
 
 // Run takes receipts while work fills the outbox. Nothing is waited for at the
 // end: the shipper goes on by itself.

@@ -1,15 +1,18 @@
 #!/bin/sh
 # Measures what the agent costs with 8 stand-in GPUs at 1 Hz while 1,000 processes
 # live on the host. Usage: cost.sh BIN SECONDS [HOLDERS]
+# UNITS=1 runs the two halves as units do, AGENT_FLAGS go to the sampling half.
+# CHURN=N lets N more processes start, run a program and end each second.
 # HOLDERS processes hold all devices (default 8, one for each).
 set -eu
 bin=$1 seconds=$2 holders=${3:-8}
 work=$(mktemp -d)
 pids=
-agent= collector=
+agent= ship= collector= churn=
 cleanup() {
-	for p in $agent $collector; do kill -INT "$p" 2>/dev/null || true; done
-	wait $agent $collector 2>/dev/null || true
+	[ -z "$churn" ] || kill "$churn" 2>/dev/null || true
+	for p in $agent $ship $collector; do kill -INT "$p" 2>/dev/null || true; done
+	wait $agent $ship $collector $churn 2>/dev/null || true
 	kill $pids 2>/dev/null || true
 	rm -rf "$work"
 }
@@ -42,17 +45,33 @@ done
 "$bin/flopwatch-collector" serve --data "$work/data" > "$work/collector.log" 2>&1 &
 collector=$!
 while [ ! -e "$work/data/agent.json" ]; do sleep 0.1; done
-FAKE_NVML="$work/scene" "$bin/flopwatch-agent" run --endpoint "$work/data/agent.json" --data "$work/agent" \
-	${AGENT_FLAGS:-} --library "$bin/libnvml-standin.so" > "$work/agent.log" 2>&1 &
-agent=$!
+export FAKE_NVML="$work/scene"
+if [ -n "${UNITS:-}" ]; then # the two halves, as the packages install them
+	"$bin/flopwatch-agent" sample --endpoint "$work/data/agent.json" --data "$work/agent" --receipt "$work/ship/receipt" \
+		${AGENT_FLAGS:-} --library "$bin/libnvml-standin.so" > "$work/agent.log" 2>&1 &
+	agent=$!
+	"$bin/flopwatch-agent" ship --endpoint "$work/data/agent.json" --spool "$work/agent/spool" --state "$work/ship" > "$work/ship.log" 2>&1 &
+	ship=$!
+else
+	"$bin/flopwatch-agent" run --endpoint "$work/data/agent.json" --data "$work/agent" \
+		${AGENT_FLAGS:-} --library "$bin/libnvml-standin.so" > "$work/agent.log" 2>&1 &
+	agent=$!
+fi
 sleep 10
-child=$(cat "/proc/$agent/task/$agent/children" | tr -d ' ')
-[ -n "$child" ] || child=$(pgrep -P "$agent")
-ran() { cat /proc/"$1"/task/*/schedstat | awk '{s += $1} END {print s}'; }
-a0=$(ran "$agent") c0=$(ran "$child")
+child=$(pgrep -P "$agent")
+if [ -n "${CHURN:-}" ]; then
+	cc -O2 -o "$work/churn" "$(dirname "$0")/churn.c"
+	"$work/churn" "$CHURN" &
+	churn=$!
+	began=$(awk '/^processes/ {print $2}' /proc/stat)
+fi
+ran() { for p in "$@"; do cat /proc/"$p"/task/*/schedstat; done | awk '{s += $1} END {print s}'; }
+a0=$(ran $agent $ship) c0=$(ran "$child")
 sleep "$seconds"
-a1=$(ran "$agent") c1=$(ran "$child")
-for p in "$agent" "$child"; do [ -z "${VERBOSE:-}" ] || grep -E "RssAnon|RssFile|RssShmem" /proc/$p/status
-	echo "$p $(awk '/^(Rss|Pss):/ {printf "%s %d kB ", $1, $2}' /proc/"$p"/smaps_rollup)"
+a1=$(ran $agent $ship) c1=$(ran "$child")
+[ -z "$churn" ] || echo "$(( ($(awk '/^processes/ {print $2}' /proc/stat) - began) / seconds )) processes start each second"
+for p in $agent $ship $child; do
+	[ -z "${VERBOSE:-}" ] || grep -E "RssAnon|RssFile|RssShmem" "/proc/$p/status"
+	echo "$p $(awk '/^(Rss|Pss|Pss_Anon):/ {printf "%s %d kB ", $1, $2}' /proc/"$p"/smaps_rollup)"
 done
-echo "$a0 $a1 $c0 $c1 $seconds $holders" | awk '{printf "%d holders: sampler %.3f %%, device reader %.3f %%, together %.3f %% of a core\n", $6, ($2-$1)/1e7/$5, ($4-$3)/1e7/$5, ($2-$1+$4-$3)/1e7/$5}'
+echo "$a0 $a1 $c0 $c1 $seconds $holders" | awk '{printf "%d holders: agent %.3f %%, device reader %.3f %%, together %.3f %% of a core\n", $6, ($2-$1)/1e7/$5, ($4-$3)/1e7/$5, ($2-$1+$4-$3)/1e7/$5}'

@@ -316,15 +316,16 @@ func (s *Source) gap(i int) {
 	s.readings[i] = DeviceReading{Device: id, Err: fmt.Errorf("read device %s: %w", id, err)}
 }
 
-// Close ends the workers and unloads the library. It waits for a device that
-// hangs for a short time only; then the library stays loaded, because unloading
-// it under a call would crash, and the error names the device.
+// Close ends the workers and unloads the library, unless a call is still in it:
+// unloading it under a call would crash. A wait for device errors is such a call
+// and cannot be cut short, so that the end of the process is what lets go of the
+// driver. A device that hangs is waited for a short time only, and named.
 func (s *Source) Close() error {
 	if s.closed {
 		return nil
 	}
 	s.closed = true
-	waited := s.xids.close(closeWait)
+	idle := s.xids.close()
 	if s.runner != nil {
 		s.runner.abandon()
 	}
@@ -349,10 +350,7 @@ func (s *Source) Close() error {
 			}
 		}
 	}
-	if !waited {
-		hung = append(hung, fmt.Errorf("end waiting for device errors: %w", ErrDeadline))
-	}
-	if len(hung) > 0 {
+	if len(hung) > 0 || !idle {
 		return errors.Join(hung...)
 	}
 	return s.lib.close()

@@ -15,8 +15,9 @@ type Xid struct {
 	Code   int64
 }
 
-// xidWait bounds one wait of the library, and so how long Close takes.
-const xidWait = 500 * time.Millisecond
+// xidWait bounds one wait of the library. It is long, because each return wakes
+// the processor for nothing, and no wait can be cut short.
+const xidWait = 10 * time.Second
 
 // maxXids bounds what waits to be taken; the driver reports each error once.
 const maxXids = 256
@@ -116,8 +117,12 @@ func (x *xids) take() ([]Xid, int64) {
 	return list, dropped
 }
 
-// close ends the waiting; false if the library still holds the call.
-func (x *xids) close(patience time.Duration) bool {
+// xidPatience is how long close waits for a call that is about to return.
+const xidPatience = 20 * time.Millisecond
+
+// close ends the waiting; false if the library still holds the call, as it
+// mostly does.
+func (x *xids) close() bool {
 	if x == nil {
 		return true
 	}
@@ -126,7 +131,7 @@ func (x *xids) close(patience time.Duration) bool {
 	case <-x.gone:
 		_ = x.set.Free() // an answer other than success means that the library is gone
 		return true
-	case <-time.After(patience):
+	case <-time.After(xidPatience):
 		return false
 	}
 }

@@ -60,9 +60,9 @@ func spawn(ctx context.Context, o Options, without []int) (*child, error) {
 		command: exec.Command(o.Command[0], args...), questions: questions, answers: answers,
 		stderr: &tail{}, question: append(blank(nil), make([]byte, 8)...), gone: make(chan struct{}),
 	}
-	// The child needs no more than one thread that runs Go code and one that
-	// collects; its heap is small, so it is kept small.
-	c.command.Env = append(os.Environ(), "GOMAXPROCS=2", "GOGC=50")
+	// One thread that runs Go code is enough for the child: with more, each reading
+	// wakes threads that find nothing to do. Its heap is small, so it is kept small.
+	c.command.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=50")
 	// An interrupt from the terminal is the parent's to take.
 	c.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.command.Stdin, c.command.Stdout, c.command.Stderr = questionEnd, answerEnd, c.stderr

@@ -17,9 +17,13 @@ import (
 // ErrNotShared means that no process has offered this spool for reading yet.
 var ErrNotShared = errors.New("spool is not offered for reading: is the sampler running?")
 
-// followEvery is how often a follower looks for more. A host seals a batch every
-// ten seconds, so this adds next to nothing to a batch's way.
-const followEvery = 200 * time.Millisecond
+// How often a follower looks for more: often where the kernel does not tell of
+// changes, since a host seals a batch every ten seconds and this is added to its
+// way; seldom where it does, since each look wakes the processor.
+const (
+	followEvery   = 200 * time.Millisecond
+	followWatched = 5 * time.Second
+)
 
 // Follower reads a spool that another process writes. It changes nothing in the
 // spool's folder: what is receipted is for the writer to find out and to remove.
@@ -51,25 +55,63 @@ func Follow(dir string, fsys FS) (*Follower, error) {
 
 // Run looks for more to read until ctx ends. A writer that is away is waited for.
 func (f *Follower) Run(ctx context.Context) error {
-	tick := time.NewTicker(followEvery)
+	changes, every := make(chan struct{}, 1), followEvery
+	watching := make(chan struct{})
+	ctx, stop := context.WithCancel(ctx)
+	if w, err := watchFolder(f.dir); err != nil {
+		close(watching)
+	} else {
+		every = followWatched
+		go func() {
+			defer close(watching)
+			w.run(ctx, changes)
+		}()
+	}
+	defer func() {
+		stop()
+		<-watching
+	}()
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
+		if err := f.look(); err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-changes:
 		case <-tick.C:
-			changed, err := f.refresh()
-			if err != nil && !errors.Is(err, ErrNotShared) {
-				return err
-			}
-			if changed {
-				signal(f.wake)
-			}
-			if f.Looked != nil {
-				f.Looked()
+			if every == followWatched && closed(watching) {
+				every = followEvery
+				tick.Reset(every)
 			}
 		}
 	}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// look refreshes, and wakes the reader when there is more.
+func (f *Follower) look() error {
+	changed, err := f.refresh()
+	if err != nil && !errors.Is(err, ErrNotShared) {
+		return err
+	}
+	if changed {
+		signal(f.wake)
+	}
+	if f.Looked != nil {
+		f.Looked()
+	}
+	return nil
 }
 
 // refresh reads the view and reports whether it is another one.

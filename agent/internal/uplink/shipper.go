@@ -79,13 +79,20 @@ func (s *shipper) close() error { return errors.Join(s.cursor.Close(), s.again.C
 
 // loop ships until the context ends or an error that a person must look at.
 func (s *shipper) loop(ctx context.Context) error {
-	tick := time.NewTicker(max(s.u.opt.RetryAfter/4, time.Millisecond))
-	defer tick.Stop()
+	// The timer runs only while something waits for a receipt or for the broker: a
+	// shipper with nothing to do does not wake the processor.
+	retry := time.NewTimer(0)
+	defer retry.Stop()
+	armed := true
 	for {
 		if err := s.ship(ctx); err != nil {
 			return err
 		}
 		s.publishStats()
+		if !armed && (!s.online || s.count > 0) {
+			retry.Reset(max(s.u.opt.RetryAfter/4, time.Millisecond))
+			armed = true
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -109,7 +116,8 @@ func (s *shipper) loop(ctx context.Context) error {
 		case d := <-s.u.drains:
 			s.caught = false
 			s.drains = append(s.drains, d)
-		case <-tick.C:
+		case <-retry.C:
+			armed = false
 			if err := s.retry(ctx); err != nil {
 				return err
 			}
