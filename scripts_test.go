@@ -88,10 +88,26 @@ func TestScripts(t *testing.T) {
 			"capture":       capture,
 			"hides":         hides,
 			"answer":        answer,
+			"keep":          keep,
 			"flip-database": flipDatabase,
 			"flip-export":   flipExport,
 		},
 	})
+}
+
+// keep copies files into the folder that KEEP names, so that they can be looked at:
+//
+//	keep report.html report.pdf
+func keep(ts *testscript.TestScript, neg bool, args []string) {
+	folder := os.Getenv("KEEP")
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: keep file…")
+	}
+	for _, name := range args {
+		if folder != "" {
+			ts.Check(os.WriteFile(filepath.Join(folder, filepath.Base(name)), []byte(ts.ReadFile(name)), 0o600))
+		}
+	}
 }
 
 // capture sets a variable to the first match of a pattern in the last output:

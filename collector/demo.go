@@ -22,7 +22,7 @@ type demoCommand struct {
 func (c demoCommand) Run(ctx context.Context, s cli.Streams) error {
 	return serve(ctx, s, serveCommand{Data: c.Data, Listen: c.Listen}, true, func(ctx context.Context, r *running) error {
 		if c.Trace == "" {
-			if err := (importer{r}).importFile(ctx, filepath.Join(c.Scenarios, "scenarios", "customers.csv")); err != nil {
+			if err := r.importDemonstration(ctx, filepath.Join(c.Scenarios, "scenarios")); err != nil {
 				return err
 			}
 		}

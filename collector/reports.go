@@ -26,10 +26,11 @@ import (
 
 // reportwork writes reports for API and desk.
 type reportwork struct {
-	store  *store.Store
-	reader *store.Reader
-	packs  []*policy.Pack
-	key    ed25519.PrivateKey // of the collector, signs bundles
+	store   *store.Store
+	reader  *store.Reader
+	packs   []*policy.Pack
+	key     ed25519.PrivateKey // of the collector, signs bundles
+	parties parties            // who customers are
 }
 
 var (
@@ -344,6 +345,10 @@ func (w reportwork) facts(ctx context.Context, r report.Report, f *report.Form) 
 			out.Runs = append(out.Runs, x)
 		}
 	}
+	if err != nil {
+		return out, err
+	}
+	out.Known, err = w.identify(ctx, r.ID, out)
 	return out, err
 }
 

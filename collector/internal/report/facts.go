@@ -18,12 +18,18 @@ const (
 	derived    = "derived"    // from other records
 	recorded   = "recorded"   // by the provider
 	determined = "determined" // by a person in this report
-	confident  = "stated by the ledger"
+	byLedger   = "stated by the ledger"
 )
 
 // ByPerson returns a value that a person says in the report.
 func ByPerson(v Value, by string, now time.Time) Value {
 	v.Source, v.AsOf, v.Confidence = cmp.Or(v.Source, "person "+by), now.UTC(), determined
+	return v
+}
+
+// FromRecord returns a value that the provider's records say, as of an instant.
+func FromRecord(v Value, source string, asOf time.Time) Value {
+	v.Source, v.AsOf, v.Confidence = source, asOf.UTC(), recorded
 	return v
 }
 
@@ -42,7 +48,7 @@ type Facts struct {
 	Cases     []desk.Case
 	Totals    desk.Totals
 	From, To  time.Time        // of a summary
-	Known     map[string]Value // what other records say, by fact: owners, verification, exemptions
+	Known     map[string]Value // what is known of the customer, by fact: owners, verification, exemptions
 	Report    Report
 }
 
@@ -56,7 +62,7 @@ var facts = map[string]func(Facts) Value{
 
 	"report.prior":   prior,
 	"report.request": request,
-	"pack.identity":  func(f Facts) Value { return f.text(f.Pack, "pack in force", confident) },
+	"pack.identity":  func(f Facts) Value { return f.text(f.Pack, "pack in force", byLedger) },
 
 	"finding.basis":   basis,
 	"clock.occurred":  clockAt(func(k desk.Clock) time.Time { return k.Occurred }),
@@ -64,20 +70,30 @@ var facts = map[string]func(Facts) Value{
 	"clock.known":     clockAt(func(k desk.Clock) time.Time { return k.Known }),
 	"clock.due":       due,
 
-	"customer.name": func(f Facts) Value { return f.customer(f.Customer.Name) },
-	"customer.status": func(f Facts) Value {
+	"customer.name":          known("customer.name", func(f Facts) Value { return f.customer(f.Customer.Name) }),
+	"customer.name_original": known("customer.name_original", nil),
+	"customer.status": known("customer.status", func(f Facts) Value {
 		if f.Customer.ID == "" {
 			return f.customer("undetermined: no customer claims the tenant")
 		}
 		return f.customer(strings.TrimSuffix(f.Customer.ForeignStatus+": "+f.Customer.StatusReason, ": "))
-	},
+	}),
+	"customer.address":      known("customer.address", nil),
+	"customer.places":       known("customer.places", nil),
+	"customer.payment":      known("customer.payment", nil),
+	"customer.email":        known("customer.email", nil),
+	"customer.phone":        known("customer.phone", nil),
+	"customer.access":       known("customer.access", nil),
+	"customer.security":     known("customer.security", nil),
+	"customer.incidents":    known("customer.incidents", nil),
+	"customer.regions":      known("customer.regions", nil),
 	"customer.countries":    known("customer.countries", func(f Facts) Value { return f.customer(f.Customer.Country) }),
 	"customer.owners":       known("customer.owners", nil),
 	"customer.parent":       known("customer.parent", nil),
 	"customer.verification": known("customer.verification", nil),
 	"customer.links":        known("customer.links", nil),
 	"customer.exemptions":   known("customer.exemptions", nil),
-	"customer.tenants":      tenants,
+	"customer.tenants":      known("customer.tenants", tenants),
 	"reseller.path":         known("reseller.path", nil),
 	"reseller.none":         known("reseller.none", func(f Facts) Value { return f.customer("none: the customer contracts with the provider") }),
 
@@ -87,7 +103,7 @@ var facts = map[string]func(Facts) Value{
 	"run.start":        runs([]string{"Run", "Start"}, func(r desk.Run) []string { return []string{r.ID, instant(time.Unix(0, r.StartNS))} }, measured),
 	"run.end":          runs([]string{"Run", "Last seen", "State"}, runEnd, measured),
 	"run.accelerators": runs([]string{"Run", "Models", "Devices", "Hosts"}, runHardware, measured),
-	"run.class":        known("run.class", nil),
+	"run.class":        runs([]string{"Run", "Judged to be", "Training", "Inference", "Other", "Because"}, runClass, derived),
 	"run.coverage":     runs([]string{"Run", "Observed share of device time", "Device-hours"}, runCoverage, measured),
 	"run.practices":    runs([]string{"Run", "Primary accelerator", "Practice"}, runPractice, measured),
 
@@ -148,7 +164,7 @@ func prior(f Facts) Value {
 	for _, filing := range f.Report.Filings {
 		t.Rows = append(t.Rows, []string{fmt.Sprint(filing.Edition), string(filing.Kind), instant(filing.At), cmp.Or(filing.RegulatorID, "none given"), cmp.Or(string(filing.Status), "no answer yet"), filing.Digest})
 	}
-	return f.table(t, "report "+f.Report.ID, confident)
+	return f.table(t, "report "+f.Report.ID, byLedger)
 }
 
 func request(f Facts) Value {
@@ -180,7 +196,7 @@ func clockAt(of func(desk.Clock) time.Time) func(Facts) Value {
 		if !ok || of(k).IsZero() {
 			return Value{}
 		}
-		return f.text(instant(of(k)), "case "+f.Case.ID+", clock "+k.Name, confident)
+		return f.text(instant(of(k)), "case "+f.Case.ID+", clock "+k.Name, byLedger)
 	}
 }
 
@@ -191,7 +207,7 @@ func due(f Facts) Value {
 	}
 	text := fmt.Sprintf("%s, the last day, in %s: %d calendar days from the %s", k.Due, k.Zone, k.Days, map[string]string{
 		"earlier": "earlier of occurrence and knowledge", "known": "day it was known", "given": "day given"}[k.Basis])
-	return f.text(text, "case "+f.Case.ID+", clock "+k.Name, confident)
+	return f.text(text, "case "+f.Case.ID+", clock "+k.Name, byLedger)
 }
 
 func tenants(f Facts) Value {
@@ -255,12 +271,31 @@ func runCoverage(r desk.Run) []string {
 	return []string{r.ID, fmt.Sprintf("%.2f %%", r.Figure.Coverage*100), fmt.Sprintf("%.0f", r.Figure.DeviceTime.Hours())}
 }
 
+// runClass says what a run was judged to do. A run that cannot be told says so.
+func runClass(r desk.Run) []string {
+	because := r.Verdict.Reason
+	if because == "" {
+		var texts []string
+		for _, e := range r.Verdict.Evidence[:min(len(r.Verdict.Evidence), 3)] {
+			texts = append(texts, e.Text)
+		}
+		because = strings.Join(texts, "; ")
+	}
+	row := []string{r.ID, string(r.Verdict.Class), "not known", "not known", "not known", strings.TrimPrefix(because+", by "+r.Verdict.Method, ", ")}
+	if r.Verdict.Reason == "" {
+		for i, p := range []float64{r.Verdict.Training, r.Verdict.Inference, r.Verdict.Other} {
+			row[2+i] = fmt.Sprintf("%.1f %%", p*100)
+		}
+	}
+	return row
+}
+
 func runPractice(r desk.Run) []string {
 	return []string{r.ID, strings.Join(r.Accelerators, ", "), fmt.Sprintf("%d devices at once on %d hosts", r.Devices, r.Hosts)}
 }
 
 func programme(f Facts) Value {
-	return f.text("Device time is counted by flopwatch, joined into runs, and held against the rules of the policy pack; a crossing opens a case and starts the clock by itself.", "pack in force", confident)
+	return f.text("Device time is counted by flopwatch, joined into runs, and held against the rules of the policy pack; a crossing opens a case and starts the clock by itself.", "pack in force", byLedger)
 }
 
 func byCountry(f Facts) Value {

@@ -10,7 +10,7 @@ import (
 )
 
 func period(f Facts) Value {
-	return f.text(instant(f.From)+" to "+instant(f.To)+" (excluded)", "summary", confident)
+	return f.text(instant(f.From)+" to "+instant(f.To)+" (excluded)", "summary", byLedger)
 }
 
 func monthTotals(f Facts) Value {
@@ -40,9 +40,9 @@ func monthFindings(f Facts) Value {
 		}
 	}
 	if len(t.Rows) == 0 {
-		return f.text("none", "findings", confident)
+		return f.text("none", "findings", byLedger)
 	}
-	return f.table(t, "findings", confident)
+	return f.table(t, "findings", byLedger)
 }
 
 func monthCases(f Facts) Value {
@@ -56,9 +56,9 @@ func monthCases(f Facts) Value {
 		}
 	}
 	if len(t.Rows) == 0 {
-		return f.text("none", "cases", confident)
+		return f.text("none", "cases", byLedger)
 	}
-	return f.table(t, "cases", confident)
+	return f.table(t, "cases", byLedger)
 }
 
 func monthCustomers(f Facts) Value {
@@ -71,7 +71,7 @@ func monthCustomers(f Facts) Value {
 		t.Rows = append(t.Rows, []string{string(x.ID), cmp.Or(x.CustomerID, "nobody claims it"), x.ForeignStatus, x.Figure.Combined().Best.Decimal()})
 	}
 	if len(t.Rows) == 0 {
-		return f.text("none", "tenants", confident)
+		return f.text("none", "tenants", byLedger)
 	}
 	return f.table(t, "tenants", measured)
 }

@@ -15,7 +15,7 @@ import (
 var pageText string
 
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
-	"facts": facts, "warning": warning, "source": source, "approvals": approvals, "paragraphs": paragraphs, "figures": figures, "lang": lang,
+	"facts": facts, "warning": warning, "source": source, "approvals": approvals, "paragraphs": paragraphs, "figures": figures, "lang": lang, "breakable": breakable,
 }).Parse(pageText))
 
 // HTML returns the document as one page that needs nothing else: no script, no
@@ -60,4 +60,35 @@ func lang(text string) string {
 		}
 	}
 	return ""
+}
+
+// longNumber is how many digits in a row may be broken into lines.
+const longNumber = 13
+
+// breakable returns a cell in which long numbers may be broken between their groups
+// of three. The text stays as it is, also when it is copied.
+func breakable(text string) template.HTML {
+	var b strings.Builder
+	for text != "" {
+		digits := len(text) - len(strings.TrimLeft(text, "0123456789"))
+		if digits < longNumber {
+			n := max(digits, 1)
+			if digits == 0 {
+				if n = strings.IndexAny(text, "0123456789"); n < 0 {
+					n = len(text)
+				}
+			}
+			template.HTMLEscape(&b, []byte(text[:n]))
+			text = text[n:]
+			continue
+		}
+		for i, r := range text[:digits] {
+			if left := digits - i; i > 0 && left%3 == 0 {
+				b.WriteString("<wbr>")
+			}
+			b.WriteRune(r)
+		}
+		text = text[digits:]
+	}
+	return template.HTML(b.String()) // every part of it was escaped or is a digit
 }

@@ -22,7 +22,11 @@ func (p *pdf) table(t report.Table) {
 		p.Line(marginX, p.y+0.2, marginX+textWidth, p.y+0.2)
 		p.y += 0.8
 	}
-	p.keep(16)
+	first := 16.0
+	if len(t.Rows) > 0 { // a head by itself at the foot of a page says nothing
+		first = max(first, min(p.height(t.Columns, widths, true)+1.8+p.height(t.Rows[0], widths, false), (pageHeight-marginTop-marginBottom)/2))
+	}
+	p.keep(first)
 	head()
 	for _, row := range t.Rows {
 		if height := p.height(row, widths, false); p.y+height > pageHeight-marginBottom && p.y > marginTop {
@@ -54,7 +58,13 @@ func (p *pdf) columns(t report.Table) []float64 {
 		floor += least[i]
 	}
 	if sum <= textWidth {
-		want[n-1] += textWidth - sum
+		// What is left goes to the last column of words, so that figures stay together.
+		for i := n - 1; i >= 0; i-- {
+			if !figures(&t, i) || i == 0 {
+				want[i] += textWidth - sum
+				break
+			}
+		}
 		return want
 	}
 	// What is over the least is shared by how much more each wants.
