@@ -34,6 +34,8 @@ type teller struct {
 	reports map[string]int // version by host, of hosts whose batch came since the last look
 
 	// Used by look alone.
+	fresh    bool          // a host came in that fleet does not have
+	cost     time.Duration // of the last time that fleet was read
 	fleet    store.FleetSettings
 	revision int64 // of the policies that fleet is of
 	covered  time.Time
@@ -113,6 +115,8 @@ func (t *teller) look(ctx context.Context) error {
 
 // learn brings what is known of the fleet up to date: from the store when the
 // policies changed, a host is new or coverage is due, else from what was followed.
+// While nothing is in force nobody is told anything, so hosts are not looked at;
+// while a fleet comes in, it is read no more often than is cheap.
 func (t *teller) learn(ctx context.Context, now time.Time) error {
 	revision, err := t.store.PolicyRevision(ctx)
 	if err != nil {
@@ -122,8 +126,12 @@ func (t *teller) learn(ctx context.Context, now time.Time) error {
 	reports := t.reports
 	t.reports = map[string]int{}
 	t.mu.Unlock()
+	begins := !t.fleet.Next.IsZero() && !now.Before(t.fleet.Next)
+	if revision == t.revision && t.fleet.Text == nil && !begins {
+		return nil
+	}
 	rolling := t.fleet.Text != nil && t.fleet.Rollout.State == rollout.Rolling
-	due := revision != t.revision || rolling && now.Sub(t.covered) >= coverageEvery || t.fleet.Policy.ID != "" && t.fleet.Policy.From().After(now)
+	due := revision != t.revision || rolling && now.Sub(t.covered) >= coverageEvery || begins
 	known := map[string]bool{}
 	for i := range t.fleet.Hosts {
 		h := &t.fleet.Hosts[i]
@@ -133,16 +141,18 @@ func (t *teller) learn(ctx context.Context, now time.Time) error {
 		}
 	}
 	for host := range reports {
-		due = due || !known[host]
+		t.fresh = t.fresh || !known[host]
 	}
+	due = due || t.fresh && now.Sub(t.covered) >= lookRest*t.cost
 	if !due && now.Sub(t.covered) < time.Minute {
 		return nil
 	}
+	began := time.Now()
 	fleet, err := t.store.FleetSettings(ctx, now, rolling || revision != t.revision)
 	if err != nil {
 		return err
 	}
-	t.fleet, t.revision, t.covered = fleet, revision, now
+	t.fleet, t.revision, t.covered, t.fresh, t.cost = fleet, revision, now, false, time.Since(began)
 	return nil
 }
 

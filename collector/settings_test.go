@@ -1,10 +1,13 @@
 package collector
 
 import (
+	"bufio"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -37,15 +40,19 @@ type simulated struct {
 // fleetOf is a collector with an embedded broker and agents on connections of
 // their own.
 type fleetOf struct {
-	t       *testing.T
-	store   *store.Store
-	teller  *teller
-	agents  []*simulated
-	refused int
-	start   time.Time
+	t        *testing.T
+	store    *store.Store
+	teller   *teller
+	agents   []*simulated
+	together int             // agents in one process
+	others   []*bufio.Reader // of processes in which agents run that this one has no room for
+	start    time.Time
 }
 
-func agentsOf(t *testing.T, n int) *fleetOf {
+func agentsOf(t *testing.T, n int) *fleetOf { return agentsIn(t, n, roomFor) }
+
+// agentsIn is agentsOf with so many agents in a process.
+func agentsIn(t *testing.T, n, together int) *fleetOf {
 	t.Helper()
 	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "flopwatch.db"), store.Options{})
 	if err != nil {
@@ -59,48 +66,23 @@ func agentsOf(t *testing.T, n int) *fleetOf {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fleetOf{t: t, store: db, start: time.Now(), teller: newTeller(db, key, func(host string, envelope []byte) error { return broker.TellSettings(bus.Conn(), host, envelope) }, slog.New(slog.DiscardHandler))}
+	f := &fleetOf{t: t, store: db, together: together, start: time.Now(), teller: newTeller(db, key, func(host string, envelope []byte) error { return broker.TellSettings(bus.Conn(), host, envelope) }, slog.New(slog.DiscardHandler))}
 	seed, err := nats.NkeyOptionFromSeed(bus.AgentSeedFile())
 	if err != nil {
 		t.Fatal(err)
 	}
 	public := key.Public().(ed25519.PublicKey)
 	f.agents = make([]*simulated, n)
-	var connecting sync.WaitGroup
-	faults := make(chan error, n)
-	next := make(chan int)
-	for range 16 {
-		connecting.Go(func() {
-			for i := range next {
-				a := &simulated{host: fmt.Sprintf("%s%05d", "aaaaaaaaaaaaaaaaaaaaa", i)}
-				f.agents[i] = a
-				var err error
-				a.conn, err = nats.Connect(bus.URL(), seed, nats.Timeout(30*time.Second), nats.NoReconnect())
-				if err == nil {
-					_, err = a.conn.Subscribe(settings.Subject(a.host), func(m *nats.Msg) { f.take(a, public, m.Data) })
-				}
-				if err == nil {
-					err = a.conn.FlushTimeout(time.Minute)
-				}
-				if err != nil {
-					faults <- err
-				}
-			}
-		})
-	}
-	for i := range n {
-		next <- i
-	}
-	close(next)
-	connecting.Wait()
-	select {
-	case err := <-faults:
-		t.Fatal(err)
-	default:
+	if n > together {
+		f.elsewhere(bus.URL(), bus.AgentSeedFile(), public)
+	} else {
+		connect(t, f.agents, 0, bus.URL(), seed, public)
 	}
 	t.Cleanup(func() {
 		for _, a := range f.agents {
-			a.conn.Close()
+			if a.conn != nil {
+				a.conn.Close()
+			}
 		}
 		if err := bus.Close(); err != nil {
 			t.Error(err)
@@ -113,19 +95,147 @@ func agentsOf(t *testing.T, n int) *fleetOf {
 	return f
 }
 
+// connect makes agents, numbered from first, each on a connection of its own.
+func connect(t *testing.T, agents []*simulated, first int, url string, seed nats.Option, collector ed25519.PublicKey) {
+	t.Helper()
+	var connecting sync.WaitGroup
+	faults := make(chan error, len(agents))
+	next := make(chan int)
+	for range 16 {
+		connecting.Go(func() {
+			for i := range next {
+				a := &simulated{host: hostName(first + i)}
+				agents[i] = a
+				var err error
+				a.conn, err = nats.Connect(url, seed, nats.Timeout(30*time.Second), nats.NoReconnect())
+				if err == nil {
+					_, err = a.conn.Subscribe(settings.Subject(a.host), func(m *nats.Msg) { a.take(collector, m.Data) })
+				}
+				if err == nil {
+					err = a.conn.FlushTimeout(time.Minute)
+				}
+				if err != nil {
+					faults <- err
+				}
+			}
+		})
+	}
+	for i := range agents {
+		next <- i
+	}
+	close(next)
+	connecting.Wait()
+	select {
+	case err := <-faults:
+		t.Fatal(err)
+	default:
+	}
+}
+
+func hostName(i int) string { return fmt.Sprintf("%s%05d", "aaaaaaaaaaaaaaaaaaaaa", i) }
+
 // take is what an agent does with what it hears.
-func (f *fleetOf) take(a *simulated, collector ed25519.PublicKey, envelope []byte) {
+func (a *simulated) take(collector ed25519.PublicKey, envelope []byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	told, err := settings.Open(collector, a.host, a.current.Serial, envelope)
 	if err != nil {
-		f.refused++
 		return
 	}
 	if told.Version != a.current.Version {
 		a.applied = time.Now()
 	}
 	a.current = told
+}
+
+// roomFor is how many agents one process has room for: each takes two
+// descriptors, its own and the broker's.
+const roomFor = 4_000
+
+// elsewhere runs the agents in processes of their own, this test program again.
+func (f *fleetOf) elsewhere(url, seedFile string, collector ed25519.PublicKey) {
+	f.t.Helper()
+	for first := 0; first < len(f.agents); first += f.together {
+		last := min(len(f.agents), first+f.together)
+		cmd := exec.CommandContext(f.t.Context(), os.Args[0], "-test.run=^TestAgentsElsewhere$", "-test.timeout=10m")
+		cmd.Env = append(os.Environ(), "FLOPWATCH_AGENTS_ELSEWHERE="+fmt.Sprintf("%s %s %x %d %d", url, seedFile, []byte(collector), first, last))
+		cmd.Stderr = os.Stderr
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		f.t.Cleanup(func() {
+			if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				f.t.Error(err)
+			}
+			_ = cmd.Wait() // it was killed
+		})
+		f.others = append(f.others, bufio.NewReader(out))
+		for i := first; i < last; i++ {
+			f.agents[i] = &simulated{host: hostName(i)}
+		}
+	}
+	for _, other := range f.others {
+		if line, err := other.ReadString('\n'); line != "connected\n" {
+			f.t.Fatalf("agents elsewhere say %q, %v", line, err)
+		}
+	}
+}
+
+// hear takes up what version the agents elsewhere run, and since when.
+func (f *fleetOf) hear() {
+	f.t.Helper()
+	heard := 0
+	for _, other := range f.others {
+		for range min(f.together, len(f.agents)-heard) {
+			var i, version int
+			var ns int64
+			line, err := other.ReadString('\n')
+			if _, scan := fmt.Sscan(line, &i, &version, &ns); err != nil || scan != nil {
+				f.t.Fatalf("agents elsewhere say %q, %v", line, err)
+			}
+			f.agents[i].current.Version, f.agents[i].applied = version, time.Unix(0, ns)
+			heard++
+		}
+	}
+}
+
+// TestAgentsElsewhere is agents of another process's test. It tells when each ran
+// version 1, and stays until it is killed.
+func TestAgentsElsewhere(t *testing.T) {
+	text := os.Getenv("FLOPWATCH_AGENTS_ELSEWHERE")
+	if text == "" {
+		t.Skip("runs as a part of make settings-reach")
+	}
+	var url, seedFile string
+	var public []byte
+	var first, last int
+	if _, err := fmt.Sscanf(text, "%s %s %x %d %d", &url, &seedFile, &public, &first, &last); err != nil {
+		t.Fatal(err)
+	}
+	seed, err := nats.NkeyOptionFromSeed(seedFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	agents := make([]*simulated, last-first)
+	connect(t, agents, first, url, seed, public)
+	fmt.Println("connected")
+	for i, a := range agents {
+		for {
+			a.mu.Lock()
+			version, at := a.current.Version, a.applied
+			a.mu.Unlock()
+			if version != 0 {
+				fmt.Println(first+i, version, at.UnixNano())
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	select {} // until it is killed
 }
 
 // report commits what every agent runs, as a batch of each would.
@@ -149,6 +259,12 @@ func (f *fleetOf) report() {
 // approve puts a text in force, by two people.
 func (f *fleetOf) approve(text string) {
 	f.t.Helper()
+	f.schedule(text, time.Now())
+}
+
+// schedule has a text come into force at an instant, by two people.
+func (f *fleetOf) schedule(text string, from time.Time) {
+	f.t.Helper()
 	p, err := readText("settings", "s.yaml", text)
 	if err != nil {
 		f.t.Fatal(err)
@@ -157,7 +273,7 @@ func (f *fleetOf) approve(text string) {
 	made, err := f.store.CreatePolicy(ctx, p)
 	if err == nil {
 		_, err = f.store.ActOnPolicy(ctx, made.ID, 0, "propose", "", func(p draft.Policy, _ []draft.Policy, now time.Time) (draft.Policy, error) {
-			return p.Propose("usr_ana", "because", now, now, 0)
+			return p.Propose("usr_ana", "because", from, now, 0)
 		})
 	}
 	if err == nil {
@@ -200,11 +316,19 @@ func TestSettingsReachAgents(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f := agentsOf(t, n)
+	if n <= roomFor {
+		t.Run("in this process", func(t *testing.T) { settingsReach(t, n, roomFor) })
+	}
+	t.Run("in processes of their own", func(t *testing.T) { settingsReach(t, n, min(roomFor, max(1, n/2))) })
+}
+
+func settingsReach(t *testing.T, n, together int) {
+	f := agentsIn(t, n, together)
 	f.look()
 	f.approve("version: 1\ntitle: all at once\nlayers: [{sample_period: 2s}]\nrollout: {steps: [100], hold: 1m}\n")
 	began := time.Now()
 	f.look()
+	f.hear()
 	for f.running(1) < n {
 		if time.Since(began) > 2*time.Minute {
 			t.Fatalf("%d of %d run it", f.running(1), n)
@@ -217,6 +341,9 @@ func TestSettingsReachAgents(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("%d agents: median %s, p99 %s, last %s after the change was seen; it is seen within %s", n, took[n/2], took[n*99/100], took[n-1], tellEvery)
+	if limit := 30 * time.Second * time.Duration(max(1, n/10_000)); os.Getenv("FLOPWATCH_AGENTS") != "" && took[n-1]+tellEvery > limit {
+		t.Errorf("the last agent runs it after %s, more than %s", took[n-1]+tellEvery, limit)
+	}
 	f.report()
 	f.look()
 	fleet, err := f.store.FleetSettings(t.Context(), time.Now(), false)
@@ -225,6 +352,40 @@ func TestSettingsReachAgents(t *testing.T) {
 	}
 	if by, behind := fleet.Rollout.Converged(fleet.Text, fleet.Hosts); by[1] != n || len(behind) != 0 {
 		t.Errorf("reported: %v, %d behind", by, len(behind))
+	}
+}
+
+// While nothing is in force no host is looked at, however many come in; a text that
+// comes into force later is noticed when it does.
+func TestNothingInForceLooksAtNoHost(t *testing.T) {
+	f := agentsOf(t, 3)
+	at := time.Now()
+	f.teller.now = func() time.Time { return at }
+	f.look()
+	read := f.teller.covered
+	at = at.Add(2 * time.Minute)
+	f.report()
+	f.look()
+	if f.teller.covered != read {
+		t.Error("hosts were read while nothing is in force")
+	}
+	f.schedule("version: 1\ntitle: later\nlayers: [{sample_period: 2s}]\nrollout: {steps: [100], hold: 1m}\n", at.Add(time.Hour))
+	f.look()
+	if f.teller.fleet.Text != nil {
+		t.Error("it is in force too early")
+	}
+	at = at.Add(time.Hour + time.Second)
+	f.look()
+	if f.teller.fleet.Text == nil || len(f.teller.fleet.Hosts) != 3 {
+		t.Errorf("it is not in force an hour later: %+v", f.teller.fleet.Policy)
+	}
+	// A host that comes in later is told within a look.
+	f.teller.cost = 0
+	at = at.Add(time.Second)
+	f.teller.reports["new"] = 0
+	f.look()
+	if f.teller.covered != at {
+		t.Error("a new host was not looked at")
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 type FleetSettings struct {
 	Policy  draft.Policy
 	Text    *settings.Fleet // nil where nothing is in force
+	Next    time.Time       // when another text comes into force, zero if none does
 	Before  *settings.Fleet // nil for the default
 	Rollout rollout.Rollout // without State where it has not begun
 	Hosts   []rollout.Host
@@ -61,6 +62,7 @@ func (s *Store) fleetSettings(ctx context.Context, tx *sql.Tx, now time.Time, co
 	if err != nil {
 		return f, err
 	}
+	f.Next = draft.Next(slices.DeleteFunc(slices.Clone(all), func(p draft.Policy) bool { return p.Kind != draft.Settings }), now)
 	for _, p := range draft.Current(all, draft.Settings, now) {
 		f.Policy = p
 		if f.Text, err = settings.Read(p.Name, []byte(p.Text)); err != nil {
