@@ -29,6 +29,7 @@ type auditor struct {
 	reader *store.Reader
 	key    ed25519.PrivateKey
 	anchor string // file at a second place, "" for none
+	now    func() time.Time
 	log    *slog.Logger
 
 	anchored atomic.Int64 // entries under the newest checkpoint at the second place
@@ -64,7 +65,7 @@ func (a *auditor) sign(ctx context.Context) {
 
 // trySign signs the log as it stands, and keeps the checkpoint at the second place.
 func (a *auditor) trySign(ctx context.Context) error {
-	now := time.Now()
+	now := a.now()
 	c, err := a.store.SignAudit(ctx, a.origin(), a.key, now)
 	if err != nil || a.anchor == "" || c.Size == a.anchored.Load() {
 		return err
@@ -144,7 +145,7 @@ func (a *auditor) check(ctx context.Context) {
 		return
 	}
 	a.log.LogAttrs(ctx, slog.LevelError, "audit log does not hold", slog.Int("problems", len(found.Problems)), slog.String("first", found.Problems[0]))
-	if err := a.store.FindAuditProblems(ctx, found, time.Now()); err != nil {
+	if err := a.store.FindAuditProblems(ctx, found, a.now()); err != nil {
 		a.log.LogAttrs(ctx, slog.LevelError, "findings about the audit log were not written", slog.String("error", err.Error()))
 	}
 }

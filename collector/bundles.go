@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
 	"github.com/flopwatch/flopwatch/collector/internal/report"
@@ -30,7 +29,7 @@ func (w reportwork) Bundle(ctx context.Context, id string, version int64, to io.
 	}
 	collector := attest.HostID(w.key.Public().(ed25519.PublicKey))
 	origin := audit.Origin(collector)
-	if _, err := w.store.SignAudit(ctx, origin, w.key, time.Now()); err != nil {
+	if _, err := w.store.SignAudit(ctx, origin, w.key, w.now()); err != nil {
 		return err // the proofs are of what is under a checkpoint
 	}
 	objects := []audit.Object{{Kind: "report", ID: id}}

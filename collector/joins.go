@@ -18,6 +18,7 @@ type joins struct {
 	reader  *store.Reader
 	store   *store.Store
 	deriver *store.Deriver
+	now     func() time.Time
 }
 
 // Joins returns the joins of a run.
@@ -42,12 +43,12 @@ func (j joins) Decisions(ctx context.Context) ([]apitypes.JoinDecision, error) {
 
 // Decide records what somebody says of a join.
 func (j joins) Decide(ctx context.Context, join string, v apitypes.JoinVerdict) (apitypes.JoinDecision, error) {
-	return j.decided(j.store.DecideJoin(ctx, join, training.Verdict(v.Verdict), permission.Of(ctx).ID, v.Reason, time.Now()))
+	return j.decided(j.store.DecideJoin(ctx, join, training.Verdict(v.Verdict), permission.Of(ctx).ID, v.Reason, j.now()))
 }
 
 // JoinRuns records that two runs are one.
 func (j joins) JoinRuns(ctx context.Context, run string, with apitypes.RunJoin) (apitypes.JoinDecision, error) {
-	return j.decided(j.store.JoinRuns(ctx, run, with.With, permission.Of(ctx).ID, with.Reason, time.Now()))
+	return j.decided(j.store.JoinRuns(ctx, run, with.With, permission.Of(ctx).ID, with.Reason, j.now()))
 }
 
 func (j joins) decided(d store.JoinDecision, err error) (apitypes.JoinDecision, error) {

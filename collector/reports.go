@@ -31,6 +31,7 @@ type reportwork struct {
 	packs   []*policy.Pack
 	key     ed25519.PrivateKey // of the collector, signs bundles
 	parties parties            // who customers are
+	now     func() time.Time
 }
 
 var (
@@ -89,7 +90,7 @@ func (w reportwork) OpenReport(ctx context.Context, n apitypes.NewReport) (apity
 		subject = c.Subject
 	}
 	if f.Internal {
-		if !n.From.Before(n.To) || n.To.After(time.Now()) {
+		if !n.From.Before(n.To) || n.To.After(w.now()) {
 			return apitypes.Report{}, refusedReport(errPeriod)
 		}
 		subject = n.From.UTC().Format(time.RFC3339) + "/" + n.To.UTC().Format(time.RFC3339)
@@ -296,7 +297,7 @@ func (w reportwork) show(ctx context.Context, id string) (apitypes.Report, error
 
 // facts gathers what a report can be filled in from.
 func (w reportwork) facts(ctx context.Context, r report.Report, f *report.Form) (report.Facts, error) {
-	out := report.Facts{AsOf: time.Now().UTC().Truncate(time.Second)}
+	out := report.Facts{AsOf: w.now().UTC().Truncate(time.Second)}
 	var err error
 	if out.Filer, out.FilerAsOf, err = w.reader.Filer(ctx); err != nil {
 		return out, err

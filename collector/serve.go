@@ -53,7 +53,10 @@ type serveCommand struct {
 	ScreeningKind  string `help:"What that server is: yente or watchman." default:"yente" enum:"yente,watchman"`
 	ScreeningToken string `help:"File with the token that the server asks for." placeholder:"FILE" type:"path"`
 	AuditAnchor    string `help:"File at a second place, such as a mount of another machine or of write-once storage, to which each signed checkpoint of the audit log is appended; none by default." placeholder:"FILE" type:"path"`
-	Packs          string `help:"Folder with the site's own policy packs. They come into force like any policy, by two people." type:"path" placeholder:"DIR"`
+
+	now func() time.Time // of everything that the law dates; the real clock if nil
+
+	Packs string `help:"Folder with the site's own policy packs. They come into force like any policy, by two people." type:"path" placeholder:"DIR"`
 }
 
 // Run serves until it is interrupted.
@@ -90,7 +93,10 @@ type running struct {
 // when then returns or a part fails.
 func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration bool, then func(context.Context, *running) error) (err error) {
 	log := s.Logger()
-	db, err := store.Open(ctx, filepath.Join(c.Data, "flopwatch.db"), store.Options{})
+	if c.now == nil {
+		c.now = time.Now
+	}
+	db, err := store.Open(ctx, filepath.Join(c.Data, "flopwatch.db"), store.Options{Now: c.now})
 	if err != nil {
 		return err
 	}
@@ -105,7 +111,7 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 		return err
 	}
 	defer func() { err = errors.Join(err, members.bus.Close()) }()
-	packs := policy.InForce(policy.Shipped(), time.Now())
+	packs := policy.InForce(policy.Shipped(), c.now())
 	library, err := openLibrary(ctx, c.Packs, log)
 	if err != nil {
 		return err
@@ -118,13 +124,13 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	if err := logRotation(ctx, db, safe); err != nil {
 		return err
 	}
-	deriver := store.NewDeriver(db, packs, time.Now).Blinds(blinder{safe})
-	watching := newWatcher(db, log, time.Now())
+	deriver := store.NewDeriver(db, packs, c.now).Blinds(blinder{safe})
+	watching := newWatcher(db, log, c.now())
 	telling := newTeller(db, key, func(host string, envelope []byte) error {
 		return broker.TellSettings(members.bus.Conn(), host, envelope) // another one after a restart of the broker
 	}, log)
 	intake := ingest.Config{
-		Store: db, Key: key, Collector: attest.HostID(public), Followers: []store.Follower{deriver, watching, telling}, Log: log,
+		Store: db, Key: key, Collector: attest.HostID(public), Followers: []store.Follower{deriver, watching, telling}, Now: c.now, Log: log,
 	}
 	if demonstration {
 		intake.MaxAhead = -1 // a trace may be of any time
@@ -142,10 +148,10 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	}
 	reader := store.NewReader(db, version.Version, demonstration).VerifyAudit(audit.Origin(attest.HostID(public)), public).WithAnchor(c.AuditAnchor).WithPacks(library).WithAccesses(seen(safe))
 	jobs := newSimulator(db, library, log)
-	r := &running{tell: telling, jobs: jobs, store: db, deriver: deriver, ingest: counting, fleet: members, audit: &auditor{store: db, reader: reader, key: key, anchor: c.AuditAnchor, log: log}, watch: watching,
+	r := &running{tell: telling, jobs: jobs, store: db, deriver: deriver, ingest: counting, fleet: members, audit: &auditor{store: db, reader: reader, key: key, anchor: c.AuditAnchor, now: c.now, log: log}, watch: watching,
 		keeper: &keeper{store: db, data: c.Data, folder: c.Backup, every: c.BackupEvery, retain: c.policy(), log: log},
 		ahead:  &foreseer{store: db, reader: reader, packs: packs, log: log, links: reader}}
-	r.parties = parties{store: db, reader: reader, vault: safe, changed: deriver.CustomersChanged, screen: lists, log: log, now: time.Now}
+	r.parties = parties{store: db, reader: reader, vault: safe, changed: deriver.CustomersChanged, screen: lists, log: log, now: c.now}
 	if err := r.parties.reapply(ctx); err != nil {
 		return err
 	}
@@ -156,8 +162,8 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	r.http, err = httpd.New(httpd.Options{
 		Registrar: hosts,
 		Parties:   r.parties, Webhooks: vendorhook{r.parties},
-		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Users: db, UserAdmin: accounts{db}, AuditLog: r.audit, Caseworker: casework{db, reader, packs}, Joiner: joins{reader, db, deriver}, Reporter: reportwork{db, reader, packs, key, r.parties}, Linker: links{db, deriver}, Storekeeper: r.keeper, Foreseer: r.ahead, Policymaker: policies{db, reader, library, jobs}, Revenues: revenues{db}, Listen: c.Listen, DataDir: c.Data,
-		Version: version.Version, Demonstration: demonstration, Log: log,
+		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Users: db, UserAdmin: accounts{db, c.now}, AuditLog: r.audit, Caseworker: casework{db, reader, packs}, Joiner: joins{reader, db, deriver, c.now}, Reporter: reportwork{db, reader, packs, key, r.parties, c.now}, Linker: links{db, deriver}, Storekeeper: r.keeper, Foreseer: r.ahead, Policymaker: policies{db, reader, library, jobs}, Revenues: revenues{db}, Listen: c.Listen, DataDir: c.Data,
+		Version: version.Version, Demonstration: demonstration, Now: c.now, Log: log,
 	})
 	if err != nil {
 		return err

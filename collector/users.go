@@ -15,7 +15,10 @@ import (
 )
 
 // accounts keeps the accounts of people for the API.
-type accounts struct{ store *store.Store }
+type accounts struct {
+	store *store.Store
+	now   func() time.Time
+}
 
 // Users returns every account, by login.
 func (a accounts) Users(ctx context.Context) ([]apitypes.User, error) {
@@ -33,7 +36,7 @@ func (a accounts) AddUser(ctx context.Context, u apitypes.NewUser) (apitypes.Use
 	if err != nil {
 		return apitypes.User{}, refuse(http.StatusUnprocessableEntity, err)
 	}
-	id, now := store.NewID("usr_"), time.Now()
+	id, now := store.NewID("usr_"), a.now()
 	if err := a.store.AddUser(ctx, id, u.Login, roles, hash, now); errors.Is(err, store.ErrLoginTaken) {
 		return apitypes.User{}, refuse(http.StatusConflict, store.ErrLoginTaken)
 	} else if err != nil {

@@ -46,8 +46,9 @@ type Options struct {
 	Listen        string              // loopback host:port; port 0 takes a free one
 	DataDir       string              // exists; api.json is written there
 	Version       string
-	Demonstration bool         // pages say that organisations and runs are invented
-	Log           *slog.Logger // nil discards
+	Demonstration bool             // pages say that organisations and runs are invented
+	Now           func() time.Time // of sessions; the real clock if nil
+	Log           *slog.Logger     // nil discards
 }
 
 // Server is API and desk, listening. Serve or Close must be called.
@@ -84,7 +85,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for API and desk: %w", err)
 	}
-	guard, err := access.New(listener.Addr(), access.Options{Users: o.Users, Log: o.Log})
+	guard, err := access.New(listener.Addr(), access.Options{Users: o.Users, Now: o.Now, Log: o.Log})
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
