@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -27,7 +28,7 @@ func (g registrar) Inventory(context.Context) ([]apitypes.InventoryHost, error) 
 
 // Invite makes a join token.
 func (g registrar) Invite(ctx context.Context, in apitypes.Invitation) (apitypes.Invited, error) {
-	ask := roster.Invitation{Host: ledger.HostID(in.Host), Name: in.Name, Site: in.Site, Network: in.Network, Life: time.Duration(in.Seconds) * time.Second}
+	ask := roster.Invitation{Host: ledger.HostID(in.Host), Name: in.Name, Site: in.Site, Administered: inventory.Administered(in.Administered), Network: in.Network, Life: time.Duration(in.Seconds) * time.Second}
 	for _, d := range in.Devices {
 		devices := inventory.Devices{Model: d.Model, Count: d.Count}
 		for _, id := range d.IDs {
@@ -65,7 +66,7 @@ func refusedHost(err error) error {
 }
 
 func inventoryHostOf(h inventory.Host) apitypes.InventoryHost {
-	out := apitypes.InventoryHost{ID: string(h.ID), Name: h.Name, Site: h.Site, State: string(h.State), Suspicion: h.Suspicion,
+	out := apitypes.InventoryHost{ID: string(h.ID), Name: h.Name, Site: h.Site, State: string(h.State), Administered: cmp.Or(string(h.Administered), string(inventory.ByProvider)), Suspicion: h.Suspicion,
 		Changed: apitypes.Time(h.ChangedNS), Devices: []apitypes.ExpectedDevices{}, Keys: []apitypes.HostKey{}}
 	if h.Invitation != nil {
 		out.TokenUntil = apitypes.Time(h.Invitation.ExpiresNS)

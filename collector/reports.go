@@ -349,6 +349,12 @@ func (w reportwork) facts(ctx context.Context, r report.Report, f *report.Form) 
 	if err != nil {
 		return out, err
 	}
+	for i := range out.Runs {
+		x := &out.Runs[i]
+		if x.Evidence, err = w.reader.Evidence(ctx, x.Tenant, x.StartNS, x.EndNS); err != nil {
+			return out, err
+		}
+	}
 	out.Known, err = w.identify(ctx, r.ID, out)
 	return out, err
 }

@@ -162,7 +162,7 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	r.http, err = httpd.New(httpd.Options{
 		Registrar: hosts,
 		Parties:   r.parties, Webhooks: vendorhook{r.parties},
-		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Users: db, UserAdmin: accounts{db, c.now}, AuditLog: r.audit, Caseworker: casework{db, reader, packs}, Joiner: joins{reader, db, deriver, c.now}, Reporter: reportwork{db, reader, packs, key, r.parties, c.now}, Linker: links{db, deriver}, Storekeeper: r.keeper, Foreseer: r.ahead, Policymaker: policies{db, reader, library, jobs}, Revenues: revenues{db}, Listen: c.Listen, DataDir: c.Data,
+		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Metering: metering{db, c.now}, Users: db, UserAdmin: accounts{db, c.now}, AuditLog: r.audit, Caseworker: casework{db, reader, packs}, Joiner: joins{reader, db, deriver, c.now}, Reporter: reportwork{db, reader, packs, key, r.parties, c.now}, Linker: links{db, deriver}, Storekeeper: r.keeper, Foreseer: r.ahead, Policymaker: policies{db, reader, library, jobs}, Revenues: revenues{db}, Listen: c.Listen, DataDir: c.Data,
 		Version: version.Version, Demonstration: demonstration, Now: c.now, Log: log,
 	})
 	if err != nil {

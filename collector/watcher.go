@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -33,6 +34,7 @@ type watcher struct {
 	told    map[string]bool // ids of findings that are written
 	covered time.Time       // end of the last day whose coverage was looked at
 	found   []gap.Finding   // from reports, to be written
+	pruned  time.Time       // read by the goroutine that looks alone
 }
 
 func newWatcher(s *store.Store, log *slog.Logger, now time.Time) *watcher {
@@ -171,7 +173,7 @@ func (w *watcher) look(ctx context.Context, now time.Time) error {
 		}
 		expected = append(expected, x)
 	}
-	if err := w.twins(ctx, known, now); err != nil {
+	if err := errors.Join(w.twins(ctx, known, now), w.meters(ctx, now)); err != nil {
 		return err
 	}
 	w.mu.Lock()
@@ -201,6 +203,19 @@ func (w *watcher) look(ctx context.Context, now time.Time) error {
 		w.told[f.ID] = true // read by this goroutine alone
 	}
 	return nil
+}
+
+// meters holds meters against what hosts reported, and forgets once a day what no
+// meter will ask for.
+func (w *watcher) meters(ctx context.Context, now time.Time) error {
+	if now.Sub(w.pruned) >= 24*time.Hour {
+		if err := w.store.PruneEnergy(ctx, now); err != nil {
+			return err
+		}
+		w.pruned = now
+	}
+	_, err := w.store.JudgePower(ctx, now)
+	return err
 }
 
 // twinSpan is how long ago a device may have been reported to count as reported now.

@@ -32,6 +32,7 @@ func (l *Ledger) window(h *host, acc *account, w *measure.Window, allocated bool
 	acc.OverlapNS += elapsed - kept
 	acc.LastNS = end
 	acc.Windows++
+	l.meter(h, w, start, end)
 
 	var passed, given int64 // of the entries so far: whole and kept time
 	for i := range w.Entries {

@@ -22,6 +22,7 @@ type Host struct {
 	LastNS       int64 // end of its newest window
 	Batches      int64
 	Clocks       Clocks
+	Energy       Energy // of the slot that is being filled
 }
 
 // Device is one accelerator as its host describes it. It has the fields of

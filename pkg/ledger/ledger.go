@@ -51,6 +51,7 @@ type Ledger struct {
 	traffic       []HostTraffic
 	differences   []Difference
 	clocks        []ClockChange
+	energy        []HostEnergy
 	batches       int64
 	windows       int64
 
@@ -266,20 +267,21 @@ type Changes struct {
 	// Differences between claims and allocations, each once since the ledger began.
 	Differences []Difference
 	Clocks      []ClockChange
-	Batches     int64 // counted since the last Take
+	Energy      []HostEnergy // of slots that are full, to be added
+	Batches     int64        // counted since the last Take
 	Windows     int64
 }
 
 // Empty reports whether nothing changed.
 func (c *Changes) Empty() bool {
-	return len(c.Hosts) == 0 && len(c.Accounts) == 0 && len(c.Opened) == 0 && len(c.Extended) == 0 && len(c.Events) == 0 && len(c.Differences) == 0 && len(c.Addresses) == 0 && len(c.Traffic) == 0 && len(c.Clocks) == 0
+	return len(c.Hosts) == 0 && len(c.Accounts) == 0 && len(c.Opened) == 0 && len(c.Extended) == 0 && len(c.Events) == 0 && len(c.Differences) == 0 && len(c.Addresses) == 0 && len(c.Traffic) == 0 && len(c.Clocks) == 0 && len(c.Energy) == 0
 }
 
 // Take returns the changes since the last Take. A caller that cannot store them
 // must drop the ledger and restore one from what is stored.
 func (l *Ledger) Take() Changes {
-	c := Changes{Events: l.events, Addresses: l.addresses, Traffic: l.traffic, Differences: l.differences, Clocks: l.clocks, Batches: l.batches, Windows: l.windows}
-	l.events, l.differences, l.addresses, l.traffic, l.clocks = nil, nil, nil, nil, nil
+	c := Changes{Events: l.events, Addresses: l.addresses, Traffic: l.traffic, Differences: l.differences, Clocks: l.clocks, Energy: l.energy, Batches: l.batches, Windows: l.windows}
+	l.events, l.differences, l.addresses, l.traffic, l.clocks, l.energy = nil, nil, nil, nil, nil, nil
 	for _, h := range l.dirtyHosts {
 		h.dirty = false
 		row := h.Host
@@ -309,7 +311,7 @@ func (l *Ledger) Take() Changes {
 
 // Pending returns the number of rows that Take would return.
 func (l *Ledger) Pending() int {
-	return len(l.dirtyHosts) + len(l.dirtyAccounts) + len(l.dirtySegments) + len(l.events) + len(l.differences) + len(l.addresses) + len(l.traffic) + len(l.clocks)
+	return len(l.dirtyHosts) + len(l.dirtyAccounts) + len(l.dirtySegments) + len(l.events) + len(l.differences) + len(l.addresses) + len(l.traffic) + len(l.clocks) + len(l.energy)
 }
 
 func deviceRow(rows []Device, id measure.DeviceID) (Device, bool) {

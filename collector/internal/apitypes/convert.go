@@ -13,6 +13,18 @@ func FromFigure(f desk.Figure) Figure {
 	}
 }
 
+// FromEvidence turns the desk's view into the API's.
+func FromEvidence(e desk.Evidence) Evidence {
+	return Evidence{Grade: e.Grade(), Claimed: Seconds(e.Claimed), Provider: Seconds(e.Provider), Corroborated: Seconds(e.Corroborated),
+		Attested: Seconds(e.Attested), Contradicted: Seconds(e.Contradicted)}
+}
+
+// FromPower turns the desk's view into the API's.
+func FromPower(p desk.PowerSlot) PowerSlot {
+	return PowerSlot{Host: p.Host, HostName: p.HostName, Start: Time(p.StartNS), End: Time(p.EndNS), Kind: p.Kind, DrawnMJ: p.DrawnMJ,
+		OverheadMJ: p.OverheadMJ, ReportedMJ: p.ReportedMJ, Answer: p.Answer, Reason: p.Reason}
+}
+
 // FromTenant turns the desk's view into the API's.
 func FromTenant(t desk.Tenant) Tenant {
 	return Tenant{
@@ -59,7 +71,7 @@ func FromCheck(c desk.Check) Check {
 func FromCoverage(c desk.Coverage) Coverage {
 	return Coverage{
 		Host: c.Host, HostName: c.HostName, Devices: c.Devices, Elapsed: Seconds(c.Elapsed),
-		Unobserved: Seconds(c.Unobserved), Coverage: c.Coverage, Hidden: c.Hidden.Decimal(), Last: Time(c.LastNS),
+		Unobserved: Seconds(c.Unobserved), Coverage: c.Coverage, Hidden: c.Hidden.Decimal(), Last: Time(c.LastNS), Evidence: FromEvidence(c.Evidence),
 	}
 }
 

@@ -18,6 +18,38 @@ type Figure struct {
 	Methods     []string `json:"methods" doc:"Estimate methods behind the figure"`
 }
 
+// Evidence is on what observed device time rests, by grade. The grade is the lowest
+// of them, absent of no time.
+type Evidence struct {
+	Grade        string  `json:"grade,omitempty" doc:"E0 claimed, E1 provider host, E2 corroborated or E3 attested"`
+	Claimed      Seconds `json:"claimed_seconds" doc:"A tenant is root on the host, nobody enrolled it, or a meter contradicts it"`
+	Provider     Seconds `json:"provider_seconds" doc:"The provider administers the host"`
+	Corroborated Seconds `json:"corroborated_seconds" doc:"A meter that the host does not control agrees"`
+	Attested     Seconds `json:"attested_seconds" doc:"Of an attested host and device; nothing gives it yet"`
+	Contradicted Seconds `json:"contradicted_seconds" doc:"Of the claimed, what a meter contradicts"`
+}
+
+// PowerSlot is how the meters of one kind compare with a host over a quarter of an hour.
+type PowerSlot struct {
+	Host       string    `json:"host"`
+	HostName   string    `json:"host_name,omitempty"`
+	Start      time.Time `json:"start"`
+	End        time.Time `json:"end"`
+	Kind       string    `json:"kind" doc:"bmc, pdu or other"`
+	DrawnMJ    int64     `json:"drawn_mj" doc:"What the meters saw, millijoules"`
+	OverheadMJ int64     `json:"overhead_mj" doc:"Of it what is not for devices"`
+	ReportedMJ int64     `json:"reported_mj" doc:"By the devices; 0 while open"`
+	Answer     string    `json:"answer" doc:"open, agrees, more drawn than reported, less drawn than reported, or cannot tell"`
+	Reason     string    `json:"reason,omitempty"`
+}
+
+// PowerDiff is what an import of readings changed, or would change.
+type PowerDiff struct {
+	DryRun    bool `json:"dry_run"`
+	New       int  `json:"new" doc:"Readings that were not known"`
+	Unchanged int  `json:"unchanged" doc:"Readings that were there already"`
+}
+
 // Tenant is one tenant with its totals.
 type Tenant struct {
 	ID            string    `json:"id"`
@@ -98,6 +130,7 @@ type Totals struct {
 	Hosts        int       `json:"hosts"`
 	Segments     int       `json:"segments"`
 	Windows      int64     `json:"windows"`
+	Evidence     *Evidence `json:"evidence,omitempty" doc:"Of the observed time; absent in a check"`
 }
 
 // Check is the verdict on whether the ledger balances.
@@ -118,6 +151,7 @@ type Coverage struct {
 	Coverage   float64   `json:"coverage" doc:"Observed share, 0 to 1"`
 	Hidden     string    `json:"hidden" doc:"Most that the unobserved time could hold, single operations"`
 	Last       time.Time `json:"last,omitzero"`
+	Evidence   Evidence  `json:"evidence" doc:"Of the observed time"`
 }
 
 // Host is one reporting host.
@@ -265,10 +299,15 @@ type List[T any] struct {
 
 // FromTotals turns the desk's view into the API's.
 func FromTotals(t desk.Totals) Totals {
-	return Totals{
+	out := Totals{
 		From: Time(t.FromNS), To: Time(t.ToNS), Elapsed: Seconds(t.Elapsed), Attributed: Seconds(t.Attributed),
 		Idle: Seconds(t.Idle), Unattributed: Seconds(t.Unattributed), Unobserved: Seconds(t.Unobserved),
 		Overlap: Seconds(t.Overlap), Figure: FromFigure(t.Figure), Unseen: FromBounds(t.Unseen),
 		Devices: t.Devices, Hosts: t.Hosts, Segments: t.Segments, Windows: t.Windows,
 	}
+	if t.Evidence != nil {
+		e := FromEvidence(*t.Evidence)
+		out.Evidence = &e
+	}
+	return out
 }

@@ -87,6 +87,10 @@ type commands struct {
 		Export auditExportCommand `cmd:"" help:"Save the audit log as tiles, for whoever is to check it elsewhere."`
 		Verify auditVerifyCommand `cmd:"" help:"Check an exported audit log, offline. Exit code 1 when it does not hold, 3 when that cannot be told."`
 	} `cmd:"" help:"The audit log: list, check, export, verify."`
+	Power struct {
+		List   powerCommand       `cmd:"" default:"withargs" help:"How meters compare with what hosts report, newest first."`
+		Import importPowerCommand `cmd:"" help:"Record readings of meters from a CSV or NDJSON file, whole or not at all."`
+	} `cmd:"" help:"Meters that hosts do not control: list, import."`
 	Coverage coverageCommand `cmd:"" help:"Where each host's devices were blind."`
 	Findings struct {
 		List findingsCommand `cmd:"" default:"withargs" help:"Findings, newest first."`

@@ -45,6 +45,13 @@ func (importer) ImportAllocations(_ context.Context, name, format string, data [
 	}, nil
 }
 
+func (importer) ImportPower(_ context.Context, name, _ string, data []byte, _ bool) (apitypes.PowerDiff, error) {
+	if bytes.Contains(data, []byte("alien")) {
+		return apitypes.PowerDiff{}, fmt.Errorf("%s:2: host: is missing", name)
+	}
+	return apitypes.PowerDiff{New: 4, Unchanged: 2}, nil
+}
+
 // collector serves the real API behind the real guard and returns a data
 // directory that points at it.
 func collector(t *testing.T, reader desk.Reader) (data string) {
@@ -57,7 +64,7 @@ func collector(t *testing.T, reader desk.Reader) (data string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewUnstartedServer(guard.Wrap(httpapi.New(httpapi.Deps{Reader: reader, Importer: importer{}, Allocator: importer{}, NewLink: guard.NewLink, Version: "v0.1.0"})))
+	server := httptest.NewUnstartedServer(guard.Wrap(httpapi.New(httpapi.Deps{Reader: reader, Importer: importer{}, Allocator: importer{}, Metering: importer{}, NewLink: guard.NewLink, Version: "v0.1.0"})))
 	if err := server.Listener.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +93,7 @@ func TestGolden(t *testing.T) {
 	for name, args := range map[string][]string{
 		"tenants": {"tenants"}, "customers": {"customers"}, "customers-list": {"customers", "list"}, "runs": {"runs"},
 		"runs-tenant": {"runs", "--tenant", "ten-7f3a"}, "totals": {"ledger", "totals"}, "check": {"ledger", "check"},
-		"coverage": {"coverage"}, "findings": {"findings"}, "hosts": {"hosts"}, "events": {"events"},
+		"coverage": {"coverage"}, "power": {"power"}, "power-host": {"power", "--host", "abcdefghijklmnopqrstuvwxyz", "--limit", "1"}, "power-import": {"power", "import", file}, "power-import-dry": {"power", "import", "--dry-run", file}, "findings": {"findings"}, "hosts": {"hosts"}, "events": {"events"},
 		"events-host": {"events", "--host", "bcdefghijklmnopqrstuvwxyz2", "--kind", "driver_changed", "--limit", "1"}, "status": {"status"},
 		"cases": {"cases"}, "case": {"cases", "show", "cas_0001"}, "whoami": {"whoami"}, "users": {"users"}, "audit": {"audit"}, "audit-check": {"audit", "check"}, "allocations": {"allocations"}, "corrections": {"allocations", "corrections"}, "allocations-import": {"allocations", "import", file}, "allocations-import-dry": {"allocations", "import", "--dry-run", file},
 		"import": {"customers", "import", file}, "import-dry": {"customers", "import", "--dry-run", file},

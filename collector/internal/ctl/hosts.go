@@ -69,19 +69,20 @@ func keysSince(h apitypes.InventoryHost) (at time.Time) {
 }
 
 type inviteCommand struct {
-	Host    string        `arg:"" optional:"" help:"A known host that enrols anew; none makes a new one."`
-	Name    string        `help:"What people call the host."`
-	Site    string        `help:"Where it stands."`
-	Devices int           `help:"How many accelerators it should report." placeholder:"N"`
-	Model   string        `help:"Their model, as the driver names it."`
-	Network string        `help:"Network from which the token may be used, as 10.1.0.0/16; any by default."`
-	Life    time.Duration `help:"How long the token may be used, at most 24h." default:"1h"`
-	Out     string        `help:"File to write the token to, for its owner alone, instead of printing it." placeholder:"FILE"`
+	Host         string        `arg:"" optional:"" help:"A known host that enrols anew; none makes a new one."`
+	Name         string        `help:"What people call the host."`
+	Site         string        `help:"Where it stands."`
+	Devices      int           `help:"How many accelerators it should report." placeholder:"N"`
+	Model        string        `help:"Their model, as the driver names it."`
+	Administered string        `help:"Who is root on the host: provider or tenant. Figures of a tenant's own host are claims, grade E0." enum:",provider,tenant" default:""`
+	Network      string        `help:"Network from which the token may be used, as 10.1.0.0/16; any by default."`
+	Life         time.Duration `help:"How long the token may be used, at most 24h." default:"1h"`
+	Out          string        `help:"File to write the token to, for its owner alone, instead of printing it." placeholder:"FILE"`
 }
 
 // Run invites a host.
 func (c inviteCommand) Run(s *scope) error {
-	in := apitypes.Invitation{Host: c.Host, Name: c.Name, Site: c.Site, Network: c.Network, Seconds: int64(c.Life.Seconds())}
+	in := apitypes.Invitation{Host: c.Host, Name: c.Name, Site: c.Site, Administered: c.Administered, Network: c.Network, Seconds: int64(c.Life.Seconds())}
 	if c.Devices > 0 {
 		in.Devices = []apitypes.ExpectedDevices{{Model: c.Model, Count: c.Devices}}
 	}

@@ -49,6 +49,9 @@ func totalsFields(t apitypes.Totals) []field {
 	lines = append(lines, bounds("empirical", t.Figure.Empirical)...)
 	lines = append(lines, bounds("theoretical", t.Figure.Theoretical)...)
 	lines = append(lines, bounds("unseen", t.Unseen)...)
+	if t.Evidence != nil {
+		lines = append(lines, gradeFields(*t.Evidence)...)
+	}
 	return append(lines,
 		field{"ceiling", t.Figure.Ceiling, operations(t.Figure.Ceiling)},
 		field{"coverage", fmt.Sprint(t.Figure.Coverage), percent(t.Figure.Coverage)},

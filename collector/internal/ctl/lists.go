@@ -205,7 +205,7 @@ func (coverageCommand) Run(s *scope) error {
 	if err != nil {
 		return err
 	}
-	return list(s, rows, "No coverage yet: no host has sent a signed batch.", []column[row]{
+	return list(s, rows, "No coverage yet: no host has sent a signed batch.", append([]column[row]{
 		{name: "host", exact: func(c row) string { return c.Host }, title: "HOST"},
 		{name: "name", exact: func(c row) string { return c.HostName }, title: "NAME"},
 		{name: "devices", exact: func(c row) string { return number(c.Devices) }, title: "DEVICES", right: true},
@@ -214,5 +214,5 @@ func (coverageCommand) Run(s *scope) error {
 		{name: "unobserved_seconds", exact: func(c row) string { return c.Unobserved.String() }, title: "UNOBSERVED", text: func(c row) string { return span(c.Unobserved) }, right: true},
 		{name: "hidden", exact: func(c row) string { return c.Hidden }, title: "HIDDEN AT MOST", text: func(c row) string { return operations(c.Hidden) }, right: true},
 		{name: "last", exact: func(c row) string { return exactTime(c.Last) }, title: "DATA UNTIL", text: func(c row) string { return when(c.Last) }},
-	})
+	}, gradeColumns(func(c row) apitypes.Evidence { return c.Evidence })...))
 }

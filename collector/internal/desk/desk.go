@@ -37,6 +37,48 @@ type Figure struct {
 // allocation-only time together, for thresholds; views show the parts.
 func (f Figure) Combined() compute.Bounds { return f.Empirical.Add(f.Theoretical) }
 
+// Evidence is on what the observed device time of a figure rests, by grade. A
+// lower grade is not a lower figure: it says who could have lied.
+type Evidence struct {
+	Claimed      DeviceTime // E0: a tenant is root on the host, nobody enrolled it, or a meter contradicts it
+	Provider     DeviceTime // E1: the provider administers the host
+	Corroborated DeviceTime // E2: a meter that the host does not control agrees
+	Attested     DeviceTime // E3: of an attested host and device; nothing gives it yet
+	Contradicted DeviceTime // of Claimed, what a meter contradicts
+}
+
+// Grade is the lowest grade of the time, "" of none.
+func (e Evidence) Grade() string {
+	switch {
+	case e.Claimed > 0:
+		return "E0"
+	case e.Provider > 0:
+		return "E1"
+	case e.Corroborated > 0:
+		return "E2"
+	case e.Attested > 0:
+		return "E3"
+	}
+	return ""
+}
+
+// Add returns the evidence of both.
+func (e Evidence) Add(o Evidence) Evidence {
+	return Evidence{e.Claimed + o.Claimed, e.Provider + o.Provider, e.Corroborated + o.Corroborated, e.Attested + o.Attested, e.Contradicted + o.Contradicted}
+}
+
+// PowerSlot is how the meters of one kind compare with a host over a quarter of an hour.
+type PowerSlot struct {
+	Host, HostName string
+	StartNS, EndNS int64
+	Kind           string // bmc, pdu or other
+	DrawnMJ        int64
+	OverheadMJ     int64 // of it what is not for devices
+	ReportedMJ     int64 // by the devices, once it is judged
+	Answer         string
+	Reason         string
+}
+
 // Tenant is one tenant with its totals.
 type Tenant struct {
 	ID            measure.TenantID
@@ -78,6 +120,7 @@ type Run struct {
 	EndNS         int64
 	Open          bool // windows still arrive
 	Verdict       classify.Verdict
+	Evidence      Evidence // of the tenant's time meanwhile; only where a single run is shown
 }
 
 // Totals is the ledger of a span of time.
@@ -95,6 +138,7 @@ type Totals struct {
 	Hosts        int
 	Segments     int
 	Windows      int64
+	Evidence     *Evidence // of the observed time, nil in a check
 }
 
 // Coverage says where a host's devices were blind.
@@ -107,6 +151,7 @@ type Coverage struct {
 	Coverage   float64
 	Hidden     compute.Operations // most that the unobserved time could hold
 	LastNS     int64
+	Evidence   Evidence
 }
 
 // Host is one reporting host.
@@ -177,6 +222,9 @@ type Reader interface {
 	RunDays(ctx context.Context, id string) ([]RunDay, error) // oldest first; none of a run that is not there
 	Totals(ctx context.Context, fromNS, toNS int64) (Totals, error)
 	Coverage(ctx context.Context) ([]Coverage, error)
+	// Evidence returns on what the attributed time of a tenant between two instants rests.
+	Evidence(ctx context.Context, tenant measure.TenantID, fromNS, toNS int64) (Evidence, error)
+	Power(ctx context.Context, host string, limit int) ([]PowerSlot, error) // newest first, of all hosts for ""
 	Hosts(ctx context.Context) ([]Host, error)
 	Findings(ctx context.Context, limit int) ([]Finding, error)
 	Events(ctx context.Context, filter EventFilter) ([]Event, error)

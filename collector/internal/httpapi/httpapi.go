@@ -27,6 +27,8 @@ type Deps struct {
 	Importer  Importer // nil answers imports with 501
 	// Allocator takes allocations; nil answers with 501.
 	Allocator Allocator
+	// Metering takes readings of meters; nil answers with 501.
+	Metering  Metering
 	UserAdmin UserAdmin // nil answers with 501
 	AuditLog  AuditLog  // nil answers with 501
 	// Caseworker acts on findings and cases; nil answers with 501.
@@ -104,6 +106,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	s.registerForesight(api)
 	s.registerPolicies(api)
 	s.registerRevenue(api)
+	s.registerPower(api)
 	s.registerInventory(api)
 	s.registerEvents(api)
 	mux.HandleFunc("/v1/", unmatched(mux))

@@ -50,7 +50,7 @@ var actions = map[string]permission.Action{
 	"check-policy": permission.DraftPolicy, "draft-policy": permission.DraftPolicy, "edit-policy": permission.DraftPolicy, "roll-back-policy": permission.DraftPolicy,
 	"simulate-policy": permission.DraftPolicy, "cancel-job": permission.DraftPolicy, "propose-policy": permission.DraftPolicy, "withdraw-policy": permission.DraftPolicy,
 	"approve-policy": permission.ApprovePolicy, "reject-policy": permission.ApprovePolicy,
-	"import-revenue": permission.Import,
+	"import-revenue": permission.Import, "put-power": permission.Import,
 }
 
 // actionOf returns what an operation needs.

@@ -30,6 +30,7 @@ type Options struct {
 	Registrar     httpapi.Registrar   // nil: hosts cannot be invited
 	Importer      httpapi.Importer    // nil: customers cannot be imported
 	Allocator     httpapi.Allocator   // nil: allocations cannot be recorded
+	Metering      httpapi.Metering    // nil: readings of meters cannot be imported
 	Users         access.Users        // people with accounts; nil: nobody has one
 	UserAdmin     httpapi.UserAdmin   // nil: accounts cannot be made
 	AuditLog      httpapi.AuditLog    // nil: the audit log is not handed on
@@ -91,7 +92,7 @@ func New(o Options) (*Server, error) {
 	}
 	stopping := make(chan struct{})
 	pages := webui.New(webui.Deps{Reader: o.Reader, Caseworker: caseworkerOf(o.Caseworker), Joiner: joinerOf(o.Joiner), Foreseer: foreseerOf(o.Foreseer), Linker: linkerOf(o.Linker), Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
-	api := httpapi.New(httpapi.Deps{Registrar: o.Registrar, Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, UserAdmin: o.UserAdmin, AuditLog: o.AuditLog, Caseworker: o.Caseworker, Joiner: o.Joiner, Reporter: o.Reporter, Parties: o.Parties, Linker: o.Linker, Storekeeper: o.Storekeeper, Foreseer: o.Foreseer, Policymaker: o.Policymaker, Revenues: o.Revenues, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
+	api := httpapi.New(httpapi.Deps{Registrar: o.Registrar, Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, Metering: o.Metering, UserAdmin: o.UserAdmin, AuditLog: o.AuditLog, Caseworker: o.Caseworker, Joiner: o.Joiner, Reporter: o.Reporter, Parties: o.Parties, Linker: o.Linker, Storekeeper: o.Storekeeper, Foreseer: o.Foreseer, Policymaker: o.Policymaker, Revenues: o.Revenues, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api)
 	if o.Webhooks != nil {

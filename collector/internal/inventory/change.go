@@ -37,12 +37,14 @@ type Change struct {
 	Act    Act           `json:"-"`
 	Reason string        `json:"-"` // in words; Suspect, Revoke and Retire need one
 
-	Name       string      `json:"name,omitempty"`
-	Site       string      `json:"site,omitempty"`
-	Devices    []Devices   `json:"devices,omitempty"`
-	Invitation *Invitation `json:"invitation,omitempty"`
-	Key        *Key        `json:"key,omitempty"` // its times are set by the change
-	OverlapNS  int64       `json:"overlap_ns,omitempty"`
+	Name    string    `json:"name,omitempty"`
+	Site    string    `json:"site,omitempty"`
+	Devices []Devices `json:"devices,omitempty"`
+	// Administered says who is root on the host, "" what was said before.
+	Administered Administered `json:"administered,omitempty"`
+	Invitation   *Invitation  `json:"invitation,omitempty"`
+	Key          *Key         `json:"key,omitempty"` // its times are set by the change
+	OverlapNS    int64        `json:"overlap_ns,omitempty"`
 }
 
 // Limits of what a change may say.
@@ -73,6 +75,7 @@ func (c Change) check() error {
 	for _, t := range []struct{ what, text string }{{"name", c.Name}, {"site", c.Site}, {"by", c.By}, {"reason", c.Reason}} {
 		fault(!plain(t.text), "%s: must be at most %d bytes of UTF-8 without control characters", t.what, MaxText)
 	}
+	fault(c.Administered != "" && c.Administered != ByProvider && c.Administered != ByTenant, "administered: must be provider or tenant")
 	faults = append(faults, checkDevices(c.Devices)...)
 	switch c.Act {
 	case Invite:

@@ -28,6 +28,16 @@ const (
 	Retired  State = "retired"  // gone for good
 )
 
+// Administered says who is root on a host: what it reports is worth no more than
+// their word.
+type Administered string
+
+// Who may administer a host.
+const (
+	ByProvider Administered = "provider" // also where nothing was said of an enrolled host
+	ByTenant   Administered = "tenant"
+)
+
 // Devices are accelerators of one model that a host should have.
 type Devices struct {
 	Model string             `json:"model,omitempty"` // as the catalogue or the driver names it, "" if unknown
@@ -55,17 +65,18 @@ type Invitation struct {
 
 // Host is one host as its changes left it.
 type Host struct {
-	ID         ledger.HostID
-	Name       string // what people call it
-	Site       string
-	State      State
-	Devices    []Devices
-	Keys       []Key       // oldest first, also those that ended
-	Invitation *Invitation // nil if none is out
-	Suspicion  string      // why it is thought to be copied, "" if it is not; it may not report until a person decides
-	Spans      []Span      // when it was expected to report, and what
-	Changes    int         // how many made it
-	ChangedNS  int64       // time of the last one
+	ID           ledger.HostID
+	Name         string // what people call it
+	Site         string
+	State        State
+	Administered Administered
+	Devices      []Devices
+	Keys         []Key       // oldest first, also those that ended
+	Invitation   *Invitation // nil if none is out
+	Suspicion    string      // why it is thought to be copied, "" if it is not; it may not report until a person decides
+	Spans        []Span      // when it was expected to report, and what
+	Changes      int         // how many made it
+	ChangedNS    int64       // time of the last one
 }
 
 // Span is a half-open interval in which the host was expected to report these
@@ -191,6 +202,9 @@ func (h *Host) describe(c Change) {
 	}
 	if c.Site != "" {
 		h.Site = c.Site
+	}
+	if c.Administered != "" {
+		h.Administered = c.Administered
 	}
 	if c.Devices != nil {
 		h.Devices = c.Devices

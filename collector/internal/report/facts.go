@@ -104,7 +104,7 @@ var facts = map[string]func(Facts) Value{
 	"run.end":          runs([]string{"Run", "Last seen", "State"}, runEnd, measured),
 	"run.accelerators": runs([]string{"Run", "Models", "Devices", "Hosts"}, runHardware, measured),
 	"run.class":        runs([]string{"Run", "Judged to be", "Training", "Inference", "Other", "Because"}, runClass, derived),
-	"run.coverage":     runs([]string{"Run", "Observed share of device time", "Device-hours"}, runCoverage, measured),
+	"run.coverage":     runs([]string{"Run", "Observed share of device time", "Device-hours", "Evidence of the tenant's time meanwhile"}, runCoverage, measured),
 	"run.practices":    runs([]string{"Run", "Primary accelerator", "Practice"}, runPractice, measured),
 
 	"programme.runs":       programme,
@@ -268,7 +268,31 @@ func runHardware(r desk.Run) []string {
 }
 
 func runCoverage(r desk.Run) []string {
-	return []string{r.ID, fmt.Sprintf("%.2f %%", r.Figure.Coverage*100), fmt.Sprintf("%.0f", r.Figure.DeviceTime.Hours())}
+	return []string{r.ID, fmt.Sprintf("%.2f %%", r.Figure.Coverage*100), fmt.Sprintf("%.0f", r.Figure.DeviceTime.Hours()), graded(&r.Evidence)}
+}
+
+// graded says on what observed time rests.
+func graded(e *desk.Evidence) string {
+	if e == nil {
+		return "not held"
+	}
+	all := float64(e.Claimed + e.Provider + e.Corroborated + e.Attested)
+	if all == 0 {
+		return "not held"
+	}
+	var parts []string
+	for _, p := range []struct {
+		time desk.DeviceTime
+		what string
+	}{{e.Claimed, "E0 claimed"}, {e.Provider, "E1 provider host"}, {e.Corroborated, "E2 corroborated"}, {e.Attested, "E3 attested"}} {
+		if p.time > 0 {
+			parts = append(parts, fmt.Sprintf("%.1f %% %s", 100*float64(p.time)/all, p.what))
+		}
+	}
+	if e.Contradicted > 0 {
+		parts = append(parts, fmt.Sprintf("of it %.1f %% contradicted by a meter", 100*float64(e.Contradicted)/all))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // runClass says what a run was judged to do. A run that cannot be told says so.

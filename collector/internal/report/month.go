@@ -23,8 +23,8 @@ func monthTotals(f Facts) Value {
 }
 
 func monthCoverage(f Facts) Value {
-	return f.text(fmt.Sprintf("%.2f %% of %.0f device-hours on %d devices of %d hosts were observed; the rest could hide at most %s operations",
-		f.Totals.Figure.Coverage*100, f.Totals.Elapsed.Hours(), f.Totals.Devices, f.Totals.Hosts, f.Totals.Unseen.High.Decimal()), "ledger", measured)
+	return f.text(fmt.Sprintf("%.2f %% of %.0f device-hours on %d devices of %d hosts were observed (evidence: %s); the rest could hide at most %s operations",
+		f.Totals.Figure.Coverage*100, f.Totals.Elapsed.Hours(), f.Totals.Devices, f.Totals.Hosts, graded(f.Totals.Evidence), f.Totals.Unseen.High.Decimal()), "ledger", measured)
 }
 
 func (f Facts) within(ns int64) bool {

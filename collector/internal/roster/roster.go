@@ -163,12 +163,13 @@ func (r *Roster) Host(id ledger.HostID) (inventory.Host, bool) {
 
 // Invitation says what is known of a host that is to enrol.
 type Invitation struct {
-	Host    ledger.HostID // "" for a new host
-	Name    string
-	Site    string
-	Devices []inventory.Devices
-	Network string        // CIDR, "" for any
-	Life    time.Duration // enrol.TokenLife if 0
+	Host         ledger.HostID // "" for a new host
+	Name         string
+	Site         string
+	Administered inventory.Administered // "" for the provider, or what was said before
+	Devices      []inventory.Devices
+	Network      string        // CIDR, "" for any
+	Life         time.Duration // enrol.TokenLife if 0
 }
 
 // ErrInvitation is wrapped by the error of an invitation that makes no sense.
@@ -204,7 +205,7 @@ func (r *Roster) Invite(ctx context.Context, in Invitation) (enrol.Token, invent
 	}
 	now := r.cfg.Now()
 	h, err := r.changeLocked(ctx, inventory.Change{
-		Host: id, AtNS: now.UnixNano(), Act: inventory.Invite, Name: in.Name, Site: in.Site, Devices: in.Devices,
+		Host: id, AtNS: now.UnixNano(), Act: inventory.Invite, Name: in.Name, Site: in.Site, Administered: in.Administered, Devices: in.Devices,
 		Invitation: &inventory.Invitation{Hash: token.Hash(), ExpiresNS: now.Add(life).UnixNano(), Network: in.Network},
 	})
 	return token, h, err

@@ -46,6 +46,7 @@ var auditedKinds = []audited{
 	{"party_record", `SELECT object AS id, no, kind, from_ns, to_ns, recorded_ns, by, source, body FROM party_record`, "id, no"},
 	{"personal_access", `SELECT id, at_ns, actor, party, fields, reason FROM personal_access`, "id"},
 	{"party_feed", `SELECT id, at_ns, actor, entries, digest FROM party_feed`, "id"},
+	{"power_import", `SELECT id, at_ns, name, readings, digest FROM power_import`, "id"},
 	{"reservation", `SELECT id, no, tenant, accelerator, devices, from_ns, to_ns, network_gbit_s, recorded_ns FROM reservation`, "id, no"},
 	{"policy", `SELECT id, no, version, at_ns, actor, act, note, kind, name, state, body FROM policy_change`, "id, no"},
 	{"simulation", `SELECT id, policy, text, at_ns, actor, digest, body FROM simulation`, "id"},

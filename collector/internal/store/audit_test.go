@@ -326,7 +326,8 @@ func TestEveryTableIsThoughtOf(t *testing.T) {
 		"audit_leaf": "the log", "audit_node": "the log", "audit_checkpoint": "the log", "audit_pending": "empty between transactions",
 		"host_counter":    "changes with each connection; what follows from it is in inventory_change",
 		"customer_tenant": "state of the customer", "case_change": "state of the case", "report_change": "state of the report", "filer_change": "state of the filer", "policy_change": "state of the policy", "rollout_change": "state of the roll-out",
-		"run_day": "from segments", "policy_lookback": "follows from policy and policy_finding",
+		"run_day": "from segments", "host_energy": "from signed batches", "power_meter": "from power_reading", "power_reading": "its digest is in power_import",
+		"power_slot": "from power_reading and host_energy", "power_span": "from power_slot", "policy_lookback": "follows from policy and policy_finding",
 	}
 	for _, k := range auditedKinds {
 		unprotected[k.kind] = "protected"

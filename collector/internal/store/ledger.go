@@ -167,11 +167,13 @@ func (s *Store) LoadLedger(ctx context.Context) (*ledger.Ledger, error) {
 
 func loadHosts(ctx context.Context, tx *sql.Tx) ([]ledger.Host, error) {
 	return collect(ctx, tx, "hosts", `SELECT no, id, public_key, name, os, kernel, agent_version, attribution, boot_id, epoch, seq, hash,
-		first_ns, last_ns, batches, settings, clock_boot_ns, clock_shift_ns, clock_step_ns, clock_sealed_ns, clock_lag_ns FROM host ORDER BY no`, func(rows *sql.Rows, h *ledger.Host) error {
+		first_ns, last_ns, batches, settings, clock_boot_ns, clock_shift_ns, clock_step_ns, clock_sealed_ns, clock_lag_ns,
+		energy_slot_ns, energy_mj, energy_known_ns FROM host ORDER BY no`, func(rows *sql.Rows, h *ledger.Host) error {
 		var hash []byte
 		err := rows.Scan(&h.No, &h.ID, &h.PublicKey, &h.Name, &h.OS, &h.Kernel, &h.AgentVersion, &h.Attribution, &h.BootID,
 			&h.Position.Epoch, &h.Position.Seq, &hash, &h.FirstNS, &h.LastNS, &h.Batches, &h.Settings,
-			&h.Clocks.BootNS, &h.Clocks.ShiftNS, &h.Clocks.StepNS, &h.Clocks.SealedNS, &h.Clocks.LagNS)
+			&h.Clocks.BootNS, &h.Clocks.ShiftNS, &h.Clocks.StepNS, &h.Clocks.SealedNS, &h.Clocks.LagNS,
+			&h.Energy.SlotNS, &h.Energy.EnergyMJ, &h.Energy.KnownNS)
 		if err == nil && copy(h.Position.Hash[:], hash) != len(h.Position.Hash) {
 			err = fmt.Errorf("hash of host %s has %d bytes", h.ID, len(hash))
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"database/sql"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -278,7 +279,13 @@ func (r *Reader) Hosts(ctx context.Context) ([]desk.Host, error) {
 func (r *Reader) Coverage(ctx context.Context) ([]desk.Coverage, error) {
 	var out []desk.Coverage
 	err := r.view(ctx, "coverage", func(tx *sql.Tx) (err error) {
-		out, err = readCoverage(ctx, tx)
+		if out, err = readCoverage(ctx, tx); err != nil {
+			return err
+		}
+		grades, err := gradesOf(ctx, tx, "h.id", "1", 0, math.MaxInt64)
+		for i := range out {
+			out[i].Evidence = grades[out[i].Host]
+		}
 		return err
 	})
 	return out, err

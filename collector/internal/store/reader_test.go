@@ -96,8 +96,8 @@ func TestHosts(t *testing.T) {
 func TestCoverage(t *testing.T) {
 	_, r := counted(t)
 	want := []desk.Coverage{
-		{Host: "hosta", HostName: "alpha", Devices: 2, Elapsed: secondsOf(80), Unobserved: secondsOf(40), Coverage: 0.5, Hidden: 80_000, LastNS: at(60)},
-		{Host: "hostb", HostName: "beta", Devices: 1, Elapsed: secondsOf(15), Coverage: 1, LastNS: at(15)},
+		{Host: "hosta", HostName: "alpha", Devices: 2, Elapsed: secondsOf(80), Unobserved: secondsOf(40), Coverage: 0.5, Hidden: 80_000, LastNS: at(60), Evidence: desk.Evidence{Claimed: secondsOf(40)}},
+		{Host: "hostb", HostName: "beta", Devices: 1, Elapsed: secondsOf(15), Coverage: 1, LastNS: at(15), Evidence: desk.Evidence{Claimed: secondsOf(15)}},
 	}
 	if d := cmp.Diff(want, must(t, r.Coverage)); d != "" {
 		t.Errorf("coverage (-want +got):\n%s", d)

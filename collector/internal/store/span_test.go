@@ -59,7 +59,7 @@ func TestSpanCutsSegments(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := cmp.Diff(c.want, got, cmpopts.EquateEmpty()); d != "" {
+			if d := cmp.Diff(c.want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(desk.Totals{}, "Evidence")); d != "" {
 				t.Errorf("totals (-want +got):\n%s", d)
 			}
 		})

@@ -29,7 +29,12 @@ func (r *Reader) Totals(ctx context.Context, fromNS, toNS int64) (desk.Totals, e
 	}
 	var t desk.Totals
 	err := r.view(ctx, "ledger totals", func(tx *sql.Tx) (err error) {
-		t, err = totals(ctx, tx, fromNS, toNS)
+		if t, err = totals(ctx, tx, fromNS, toNS); err != nil {
+			return err
+		}
+		grades, err := gradesOf(ctx, tx, "''", "1", fromNS, toNS)
+		e := grades[""]
+		t.Evidence = &e
 		return err
 	})
 	return t, err

@@ -45,18 +45,21 @@ func (w *writer) changes(c *ledger.Changes) error {
 	}
 	hosts := make(map[ledger.HostID]int64, len(c.Hosts))
 	err := w.each(`INSERT INTO host (no, id, public_key, name, os, kernel, agent_version, attribution, boot_id, epoch, seq, hash, first_ns, last_ns, batches, settings,
-		clock_boot_ns, clock_shift_ns, clock_step_ns, clock_sealed_ns, clock_lag_ns)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		clock_boot_ns, clock_shift_ns, clock_step_ns, clock_sealed_ns, clock_lag_ns,
+		energy_slot_ns, energy_mj, energy_known_ns)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (no) DO UPDATE SET public_key = excluded.public_key, name = excluded.name, os = excluded.os, kernel = excluded.kernel,
 		agent_version = excluded.agent_version, attribution = excluded.attribution, boot_id = excluded.boot_id, epoch = excluded.epoch, seq = excluded.seq, hash = excluded.hash,
 		first_ns = excluded.first_ns, last_ns = excluded.last_ns, batches = excluded.batches, settings = excluded.settings,
 		clock_boot_ns = excluded.clock_boot_ns, clock_shift_ns = excluded.clock_shift_ns, clock_step_ns = excluded.clock_step_ns,
-		clock_sealed_ns = excluded.clock_sealed_ns, clock_lag_ns = excluded.clock_lag_ns`, "host", len(c.Hosts), func(i int) []any {
+		clock_sealed_ns = excluded.clock_sealed_ns, clock_lag_ns = excluded.clock_lag_ns,
+		energy_slot_ns = excluded.energy_slot_ns, energy_mj = excluded.energy_mj, energy_known_ns = excluded.energy_known_ns`, "host", len(c.Hosts), func(i int) []any {
 		h := &c.Hosts[i]
 		hosts[h.ID] = h.No
 		return []any{h.No, string(h.ID), h.PublicKey, h.Name, h.OS, h.Kernel, h.AgentVersion, h.Attribution, h.BootID,
 			int64(h.Position.Epoch), int64(h.Position.Seq), h.Position.Hash[:], h.FirstNS, h.LastNS, h.Batches, h.Settings,
-			h.Clocks.BootNS, h.Clocks.ShiftNS, h.Clocks.StepNS, h.Clocks.SealedNS, h.Clocks.LagNS}
+			h.Clocks.BootNS, h.Clocks.ShiftNS, h.Clocks.StepNS, h.Clocks.SealedNS, h.Clocks.LagNS,
+			h.Energy.SlotNS, h.Energy.EnergyMJ, h.Energy.KnownNS}
 	})
 	if err != nil {
 		return err
@@ -99,7 +102,7 @@ func (w *writer) changes(c *ledger.Changes) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(w.addresses(c.Addresses), w.traffic(c.Traffic)); err != nil {
+	if err := errors.Join(w.addresses(c.Addresses), w.traffic(c.Traffic), w.energies(c.Energy)); err != nil {
 		return err
 	}
 	return w.each(`UPDATE segment SET end_ns = ?, duration_ns = ?, ops_low = ?, ops_best = ?, ops_high = ?, ceiling = ?, energy_mj = ?, ops_float = ?, rhythm = ? WHERE id = ?`,

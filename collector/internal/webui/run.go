@@ -50,6 +50,9 @@ func (s *site) run(ctx context.Context, r *http.Request) (any, error) {
 		return nil, notFound("There is no such run. Runs may join into one as more windows arrive.")
 	}
 	run := runs[i]
+	if run.Evidence, err = s.Reader.Evidence(ctx, run.Tenant, run.StartNS, run.EndNS); err != nil {
+		return nil, err
+	}
 	all, err := s.worked(ctx, 0)
 	if err != nil {
 		return nil, err

@@ -60,8 +60,13 @@ func New() *Reader {
 			Unseen: bounds("0", "1.2e24", "3.1e24"), Devices: 12296, Hosts: 1537, Segments: 8871, Windows: 648_000_000,
 		},
 		CoverageList: []desk.Coverage{
-			{Host: "abcdefghijklmnopqrstuvwxyz", HostName: "gpu-0001", Devices: 8, Elapsed: desk.DeviceTimeOf(11_520 * time.Hour), Unobserved: 0, Coverage: 1, LastNS: watermark},
-			{Host: "bcdefghijklmnopqrstuvwxyz2", HostName: "gpu-0002", Devices: 8, Elapsed: desk.DeviceTimeOf(11_520 * time.Hour), Unobserved: desk.DeviceTimeOf(48 * time.Hour), Coverage: 0.9958, Hidden: ops("3.4e20"), LastNS: at(-6)},
+			{Host: "abcdefghijklmnopqrstuvwxyz", HostName: "gpu-0001", Devices: 8, Elapsed: desk.DeviceTimeOf(11_520 * time.Hour), Unobserved: 0, Coverage: 1, LastNS: watermark, Evidence: desk.Evidence{Provider: desk.DeviceTimeOf(2_520 * time.Hour), Corroborated: desk.DeviceTimeOf(9_000 * time.Hour)}},
+			{Host: "bcdefghijklmnopqrstuvwxyz2", HostName: "gpu-0002", Devices: 8, Elapsed: desk.DeviceTimeOf(11_520 * time.Hour), Unobserved: desk.DeviceTimeOf(48 * time.Hour), Coverage: 0.9958, Hidden: ops("3.4e20"), LastNS: at(-6), Evidence: desk.Evidence{Claimed: desk.DeviceTimeOf(11_472 * time.Hour), Contradicted: desk.DeviceTimeOf(2 * time.Hour)}},
+		},
+		EvidenceView: desk.Evidence{Provider: desk.DeviceTimeOf(240_000 * time.Hour), Corroborated: desk.DeviceTimeOf(700_000 * time.Hour)},
+		PowerList: []desk.PowerSlot{
+			{Host: "bcdefghijklmnopqrstuvwxyz2", HostName: "gpu-0002", StartNS: at(-30), EndNS: at(-30) + int64(15*time.Minute), Kind: "pdu", DrawnMJ: 6_300_000_000, OverheadMJ: 1_080_000_000, ReportedMJ: 2_700_000_000, Answer: "more drawn than reported", Reason: "meters saw 7.00 kW, of which 1.20 kW is not for devices; the devices report 3.00 kW"},
+			{Host: "abcdefghijklmnopqrstuvwxyz", HostName: "gpu-0001", StartNS: at(-30), EndNS: at(-30) + int64(15*time.Minute), Kind: "bmc", DrawnMJ: 5_040_000_000, ReportedMJ: 5_022_000_000, Answer: "agrees"},
 		},
 		HostList: []desk.Host{
 			{ID: "abcdefghijklmnopqrstuvwxyz", Name: "gpu-0001", AgentVersion: "v0.1.0", Epoch: 1, Seq: 51840, Devices: 8, Accelerators: []string{"H100-SXM5-80GB"}, FirstNS: at(-60 * 24), LastNS: watermark},

@@ -23,6 +23,8 @@ type Reader struct {
 	DayViews     map[string][]desk.RunDay
 	TotalsView   desk.Totals
 	CoverageList []desk.Coverage
+	EvidenceView desk.Evidence
+	PowerList    []desk.PowerSlot
 	HostList     []desk.Host
 	FindingList  []desk.Finding
 	EventList    []desk.Event
@@ -140,6 +142,22 @@ func (r *Reader) Totals(_ context.Context, fromNS, toNS int64) (desk.Totals, err
 
 // Coverage returns CoverageList.
 func (r *Reader) Coverage(context.Context) ([]desk.Coverage, error) { return r.CoverageList, r.Err }
+
+// Evidence returns EvidenceView.
+func (r *Reader) Evidence(context.Context, measure.TenantID, int64, int64) (desk.Evidence, error) {
+	return r.EvidenceView, r.Err
+}
+
+// Power returns PowerList.
+func (r *Reader) Power(_ context.Context, host string, limit int) ([]desk.PowerSlot, error) {
+	var out []desk.PowerSlot
+	for _, p := range r.PowerList {
+		if host == "" || p.Host == host {
+			out = append(out, p)
+		}
+	}
+	return head(out, limit), r.Err
+}
 
 // Hosts returns HostList.
 func (r *Reader) Hosts(context.Context) ([]desk.Host, error) { return r.HostList, r.Err }
