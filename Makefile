@@ -143,6 +143,14 @@ packages: ## build deb and rpm for amd64 and arm64 into dist/ (ARCHES="amd64" fo
 reproducible: ## build the packages of this machine twice, from two folders: the bytes must be the same
 	packaging/test/reproducible
 
+.PHONY: install-test upgrade-cycles
+install-test: ## install, enrol, upgrade under load, remove and purge the packages in a Debian tree that systemd boots (root; skipped where tools are absent)
+	packaging/test/install
+
+CYCLES ?= 50
+upgrade-cycles: ## CYCLES upgrades and rollbacks between the version before (PREVIOUS=commit) and this one while a fleet sends
+	packaging/test/upgrade-cycles $(CYCLES) $(PREVIOUS)
+
 units-check: ## fail when a unit is more exposed than it may be; skipped with a message without systemd-analyze
 	packaging/test/units
 

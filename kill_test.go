@@ -76,6 +76,19 @@ func replayed(t *testing.T, trace string, kills int) map[string]any {
 	if err := agent.Wait(); err != nil {
 		t.Fatalf("agent: %v\n%s", err, agent.Stderr)
 	}
+	totals := totalsOf(t, data)
+	if err := collector.Process.Signal(os.Interrupt); err != nil {
+		t.Error(err)
+	}
+	if err := collector.Wait(); err != nil {
+		t.Errorf("collector: %v\n%s", err, collector.Stderr)
+	}
+	return totals
+}
+
+// totalsOf checks that the ledger balances and returns what each tenant's total is.
+func totalsOf(t *testing.T, data string) map[string]any {
+	t.Helper()
 	check := exec.Command(filepath.Join(programs, "flopwatchctl"), "--data", data, "ledger", "check")
 	if out, err := check.CombinedOutput(); err != nil {
 		t.Errorf("ledger check: %v\n%s", err, out)
@@ -95,12 +108,6 @@ func replayed(t *testing.T, trace string, kills int) map[string]any {
 	for _, item := range answer.([]any) {
 		tenant := item.(map[string]any)
 		totals[tenant["id"].(string)] = tenant["figure"]
-	}
-	if err := collector.Process.Signal(os.Interrupt); err != nil {
-		t.Error(err)
-	}
-	if err := collector.Wait(); err != nil {
-		t.Errorf("collector: %v\n%s", err, collector.Stderr)
 	}
 	return totals
 }

@@ -25,6 +25,17 @@ type enrollCommand struct {
 	Endpoint string `help:"File to write: where the collector is and who this host is." default:"data/agent.json" type:"path"`
 	Keys     string `help:"Folder for the keys of this host." default:"data/keys" type:"path"`
 	Data     string `help:"Folder of run or sample; a spool in it that an earlier enrolment left is set aside." default:"data/agent" type:"path"`
+	keyUsers
+}
+
+// keyUsers are whom the keys of a host are given to.
+type keyUsers struct {
+	SamplerUser string `help:"User of sample, to whom the key that signs is given; for root alone." placeholder:"USER"`
+	ShipperUser string `help:"User of ship, to whom the key that connects is given; for root alone." placeholder:"USER"`
+}
+
+func (u keyUsers) users() identity.Users {
+	return identity.Users{Sampler: u.SamplerUser, Shipper: u.ShipperUser}
 }
 
 // Run enrols.
@@ -42,7 +53,7 @@ func (c enrollCommand) Run(ctx context.Context, s cli.Streams) error {
 	}
 	now := time.Now()
 	e, err := identity.Enrol(ctx, identity.Enrolment{
-		Server: c.Server, Token: token, Endpoint: c.Endpoint, Keys: c.Keys, Now: now,
+		Server: c.Server, Token: token, Endpoint: c.Endpoint, Keys: c.Keys, Users: c.users(), Now: now,
 		Facts: enrol.Facts{Name: facts.Name, OS: facts.OS, Kernel: facts.Kernel, AgentVersion: version.Version},
 	})
 	if err != nil {
@@ -84,6 +95,7 @@ type rotateCommand struct {
 	Endpoint string        `help:"File that says where the collector is." default:"data/agent.json" type:"path"`
 	Keys     string        `help:"Folder for the keys of this host." default:"data/keys" type:"path"`
 	Older    time.Duration `name:"if-older" help:"Only if the keys are older than this, such as 720h." default:"0"`
+	keyUsers
 }
 
 // Run rotates. Agents that run take the new keys by themselves within seconds.
@@ -97,7 +109,7 @@ func (c rotateCommand) Run(ctx context.Context, s cli.Streams) error {
 		fmt.Fprintf(s.Out, "the keys are of %s, young enough\n", e.Identity.KeysSince.UTC().Format(time.RFC3339))
 		return nil
 	}
-	until, err := identity.Rotate(ctx, c.Endpoint, c.Keys, now)
+	until, err := identity.Rotate(ctx, c.Endpoint, c.Keys, c.users(), now)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ type Enrolment struct {
 	Facts    enrol.Facts
 	Endpoint string // file to write
 	Keys     string // folder for keys
+	Users    Users
 	Now      time.Time
 }
 
@@ -39,7 +40,7 @@ func Enrol(ctx context.Context, e Enrolment) (endpoint.Agents, error) {
 	if err != nil {
 		return endpoint.Agents{}, err
 	}
-	signing, broker, err := keep(e.Keys, keys, e.Now)
+	signing, broker, err := keep(e.Keys, keys, e.Users, e.Now)
 	if err != nil {
 		return endpoint.Agents{}, err
 	}
@@ -97,7 +98,7 @@ func (e Enrolment) accept(w enrol.Welcome, server string) (endpoint.Agents, erro
 
 // Rotate makes new keys, binds them by the old ones and writes the endpoint. It
 // returns until when the old keys count as well.
-func Rotate(ctx context.Context, path, dir string, now time.Time) (until string, err error) {
+func Rotate(ctx context.Context, path, dir string, users Users, now time.Time) (until string, err error) {
 	e, err := endpoint.Read(path)
 	if err != nil {
 		return "", err
@@ -118,7 +119,7 @@ func Rotate(ctx context.Context, path, dir string, now time.Time) (until string,
 	if err != nil {
 		return "", err
 	}
-	signing, broker, err := keep(dir, keys, now)
+	signing, broker, err := keep(dir, keys, users, now)
 	if err != nil {
 		return "", err
 	}

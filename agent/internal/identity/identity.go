@@ -91,8 +91,8 @@ func makeKeys() (enrol.Private, error) {
 // keep writes the keys into files with names that were never used, and returns
 // their paths. They are on disk before the collector hears of them: a key that it
 // bound and the host lost would lock the host out.
-func keep(dir string, p enrol.Private, now time.Time) (signing, broker string, err error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+func keep(dir string, p enrol.Private, users Users, now time.Time) (signing, broker string, err error) {
+	if err := users.makeFolder(dir); err != nil {
 		return "", "", fmt.Errorf("make folder for keys: %w", err)
 	}
 	stamp := now.UTC().Format("20060102T150405.000000000")
@@ -101,19 +101,10 @@ func keep(dir string, p enrol.Private, now time.Time) (signing, broker string, e
 	if err != nil {
 		return "", "", fmt.Errorf("keep broker key: %w", err)
 	}
-	if err := errors.Join(writeSecret(signing, p.Signing.Seed()), writeSecret(broker, append(seed, '\n')), syncDir(dir)); err != nil {
+	if err := errors.Join(writeSecret(signing, users.Sampler, p.Signing.Seed()), writeSecret(broker, users.Shipper, append(seed, '\n')), syncDir(dir)); err != nil {
 		return "", "", fmt.Errorf("keep keys: %w", err)
 	}
 	return signing, broker, nil
-}
-
-func writeSecret(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
 }
 
 func syncDir(path string) error {

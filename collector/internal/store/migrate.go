@@ -34,7 +34,7 @@ func migrateFrom(ctx context.Context, db *sql.DB, files fs.FS, dir string) (migr
 		return migrated, fmt.Errorf("read schema version: %w", err)
 	}
 	if version > len(steps) {
-		return migrated, fmt.Errorf("schema %d, program %d: %w", version, len(steps), ErrNewerSchema)
+		return migrated, fmt.Errorf("schema %d, program %d: %w; the way back: start the newer program again, or put a backup from before the upgrade in its place (flopwatch-collector restore)", version, len(steps), ErrNewerSchema)
 	}
 	for i, step := range steps {
 		name := step.Name()
