@@ -21,6 +21,7 @@ type commands struct {
 	Restore restoreCommand `cmd:"" help:"Make a data directory from a backup and check it."`
 	Check   checkCommand   `cmd:"" help:"Check everything in a data directory that no collector uses. Exit code 1 when something does not hold."`
 	Vault   vaultCommands  `cmd:"" help:"Look after the store of personal data."`
+	Support supportCommand `cmd:"" name:"support-bundle" help:"Write sizes, counts, versions and metrics for whoever helps, with nothing of customers in it."`
 	Nats    natsCommand    `cmd:"" help:"Write certificate and user for a NATS server outside the collector (see deploy/nats)."`
 	Version cli.Version    `cmd:"" help:"Print the version."`
 
