@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -266,7 +267,8 @@ func TestFiledOnTheLastDay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := openOffice(t, time.Date(2026, 10, 24, 12, 0, 0, 0, time.UTC))
+	chat := newChat(t)
+	o := openOffice(t, time.Date(2026, 10, 24, 12, 0, 0, 0, time.UTC), func(c *serveCommand) { c.Notify, c.look = chat.config(t), 50*time.Millisecond })
 	o.hire("analyst", "senior-reviewer", "filing-officer", "admin")
 	o.signIn("admin")
 	done[any](o, "admin", http.MethodPut, "/v1/filer", "", apitypes.Filer{Name: "Example Compute", Address: "1 Main Street", Contact: "Officer", Email: "o@example.com", Phone: "1"})
@@ -277,12 +279,27 @@ func TestFiledOnTheLastDay(t *testing.T) {
 		t.Fatalf("occurred %s, due %s, over %s", k.Occurred, k.Due, k.Over)
 	}
 
+	// People are told by ids alone: at once, ten days before, and after a stop of the
+	// step that counts. Each once.
+	chat.hears("case " + c.ID + " was opened")
+	calendar := done[apitypes.CalendarLink](o, "analyst", http.MethodPost, "/v1/calendar-links", "", nil).Path
+	o.clock.set(time.Date(2026, 10, 28, 0, 0, 0, 0, zone))
+	chat.hears("case " + c.ID + ": initial-report is due in 10 days (last day 2026-11-07, America/New_York)")
+	o.clock.set(time.Date(2026, 11, 6, 9, 0, 0, 0, zone))
+	chat.hears("case " + c.ID + ": initial-report is due tomorrow (last day 2026-11-07, America/New_York)")
+	if status, text := o.ask("", http.MethodGet, calendar, "", nil); status != http.StatusOK || !bytes.Contains(text, []byte("DTSTART;VALUE=DATE:20261107\r\nDTEND;VALUE=DATE:20261108\r\n")) {
+		t.Errorf("the calendar answers %d\n%s", status, text)
+	}
+
 	// The last second of day 15, in winter time; it occurred in summer time.
 	o.clock.set(last.Add(-4 * time.Minute))
+	chat.hears("case " + c.ID + ": initial-report is due today (last day 2026-11-07, America/New_York)")
 	c = o.decide(c)
+	chat.hears("case " + c.ID + ": a decision waits for a second person")
 	r := o.approve(done[apitypes.Report](o, "analyst", http.MethodPost, "/v1/reports", "", apitypes.NewReport{Case: c.ID}))
 	o.clock.set(last)
 	r = o.file(r)
+	chat.hears("report " + r.ID + " was filed")
 	if k := o.clockOf(c.ID, "initial-report"); k.State != "met" || !k.Met.Equal(last) {
 		t.Errorf("filed at %s it is %s", last, k.State)
 	}
@@ -297,6 +314,10 @@ func TestFiledOnTheLastDay(t *testing.T) {
 	o.clock.set(last.Add(time.Second))
 	if k := o.clockOf(c.ID, "correction"); k.State != "overdue" {
 		t.Errorf("in the second after the last day the correction is %s", k.State)
+	}
+	chat.hears("case " + c.ID + ": correction is OVERDUE by a day (last day 2026-11-07, America/New_York)")
+	if status, text := o.ask("", http.MethodGet, calendar, "", nil); status != http.StatusOK || !bytes.Contains(text, []byte("SUMMARY:OVERDUE: correction due")) || bytes.Contains(text, []byte("initial-report")) {
+		t.Errorf("the calendar answers %d\n%s", status, text)
 	}
 	o.file(r)
 	if k := o.clockOf(c.ID, "correction"); k.State != "met late" {
@@ -318,6 +339,19 @@ func TestFiledOnTheLastDay(t *testing.T) {
 	o.file(through)
 	if k := o.clockOf(c.ID, "reseller-report"); k.State != "met" {
 		t.Errorf("through a reseller, filed at %s, it is %s", last, k.State)
+	}
+	// Each was told once, and no name went out.
+	for text, n := range chat.heard() {
+		if n != 1 && strings.HasPrefix(text, "case ") || strings.Contains(text, "Harbour") {
+			t.Errorf("told %d times: %s", n, text)
+		}
+	}
+	// The link ends with the right to read cases.
+	done[any](o, "", http.MethodPost, "/v1/users/"+done[struct{ ID string }](o, "analyst", http.MethodGet, "/v1/me", "", nil).ID+"/changes", "", map[string]any{"disabled": true, "reason": "left"})
+	for _, path := range []string{calendar, "/calendar/none.ics", "/calendar/"} {
+		if status, _ := o.ask("", http.MethodGet, path, "", nil); status != http.StatusNotFound {
+			t.Errorf("%s answers %d", path, status)
+		}
 	}
 	check := done[apitypes.AuditCheck](o, "", http.MethodGet, "/v1/audit/check", "", nil)
 	if !check.Intact {

@@ -52,9 +52,11 @@ type serveCommand struct {
 	ScreeningURL   string `help:"Server of watch lists to hold parties against; none by default." placeholder:"URL"`
 	ScreeningKind  string `help:"What that server is: yente or watchman." default:"yente" enum:"yente,watchman"`
 	ScreeningToken string `help:"File with the token that the server asks for." placeholder:"FILE" type:"path"`
+	Notify         string `help:"File of channels by which people are told what waits for them: e-mail and webhooks; none by default." placeholder:"FILE" type:"path"`
 	AuditAnchor    string `help:"File at a second place, such as a mount of another machine or of write-once storage, to which each signed checkpoint of the audit log is appended; none by default." placeholder:"FILE" type:"path"`
 
-	now func() time.Time // of everything that the law dates; the real clock if nil
+	now  func() time.Time // of everything that the law dates; the real clock if nil
+	look time.Duration    // how often deadlines and channels are looked at; as usual if 0
 
 	Packs string `help:"Folder with the site's own policy packs. They come into force like any policy, by two people." type:"path" placeholder:"DIR"`
 }
@@ -83,6 +85,7 @@ type running struct {
 	ahead   *foreseer
 	tell    *teller
 	jobs    *simulator
+	mail    *messenger
 	http    *httpd.Server
 	monitor func(context.Context) error // nil without one
 	manager *systemd.Service
@@ -148,7 +151,11 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	}
 	reader := store.NewReader(db, version.Version, demonstration).VerifyAudit(audit.Origin(attest.HostID(public)), public).WithAnchor(c.AuditAnchor).WithPacks(library).WithAccesses(seen(safe))
 	jobs := newSimulator(db, library, log)
-	r := &running{tell: telling, jobs: jobs, store: db, deriver: deriver, ingest: counting, fleet: members, audit: &auditor{store: db, reader: reader, key: key, anchor: c.AuditAnchor, now: c.now, log: log}, watch: watching,
+	mail, err := openMessenger(c.Notify, c.look, db, reader, c.now, log)
+	if err != nil {
+		return err
+	}
+	r := &running{tell: telling, jobs: jobs, mail: mail, store: db, deriver: deriver, ingest: counting, fleet: members, audit: &auditor{store: db, reader: reader, key: key, anchor: c.AuditAnchor, now: c.now, log: log}, watch: watching,
 		keeper: &keeper{store: db, data: c.Data, folder: c.Backup, every: c.BackupEvery, retain: c.policy(), log: log},
 		ahead:  &foreseer{store: db, reader: reader, packs: packs, log: log, links: reader}}
 	r.parties = parties{store: db, reader: reader, vault: safe, changed: deriver.CustomersChanged, screen: lists, log: log, now: c.now}
@@ -162,8 +169,26 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	r.http, err = httpd.New(httpd.Options{
 		Registrar: hosts,
 		Parties:   r.parties, Webhooks: vendorhook{r.parties},
-		Reader: reader, Importer: importer{r}, Allocator: importer{r}, Metering: metering{db, c.now}, Users: db, UserAdmin: accounts{db, c.now}, AuditLog: r.audit, Caseworker: casework{db, reader, packs}, Joiner: joins{reader, db, deriver, c.now}, Reporter: reportwork{db, reader, packs, key, r.parties, c.now}, Linker: links{db, deriver}, Storekeeper: r.keeper, Foreseer: r.ahead, Policymaker: policies{db, reader, library, jobs}, Revenues: revenues{db}, Listen: c.Listen, DataDir: c.Data,
-		Version: version.Version, Demonstration: demonstration, Now: c.now, Log: log,
+		Reader:      reader,
+		Importer:    importer{r},
+		Allocator:   importer{r},
+		Metering:    metering{db, c.now},
+		Users:       db,
+		UserAdmin:   accounts{db, c.now},
+		AuditLog:    r.audit,
+		Caseworker:  casework{db, reader, packs},
+		Joiner:      joins{reader, db, deriver, c.now},
+		Reporter:    reportwork{db, reader, packs, key, r.parties, c.now},
+		Linker:      links{db, deriver},
+		Storekeeper: r.keeper,
+		Foreseer:    r.ahead,
+		Policymaker: policies{db, reader, library, jobs},
+		Revenues:    revenues{db},
+		Listen:      c.Listen,
+		DataDir:     c.Data,
+		Messenger:   mail,
+		Calendar:    mail,
+		Version:     version.Version, Demonstration: demonstration, Now: c.now, Log: log,
 	})
 	if err != nil {
 		return err
@@ -219,6 +244,7 @@ func (r *running) run(ctx context.Context, then func(context.Context, *running) 
 	group.Go(func() error { return r.keeper.run(ctx) })
 	group.Go(func() error { return r.tell.run(ctx) })
 	group.Go(func() error { return r.jobs.run(ctx) })
+	group.Go(func() error { return r.mail.run(ctx) })
 	group.Go(func() error {
 		defer stop()
 		return then(ctx, r)

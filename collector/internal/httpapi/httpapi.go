@@ -31,6 +31,8 @@ type Deps struct {
 	Metering  Metering
 	UserAdmin UserAdmin // nil answers with 501
 	AuditLog  AuditLog  // nil answers with 501
+	// Messenger tells people outside the desk; nil has no channels and answers with 501.
+	Messenger Messenger
 	// Caseworker acts on findings and cases; nil answers with 501.
 	Caseworker Caseworker
 	Joiner     Joiner   // nil answers with 501
@@ -108,6 +110,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	s.registerRevenue(api)
 	s.registerPower(api)
 	s.registerInventory(api)
+	s.registerNotify(api)
 	s.registerEvents(api)
 	mux.HandleFunc("/v1/", unmatched(mux))
 	return mux, api

@@ -43,6 +43,8 @@ type Options struct {
 	Policymaker   httpapi.Policymaker // nil: policies are not acted on
 	Revenues      httpapi.Revenues    // nil: revenue cannot be imported
 	Parties       httpapi.PartyKeeper // nil: nobody keeps who customers are
+	Messenger     httpapi.Messenger   // nil: nobody is told outside the desk
+	Calendar      http.Handler        // of deadlines, by secret links; nil: there is none
 	Webhooks      http.Handler        // of vendors, who sign what they send; nil: none are taken
 	Listen        string              // loopback host:port; port 0 takes a free one
 	DataDir       string              // exists; api.json is written there
@@ -92,11 +94,37 @@ func New(o Options) (*Server, error) {
 	}
 	stopping := make(chan struct{})
 	pages := webui.New(webui.Deps{Reader: o.Reader, Caseworker: caseworkerOf(o.Caseworker), Joiner: joinerOf(o.Joiner), Foreseer: foreseerOf(o.Foreseer), Linker: linkerOf(o.Linker), Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
-	api := httpapi.New(httpapi.Deps{Registrar: o.Registrar, Reader: o.Reader, Importer: o.Importer, Allocator: o.Allocator, Metering: o.Metering, UserAdmin: o.UserAdmin, AuditLog: o.AuditLog, Caseworker: o.Caseworker, Joiner: o.Joiner, Reporter: o.Reporter, Parties: o.Parties, Linker: o.Linker, Storekeeper: o.Storekeeper, Foreseer: o.Foreseer, Policymaker: o.Policymaker, Revenues: o.Revenues, NewLink: guard.NewLink, Stopping: stopping, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
+	api := httpapi.New(httpapi.Deps{
+		Registrar:     o.Registrar,
+		Reader:        o.Reader,
+		Importer:      o.Importer,
+		Allocator:     o.Allocator,
+		Metering:      o.Metering,
+		UserAdmin:     o.UserAdmin,
+		AuditLog:      o.AuditLog,
+		Caseworker:    o.Caseworker,
+		Joiner:        o.Joiner,
+		Reporter:      o.Reporter,
+		Parties:       o.Parties,
+		Linker:        o.Linker,
+		Storekeeper:   o.Storekeeper,
+		Foreseer:      o.Foreseer,
+		Policymaker:   o.Policymaker,
+		Revenues:      o.Revenues,
+		NewLink:       guard.NewLink,
+		Stopping:      stopping,
+		Version:       o.Version,
+		Demonstration: o.Demonstration,
+		Log:           o.Log,
+		Messenger:     o.Messenger,
+	})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api)
 	if o.Webhooks != nil {
 		mux.Handle(apitypes.WebhookPath, o.Webhooks)
+	}
+	if o.Calendar != nil {
+		mux.Handle(apitypes.CalendarPath, o.Calendar)
 	}
 	mux.Handle("/", pages)
 	endpoint := apitypes.Endpoint{URL: guard.URL(), Token: guard.Token()}

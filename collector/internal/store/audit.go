@@ -53,6 +53,7 @@ var auditedKinds = []audited{
 	{"policy_finding", `SELECT finding AS id, policy, known_ns FROM policy_finding`, "id"},
 	{"rollout", `SELECT policy AS id, no, at_ns, state, step, reason, body FROM rollout_change`, "id, no"},
 	{"revenue", `SELECT customer AS id, no, from_day, to_day, currency, billed_cents, cents_per_device_hour, recorded_ns FROM revenue`, "id, no"},
+	{"calendar_link", `SELECT user AS id, hash, made_ns FROM calendar_link`, "id"},
 	{"user", `SELECT id, login, roles, password, disabled, created_ns FROM user`, "id"},
 }
 
