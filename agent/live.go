@@ -183,6 +183,7 @@ func (l *live) step(ctx context.Context, now time.Time) error {
 	l.metrics.Windows(closed)
 	l.lane.Tell(l.host.Events())
 	l.lane.Tell(l.owners.communicators(ctx, now))
+	l.lane.Tell(l.owners.images(now, l.readings))
 	l.undecided.add(l.readings)
 	l.lane.Tell(l.undecided.events(now))
 	for i := range l.readings {

@@ -2,9 +2,11 @@ package agent
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -55,7 +57,8 @@ type owners struct {
 	guestDevices []measure.Device // of guests, in their order
 	guestFault   string
 
-	quiet     bool // settings say that communicators are not watched
+	imaged    map[string]time.Time // when the image of a pod was told last, by uid
+	quiet     bool                 // settings say that communicators are not watched
 	processes []tenancy.Process
 	skew      time.Duration // of the wall clock, which leases go by, against the times of samples
 	pids      []int         // that held a device in this step
@@ -75,6 +78,7 @@ func openOwners(ctx context.Context, f ownerFlags, handed *handover.Leases, log 
 		return nil, err
 	}
 	o := &owners{
+		imaged: map[string]time.Time{},
 		handed: handed, talk: conversation{networks: networks, since: time.Now()}, prober: probe.New("/proc"), table: tenancy.NewTable(nil), log: log,
 		witness: witness.Open(ctx, witness.Config{Method: bpf.Method(f.Watch), CommunicatorKey: key, Traffic: len(networks) > 0, Log: log}),
 	}
@@ -241,10 +245,38 @@ func (o *owners) communicators(ctx context.Context, now time.Time) []measure.Eve
 	var events []measure.Event
 	for _, j := range o.witness.TakeJoined() {
 		w := o.process(j.PID, now.UnixNano()).Workload
-		events = append(events, measure.Event{
-			TimeNS: now.UnixNano(), Kind: measure.EventCommunicator, Code: int64(j.Communicator.Ranks),
-			Detail: fmt.Sprintf("%x rank %d %s %s", j.Communicator.Hash[:16], j.Communicator.Rank, w.Kind, w.ID),
-		})
+		events = append(events, measure.Sign{
+			TimeNS: now.UnixNano(), Kind: measure.EventCommunicator, Word: hex.EncodeToString(j.Communicator.Hash[:16]), Workload: w, Ranks: int(j.Communicator.Ranks), Rank: int(j.Communicator.Rank),
+		}.Event())
+	}
+	return events
+}
+
+// imagesAgain is how often the image of a workload is told: a collector that was
+// restored from a backup hears of it again.
+const imagesAgain = time.Hour
+
+// images returns which images the pods run that hold a device in this step, each
+// once an hour.
+func (o *owners) images(now time.Time, readings []sampler.Reading) []measure.Event {
+	if o.pods == nil {
+		return nil
+	}
+	var events []measure.Event
+	for i := range readings {
+		for _, share := range readings[i].Shares {
+			w := share.Workload
+			if w.Kind != measure.KindPod || now.Sub(o.imaged[w.ID]) < imagesAgain {
+				continue
+			}
+			pod, answer := o.pods.Pod(w.ID)
+			if answer != kubelet.Known || pod.Image == "" {
+				continue
+			}
+			maps.DeleteFunc(o.imaged, func(_ string, at time.Time) bool { return now.Sub(at) > 2*imagesAgain }) // of pods that are gone
+			o.imaged[w.ID] = now
+			events = append(events, measure.Sign{TimeNS: now.UnixNano(), Kind: measure.EventImage, Word: pod.Image, Workload: w}.Event())
+		}
 	}
 	return events
 }

@@ -30,8 +30,8 @@ const (
 )
 
 // conversation knows which workloads held devices lately, and with which hosts of
-// the fleet they exchange bytes. Peers elsewhere are nobody's business and are left
-// out, as are workloads without a device. It is for one goroutine.
+// the fleet they exchange bytes. Peers elsewhere are nobody's business and are told
+// as one sum; workloads without a device are left out. It is for one goroutine.
 type conversation struct {
 	networks []netip.Prefix // none: nothing is told
 	since    time.Time      // when traffic was last taken
@@ -103,7 +103,8 @@ func (o *owners) traffic(ctx context.Context, now time.Time) ([]netip.Addr, []me
 	return o.ownAddresses(ctx, now), traffic
 }
 
-// pick adds up what belongs to workloads on devices, and keeps the largest peers.
+// pick adds up what belongs to workloads on devices, and keeps the largest peers
+// and the sum of those outside.
 func (c *conversation) pick(exchanges []witness.Exchange, from, to time.Time, of func(cgroup string) measure.Workload) []measure.Traffic {
 	type pair struct {
 		workload measure.Workload
@@ -112,8 +113,12 @@ func (c *conversation) pick(exchanges []witness.Exchange, from, to time.Time, of
 	sums := map[pair]*measure.Traffic{}
 	owner := map[string]measure.Workload{}
 	for _, e := range exchanges {
-		if !hostfacts.Within(c.networks, e.Peer) {
-			continue
+		peer := e.Peer
+		if !hostfacts.Within(c.networks, peer) {
+			if peer.IsLoopback() || peer.IsUnspecified() {
+				continue
+			}
+			peer = measure.Outside
 		}
 		w, looked := owner[e.Cgroup]
 		if !looked {
@@ -123,10 +128,10 @@ func (c *conversation) pick(exchanges []witness.Exchange, from, to time.Time, of
 		if !c.held[w] {
 			continue
 		}
-		t := sums[pair{w, e.Peer}]
+		t := sums[pair{w, peer}]
 		if t == nil {
-			t = &measure.Traffic{StartNS: from.UnixNano(), EndNS: to.UnixNano(), Workload: w, Peer: e.Peer}
-			sums[pair{w, e.Peer}] = t
+			t = &measure.Traffic{StartNS: from.UnixNano(), EndNS: to.UnixNano(), Workload: w, Peer: peer}
+			sums[pair{w, peer}] = t
 		}
 		t.SentBytes += int64(min(e.Sent, math.MaxInt32<<16))
 		t.ReceivedBytes += int64(min(e.Received, math.MaxInt32<<16))
@@ -141,6 +146,9 @@ func (c *conversation) pick(exchanges []witness.Exchange, from, to time.Time, of
 	})
 	peers := map[measure.Workload]int{}
 	all = slices.DeleteFunc(all, func(t measure.Traffic) bool {
+		if t.Peer == measure.Outside {
+			return false
+		}
 		peers[t.Workload]++
 		return peers[t.Workload] > maxPeers
 	})

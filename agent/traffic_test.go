@@ -31,7 +31,7 @@ func TestConversationPicks(t *testing.T) {
 	address := netip.MustParseAddr
 	exchanges := []witness.Exchange{
 		{Cgroup: "/a", Peer: address("10.0.0.2"), Sent: 5, Received: 1}, {Cgroup: "/b", Peer: address("10.0.0.2"), Sent: 7},
-		{Cgroup: "/a", Peer: address("203.0.113.9"), Sent: 1 << 40}, // a customer's customer: nobody's business
+		{Cgroup: "/a", Peer: address("203.0.113.9"), Sent: 1 << 40}, {Cgroup: "/a", Peer: address("203.0.113.10"), Received: 3}, // a customer's customer: nobody's business
 		{Cgroup: "/ssh", Peer: address("10.0.0.2"), Sent: 1 << 40},
 		{Cgroup: "/a", Peer: address("fd00::1"), Received: 100},
 	}
@@ -41,11 +41,12 @@ func TestConversationPicks(t *testing.T) {
 	from, to := time.Unix(100, 0), time.Unix(130, 0)
 	got := c.pick(exchanges, from, to, of)
 	want := []measure.Traffic{
+		{StartNS: 100e9, EndNS: 130e9, Workload: job, Peer: measure.Outside, SentBytes: 1 << 40, ReceivedBytes: 3},
 		{StartNS: 100e9, EndNS: 130e9, Workload: job, Peer: address("fd00::1"), ReceivedBytes: 100},
 		{StartNS: 100e9, EndNS: 130e9, Workload: job, Peer: address("10.0.0.2"), SentBytes: 12, ReceivedBytes: 1},
 	}
-	if len(got) != maxPeers || !slices.Equal(got[:2], want) {
-		t.Errorf("%d lines, the first %+v, want %d and %+v", len(got), got[:2], maxPeers, want)
+	if len(got) != maxPeers+1 || !slices.Equal(got[:3], want) {
+		t.Errorf("%d lines, the first %+v, want %d and %+v", len(got), got[:3], maxPeers+1, want)
 	}
 	if asked != 3 {
 		t.Errorf("%d cgroups were looked up, want 3", asked)

@@ -10,20 +10,23 @@ type EventKind string
 
 // The kinds of event. Those of one device carry its id.
 const (
-	EventMethod       EventKind = "method_changed"      // another estimate method is in use
-	EventCounters     EventKind = "counters_distrusted" // a reading cannot be true; Detail says which
-	EventEnergy       EventKind = "energy_disagrees"    // operations and energy of a window cannot both be right
-	EventXid          EventKind = "xid"                 // the driver reported an error; Code is the Xid
-	EventECC          EventKind = "ecc_uncorrected"     // Code is how many more memory errors there are
-	EventLost         EventKind = "device_lost"
-	EventBack         EventKind = "device_back"
-	EventDevices      EventKind = "devices_changed" // devices or partitions came or went
-	EventDriver       EventKind = "driver_changed"
-	EventReader       EventKind = "reader_restarted" // the process that reads the devices was replaced
-	EventReleased     EventKind = "released"         // an operator asked the agent to let go of the device
-	EventResumed      EventKind = "resumed"
-	EventMissed       EventKind = "process_events_missed" // Code is how many; who held a device may be unattributed
-	EventCommunicator EventKind = "communicator_joined"   // Code is how many ranks; Detail names hash, rank and workload
+	EventMethod          EventKind = "method_changed"      // another estimate method is in use
+	EventCounters        EventKind = "counters_distrusted" // a reading cannot be true; Detail says which
+	EventEnergy          EventKind = "energy_disagrees"    // operations and energy of a window cannot both be right
+	EventXid             EventKind = "xid"                 // the driver reported an error; Code is the Xid
+	EventECC             EventKind = "ecc_uncorrected"     // Code is how many more memory errors there are
+	EventLost            EventKind = "device_lost"
+	EventBack            EventKind = "device_back"
+	EventDevices         EventKind = "devices_changed" // devices or partitions came or went
+	EventDriver          EventKind = "driver_changed"
+	EventReader          EventKind = "reader_restarted" // the process that reads the devices was replaced
+	EventReleased        EventKind = "released"         // an operator asked the agent to let go of the device
+	EventResumed         EventKind = "resumed"
+	EventMissed          EventKind = "process_events_missed" // Code is how many; who held a device may be unattributed
+	EventCommunicator    EventKind = "communicator_joined"   // Code is how many ranks; Detail names hash, rank and workload
+	EventImage           EventKind = "image_seen"            // Detail names a hash of the image and the workload that runs it
+	EventReadCheckpoint  EventKind = "checkpoint_read"       // Detail names a hash of it and the workload that read it
+	EventWroteCheckpoint EventKind = "checkpoint_written"    // likewise, that wrote it
 	// Time that leases are about and that nobody's tenant got: Code is milliseconds,
 	// Detail says why, whose workload, and whether the split was measured.
 	EventUndecided    EventKind = "tenant_undecided"

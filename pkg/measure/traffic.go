@@ -2,6 +2,10 @@ package measure
 
 import "net/netip"
 
+// Outside stands for every peer that is not in the networks of the fleet. Who they
+// are is nobody's business; how much went out and came in is evidence.
+var Outside = netip.IPv4Unspecified()
+
 // Traffic is what one workload of a host exchanged with one peer through sockets.
 // It says who works with whom, and bears on no figure.
 type Traffic struct {

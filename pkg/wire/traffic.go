@@ -39,7 +39,7 @@ func (p *PayloadMessage) checkTraffic() error {
 		}
 	}
 	for i, f := range p.Traffic {
-		if f.StartNs < 0 || f.LengthNs > maxWindowNS || f.Workload == 0 || f.Workload > uint32(len(p.Workloads)) || !validAddress(f.Peer) ||
+		if f.StartNs < 0 || f.LengthNs > maxWindowNS || f.Workload == 0 || f.Workload > uint32(len(p.Workloads)) || !validPeer(f.Peer) ||
 			f.Sent > maxTrafficBytes || f.Received > maxTrafficBytes || f.StartNs > maxTimeNS {
 			return invalid("traffic %d", i)
 		}
@@ -54,6 +54,12 @@ const maxTimeNS = 1<<63 - 1 - maxWindowNS
 func validAddress(raw []byte) bool {
 	a, ok := netip.AddrFromSlice(raw)
 	return ok && a.IsValid() && !a.Is4In6() && !a.IsUnspecified() && !a.IsMulticast()
+}
+
+// validPeer accepts an address, and what stands for everybody outside.
+func validPeer(raw []byte) bool {
+	a, ok := netip.AddrFromSlice(raw)
+	return ok && a == measure.Outside || validAddress(raw)
 }
 
 // traffic takes over what checkTraffic let pass.

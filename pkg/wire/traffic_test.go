@@ -50,7 +50,7 @@ func TestTrafficRefused(t *testing.T) {
 		"workload beyond":       line(func(m *wire.TrafficMessage) { m.Workload = 99 }),
 		"address of 5 bytes":    line(func(m *wire.TrafficMessage) { m.Peer = []byte{1, 2, 3, 4, 5} }),
 		"IPv4 inside of IPv6":   line(func(m *wire.TrafficMessage) { a := netip.MustParseAddr("::ffff:10.0.0.1").As16(); m.Peer = a[:] }),
-		"no address":            line(func(m *wire.TrafficMessage) { m.Peer = []byte{0, 0, 0, 0} }),
+		"no address":            line(func(m *wire.TrafficMessage) { m.Peer = make([]byte, 16) }),
 		"more than can be sent": line(func(m *wire.TrafficMessage) { m.Sent = 1 << 60 }),
 		"negative":              line(func(m *wire.TrafficMessage) { m.Received = 1<<64 - 5 }),
 		"past the end of time":  line(func(m *wire.TrafficMessage) { m.StartNs = 1<<63 - 1; m.LengthNs = 1 << 40 }),

@@ -27,6 +27,8 @@ type Lane interface {
 	// Exchanged takes traffic of workloads, which travels with what Put takes next,
 	// and the host's addresses if it has some.
 	Exchanged(addresses []netip.Addr, traffic []measure.Traffic)
+	// Tell takes events, which travel with what Put takes next.
+	Tell([]measure.Event)
 	// Close takes what Put held back and ends the lane.
 	Close() error
 }
@@ -79,6 +81,8 @@ type source interface {
 	together() bool
 	// exchanged returns traffic up to ns that it did not return before.
 	exchanged(ns int64) []measure.Traffic
+	// told returns events up to ns that it did not return before.
+	told(ns int64) []measure.Event
 	// fold is how the sampler must fold the readings.
 	fold(window time.Duration) measure.FoldConfig
 }

@@ -34,12 +34,13 @@ type memory struct {
 }
 
 type memoryLane struct {
+	told []measure.Event
 	sink *memory
 	name string
 }
 
 func (m *memory) Open(name string, _ wire.HostFacts, _ string, _ []wire.DeviceRow) (Lane, error) {
-	return &memoryLane{m, name}, nil
+	return &memoryLane{sink: m, name: name}, nil
 }
 
 func (m *memory) Sync(context.Context) error { return nil }
@@ -60,6 +61,8 @@ func (l *memoryLane) Put(windows []measure.Window) error {
 	l.sink.windows[l.name] = append(l.sink.windows[l.name], windows...)
 	return nil
 }
+
+func (l *memoryLane) Tell(events []measure.Event) { l.told = append(l.told, events...) }
 
 func (l *memoryLane) Exchanged(_ []netip.Addr, traffic []measure.Traffic) {
 	l.sink.traffic = append(l.sink.traffic, traffic...)

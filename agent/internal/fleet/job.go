@@ -46,6 +46,7 @@ type jobSource struct {
 	devices  []measure.Device
 	window   int64
 	nextNS   int64
+	toldNS   int64 // up to when events were told
 	ended    bool
 	readings []sampler.Reading
 	table    *tenancy.Table
@@ -91,6 +92,26 @@ func (s *jobSource) fold(window time.Duration) measure.FoldConfig {
 }
 
 func (s *jobSource) exchanged(int64) []measure.Traffic { return nil }
+
+// told returns what a host would have seen of the job: at its start what it runs and
+// reads, at its end what it wrote.
+func (s *jobSource) told(ns int64) []measure.Event {
+	workload := measure.Workload{Kind: measure.KindSlurmJob, ID: s.job.ID}
+	var events []measure.Event
+	for _, sign := range []measure.Sign{
+		{TimeNS: s.job.StartNS, Kind: measure.EventImage, Word: s.job.Image},
+		{TimeNS: s.job.StartNS, Kind: measure.EventCommunicator, Word: s.job.Communicator, Ranks: s.job.Hosts * s.job.GPUsPerHost},
+		{TimeNS: s.job.StartNS, Kind: measure.EventReadCheckpoint, Word: s.job.ReadCheckpoint},
+		{TimeNS: s.job.EndNS, Kind: measure.EventWroteCheckpoint, Word: s.job.WroteCheckpoint},
+	} {
+		if sign.Word != "" && sign.TimeNS > s.toldNS && sign.TimeNS <= ns {
+			sign.Workload = workload
+			events = append(events, sign.Event())
+		}
+	}
+	s.toldNS = max(s.toldNS, ns)
+	return events
+}
 
 func (s *jobSource) together() bool { return true }
 

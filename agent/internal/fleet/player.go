@@ -163,6 +163,9 @@ func (p *player) step(h *playing) (done bool, err error) {
 	if traffic := h.source.exchanged(until); len(traffic) > 0 {
 		h.lane.Exchanged(nil, traffic)
 	}
+	if events := h.source.told(until); len(events) > 0 {
+		h.lane.Tell(events)
+	}
 	return done, h.lane.Put(fresh)
 }
 
@@ -214,6 +217,7 @@ func (p *player) open(h *playing) (done bool, err error) {
 	}
 	source.seek(h.resumeNS)
 	source.exchanged(h.resumeNS)
+	source.told(h.resumeNS)
 	return !p.advance(h), nil
 }
 

@@ -41,6 +41,7 @@ type recordedSource struct {
 	period    time.Duration
 	readings  []sampler.Reading
 	flows     []recording.Flow // that are left, by time
+	signs     []measure.Event  // likewise
 }
 
 type instant struct {
@@ -51,6 +52,12 @@ type instant struct {
 func newRecordedSource(r *recording.Recording, leases *tenancy.Table) *recordedSource {
 	s := &recordedSource{recording: r, leases: leases, processes: map[instant][]tenancy.Process{}, period: usualStep(r.Samples), flows: slices.Clone(r.Network)}
 	slices.SortStableFunc(s.flows, func(a, b recording.Flow) int { return cmp.Compare(a.TimeNS, b.TimeNS) })
+	for _, e := range r.Events {
+		if _, ok := measure.SignOf(e); ok {
+			s.signs = append(s.signs, e)
+		}
+	}
+	slices.SortStableFunc(s.signs, func(a, b measure.Event) int { return cmp.Compare(a.TimeNS, b.TimeNS) })
 	for _, p := range r.Processes {
 		names, workload := probe.Resolve([]string{p.Cgroup})
 		util := p.SMUtil
@@ -111,6 +118,16 @@ func (s *recordedSource) exchanged(ns int64) []measure.Traffic {
 		} else {
 			out[i].ReceivedBytes += f.Bytes
 		}
+	}
+	return out
+}
+
+// told returns the signs that the recorded host saw until an instant. What else it
+// told follows from its readings and is told anew.
+func (s *recordedSource) told(ns int64) []measure.Event {
+	var out []measure.Event
+	for ; len(s.signs) > 0 && s.signs[0].TimeNS <= ns; s.signs = s.signs[1:] {
+		out = append(out, s.signs[0])
 	}
 	return out
 }

@@ -48,6 +48,13 @@ type Job struct {
 	NetworkGbit float64 // network speed of the hosts, 0 if not stated
 	RunHint     string
 
+	// What hosts would have seen of the job beside its figures, "" where they saw
+	// nothing. Equal words are one thing.
+	Image           string
+	Communicator    string
+	ReadCheckpoint  string
+	WroteCheckpoint string
+
 	Model accel.Model
 	Grade accel.Grade
 }
@@ -205,7 +212,7 @@ func (t *Trace) Size() (hosts, devices int) {
 }
 
 var columns = []string{"job_id", "tenant", "accelerator", "hosts", "gpus_per_host", "start", "end",
-	"mfu", "ops_per_gpu_s", "kind", "network_gbit_s", "run_hint"}
+	"mfu", "ops_per_gpu_s", "kind", "network_gbit_s", "run_hint", "image", "communicator", "checkpoint_read", "checkpoint_written"}
 
 const required = 7
 

@@ -6,7 +6,9 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/flopwatch/flopwatch/pkg/accel"
 	"github.com/flopwatch/flopwatch/pkg/measure"
@@ -67,6 +69,11 @@ func (p *parser) jobRow(cells []string) {
 		Kind:        p.text(cells, "kind", false),
 		NetworkGbit: p.number(cells, "network_gbit_s", 1e9),
 		RunHint:     p.text(cells, "run_hint", false),
+
+		Image:           p.word(cells, "image"),
+		Communicator:    p.word(cells, "communicator"),
+		ReadCheckpoint:  p.word(cells, "checkpoint_read"),
+		WroteCheckpoint: p.word(cells, "checkpoint_written"),
 	}
 	if j.Kind != "" && j.Kind != "training" && j.Kind != "inference" && j.Kind != "other" {
 		p.fault("kind", fmt.Errorf("%q: must be training, inference or other", j.Kind))
@@ -109,6 +116,15 @@ func (p *parser) text(cells []string, column string, must bool) string {
 		p.fault(column, errors.New("is empty"))
 	} else if !plain(s) {
 		p.fault(column, errors.New("is longer than 200 bytes or holds control, direction or zero-width characters"))
+	}
+	return s
+}
+
+// word reads an optional word of a sign.
+func (p *parser) word(cells []string, column string) string {
+	s := p.text(cells, column, false)
+	if len(s) > measure.MaxSignWord || strings.ContainsFunc(s, unicode.IsSpace) {
+		p.fault(column, fmt.Errorf("%q: must be at most %d bytes without spaces", s, measure.MaxSignWord))
 	}
 	return s
 }

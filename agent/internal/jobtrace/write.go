@@ -17,7 +17,7 @@ func Write(w io.Writer, jobs []Job) error {
 	for _, j := range jobs {
 		err := out.Write([]string{
 			j.ID, string(j.Tenant), j.Accelerator, strconv.Itoa(j.Hosts), strconv.Itoa(j.GPUsPerHost), instant(j.StartNS), instant(j.EndNS),
-			stated(j.MFU), stated(j.OpsPerGPU), j.Kind, stated(j.NetworkGbit), j.RunHint,
+			stated(j.MFU), stated(j.OpsPerGPU), j.Kind, stated(j.NetworkGbit), j.RunHint, j.Image, j.Communicator, j.ReadCheckpoint, j.WroteCheckpoint,
 		})
 		if err != nil {
 			return fmt.Errorf("write job trace: %w", err)

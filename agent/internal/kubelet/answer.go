@@ -31,6 +31,7 @@ type Pod struct {
 	Namespace string
 	Name      string
 	Labels    map[string]string // allowed ones only; not to be changed
+	Image     string            // hash of the images of its containers, "" if not known
 }
 
 // PodRef is a container to which a device was given.

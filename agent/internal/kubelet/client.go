@@ -4,7 +4,8 @@
 // Two sockets answer: the kubelet's PodResources (v1) for devices, the runtime's
 // CRI (runtime.v1) for pods and containers. Only lists are asked for. Of what
 // comes back, ids, names, namespaces and the labels that the operator allows are
-// kept; environments, arguments, images and annotations are not. Both sockets are
+// kept, and of images a hash that tells which pods run the same ones; environments,
+// arguments, names of images and annotations are not. Both sockets are
 // trusted to answer for the host, but not to be quick, small or well-formed: calls
 // have a deadline, messages and tables have bounds, and what cannot be a name is
 // left out and counted.

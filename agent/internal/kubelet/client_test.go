@@ -446,3 +446,22 @@ func TestManyGoroutines(t *testing.T) {
 	}
 	running.Wait()
 }
+
+// Pods of the same images have the same hash, whatever the order of their
+// containers; the hash does not hold a name.
+func TestImagesAreHashed(t *testing.T) {
+	container := func(id, sandbox, image string) *runtime.Container {
+		return &runtime.Container{Id: id, PodSandboxId: sandbox, ImageRef: image}
+	}
+	sandbox := func(id, uid string) *runtime.PodSandbox {
+		return &runtime.PodSandbox{Id: id, Metadata: &runtime.PodSandboxMetadata{Uid: uid, Namespace: "team", Name: uid}}
+	}
+	table := newPodTable(time.Now())
+	table.addSandboxes([]*runtime.PodSandbox{sandbox("s1", "u1"), sandbox("s2", "u2"), sandbox("s3", "u3"), sandbox("s4", "u4")}, nil)
+	table.addContainers([]*runtime.Container{container("c1", "s1", "llm@sha256:1"), container("c2", "s1", "proxy@sha256:2"),
+		container("c3", "s2", "proxy@sha256:2"), container("c4", "s2", "llm@sha256:1"), container("c5", "s3", "llm@sha256:1")})
+	image := func(uid string) string { return table.pods[uid].pod.Image }
+	if image("u1") == "" || image("u1") != image("u2") || image("u1") == image("u3") || image("u4") != "" || len(image("u1")) != 32 || strings.Contains(image("u1"), "llm") {
+		t.Errorf("%q %q %q %q", image("u1"), image("u2"), image("u3"), image("u4"))
+	}
+}

@@ -196,10 +196,21 @@ func (s *seen) structuring(c *together, runs []*Run, line Line) {
 	if len(tenants) > 1 {
 		evidence = append(evidence, c.why...)
 	}
-	s.tell(Finding{Rule: Structuring, Severity: "high", Subject: "accounts:" + string(tenants[0]), Tenant: tenants[0], Tenants: tenants, Runs: ids(part), Threshold: line.Operations, Operations: total,
+	s.tell(Finding{Rule: Structuring, Severity: "high", Subject: "accounts:" + string(tenants[0]), Tenant: tenants[0], Tenants: tenants, Runs: ids(part), Threshold: line.Operations, Operations: total, doublings: doublings(total.Best, line.Operations),
 		OccurredNS: reached(part, line.Operations),
 		Reason: fmt.Sprintf("%d runs of %s together did %s and reach %s (%s), which none of them reaches: the largest did %s. Evidence: %s",
 			len(part), where, total.Best, line.Operations, line.Name, sizes[len(sizes)-1], strings.Join(evidence, "; "))})
+}
+
+// doublings is how often the line goes into the total twice as often as before. A
+// pattern that goes on is told again at twice, four times … the line, since who is
+// in it and what speaks for it is not yet known in whole when it begins.
+func doublings(total, line compute.Operations) int {
+	n := 0
+	for line > 0 && total/2 >= line {
+		n, total = n+1, total/2
+	}
+	return n
 }
 
 // serves reports whether a run is told to be something else than training.

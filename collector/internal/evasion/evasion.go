@@ -117,6 +117,8 @@ type Finding struct {
 	Operations compute.Bounds     // of all that it is about
 	Reason     string             // in words, with the evidence
 	OccurredNS int64
+
+	doublings int // is in the id, if above 0
 }
 
 // Find returns the patterns that are seen, ordered by rule and subject. The
@@ -128,7 +130,7 @@ func Find(in Input, r *Rules) []Finding {
 	s.perRun()
 	s.sudden()
 	slices.SortFunc(s.found, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Threshold, b.Threshold), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Threshold, b.Threshold), cmp.Compare(a.ID, b.ID), cmp.Compare(b.Operations.Best, a.Operations.Best), cmp.Compare(a.Reason, b.Reason))
 	})
 	return slices.CompactFunc(s.found, func(a, b Finding) bool { return a.ID == b.ID })
 }
@@ -169,6 +171,9 @@ func newSeen(in Input, r *Rules) *seen {
 	return s
 }
 
+// ByImage is the mark of accounts whose runs have one image.
+const ByImage = "image"
+
 // byCustomer is the mark of accounts of one customer. It is never a hub.
 const byCustomer = "customer"
 
@@ -197,6 +202,9 @@ func marksOf(accounts map[measure.TenantID]*Account, hubAbove int) map[Mark][]me
 // tell adds a finding.
 func (s *seen) tell(f Finding) {
 	words := []string{s.r.ID, fmt.Sprint(s.r.Version), f.Rule, f.Subject, f.Threshold.String()}
+	if f.doublings > 0 {
+		words = append(words, fmt.Sprint("doubled ", f.doublings))
+	}
 	if f.Rule == Relay || f.Rule == Carried {
 		words = append(words, f.Runs...)
 	}

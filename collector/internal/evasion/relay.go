@@ -81,6 +81,9 @@ func (s *seen) goesOn(a, b *Run) (bits int, because string) {
 		add(12, "as many bytes came in as had gone out")
 	}
 	for _, what := range s.shared(a.Tenant, b.Tenant) {
+		if what == ByImage && a.Image != "" && b.Image != "" {
+			continue // it is weighed above
+		}
 		add(6, "the accounts have the same %s", what)
 	}
 	return bits, strings.Join(why, ", ")

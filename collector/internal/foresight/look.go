@@ -96,10 +96,13 @@ func (s *State) patterns(rules *evasion.Rules) []Found {
 	for _, x := range s.subjects() {
 		for _, tenant := range x.tenants {
 			who[tenant] = x.Subject
-			a := evasion.Account{Tenant: tenant, Customer: x.CustomerID, FirstNS: s.NowNS, Marks: s.Marks[tenant]}
+			a := evasion.Account{Tenant: tenant, Customer: x.CustomerID, FirstNS: s.NowNS, Marks: slices.Clip(s.Marks[tenant])}
 			for _, r := range x.runs {
 				if r.Tenant == tenant {
 					a.FirstNS = min(a.FirstNS, r.StartNS)
+					if m := (evasion.Mark{Kind: evasion.ByImage, Value: r.Image}); r.Image != "" && !slices.Contains(a.Marks, m) {
+						a.Marks = append(a.Marks, m)
+					}
 				}
 			}
 			in.Accounts = append(in.Accounts, a)
@@ -108,7 +111,7 @@ func (s *State) patterns(rules *evasion.Rules) []Found {
 	for i := range s.Runs {
 		r := &s.Runs[i]
 		run := evasion.Run{ID: r.ID, Label: r.Label, Tenant: r.Tenant, StartNS: r.StartNS, EndNS: r.EndNS, Ended: r.EndNS < s.NowNS-openFor, Accelerator: r.Accelerator, Devices: r.Devices,
-			Hosts: r.Hosts, Places: r.Places, Operations: r.Operations, Ceiling: r.Ceiling, Utilization: r.Utilization, Unobserved: r.Unobserved, Training: -1}
+			Hosts: r.Hosts, Places: r.Places, Image: r.Image, Operations: r.Operations, Ceiling: r.Ceiling, Utilization: r.Utilization, Unobserved: r.Unobserved, Training: -1}
 		if r.Verdict.Told() {
 			run.Training = r.Verdict.Training
 		}

@@ -27,6 +27,7 @@ type Run struct {
 	Accelerator    string
 	Hosts, Devices int
 	Places         []uint64 // see evasion.Sketch
+	Image          string   // that most of its hosts run, "" if not known
 	Operations     compute.Bounds
 	Ceiling        compute.Operations // peak × its device time
 	DeviceSeconds  float64            // that the ceiling is of

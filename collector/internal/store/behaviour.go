@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/classify"
+	"github.com/flopwatch/flopwatch/collector/internal/training"
 	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/measure"
@@ -21,11 +22,15 @@ type behaviour struct {
 	rhythm rhythm.Rhythm
 	tensor compute.Operations // on floating tensor pipes
 	piped  compute.Operations // by methods that read pipes
+	ranks  int                // of the largest communicator
+
+	pauseNS int64 // when the newest pause of power began, 0 if there was none
 }
 
 func (b *behaviour) add(o *behaviour) {
 	b.rhythm = b.rhythm.Merge(o.rhythm)
 	b.tensor, b.piped = b.tensor.Add(o.tensor), b.piped.Add(o.piped)
+	b.ranks, b.pauseNS = max(b.ranks, o.ranks), max(b.pauseNS, o.pauseNS)
 }
 
 // memberKey tells members of a tenant apart, but for pieces between pauses.
@@ -66,9 +71,9 @@ func readBehaviour(ctx context.Context, q querier, tenant measure.TenantID, memb
 	of := membersOf(members)
 	return each(ctx, q, func(rows *sql.Rows) error {
 		var key memberKey
-		var startNS, tensor, piped int64
+		var startNS, endNS, tensor, piped int64
 		var encoded []byte
-		if err := rows.Scan(&key.hostNo, &key.workloadNo, &key.accelerator, &startNS, &encoded, &tensor, &piped); err != nil {
+		if err := rows.Scan(&key.hostNo, &key.workloadNo, &key.accelerator, &startNS, &endNS, &encoded, &tensor, &piped); err != nil {
 			return err
 		}
 		i, ok := memberAt(members, of[key], startNS)
@@ -81,18 +86,39 @@ func readBehaviour(ctx context.Context, q querier, tenant measure.TenantID, memb
 			if b.rhythm, err = rhythm.Decode(encoded); err != nil {
 				return err
 			}
+			if b.rhythm.Since > 0 {
+				b.pauseNS = endNS - int64(b.rhythm.Since)*int64(ledger.BeatWindow)
+			}
 		}
 		members[i].behaviour.add(&b)
 		return nil
-	}, `SELECT d.host, s.workload, d.sku, s.start_ns, s.rhythm, CASE WHEN m.name IN ('cycles', 'gpm') THEN s.ops_float ELSE 0 END, CASE WHEN m.name IN ('cycles', 'gpm') THEN s.ops_best ELSE 0 END
+	}, `SELECT d.host, s.workload, d.sku, s.start_ns, s.end_ns, s.rhythm, CASE WHEN m.name IN ('cycles', 'gpm') THEN s.ops_float ELSE 0 END, CASE WHEN m.name IN ('cycles', 'gpm') THEN s.ops_best ELSE 0 END
 		FROM segment s JOIN device d ON d.no = s.device JOIN method m ON m.no = s.method
 		WHERE s.tenant = (SELECT no FROM tenant WHERE id = ?) AND s.state = 1 AND s.id NOT IN (SELECT segment FROM piece) AND (s.rhythm <> x'' OR m.name IN ('cycles', 'gpm'))`, string(tenant))
+}
+
+// A rhythm is a beat only where its pauses come like a clock: of one that is less
+// regular the mean interval says nothing to the half percent that beats are told
+// apart by.
+const (
+	beatRegularity = 0.98
+	beatIntervals  = 10
+)
+
+// beat returns the rhythm of the member's pauses, if they come like a clock. Its
+// phase is the beginning of the last pause, where one series was read.
+func (m *member) beat() training.Rhythm {
+	regularity, windows, ok := m.behaviour.rhythm.Regularity()
+	if !ok || regularity < beatRegularity || m.behaviour.rhythm.Intervals < beatIntervals || m.behaviour.pauseNS == 0 {
+		return training.Rhythm{}
+	}
+	return training.Rhythm{PeriodNS: int64(windows * float64(ledger.BeatWindow)), PhaseNS: m.behaviour.pauseNS}
 }
 
 // observation is what the classifier is shown of a run.
 func observation(r *runRow, b *behaviour) classify.Observation {
 	o := classify.Observation{Rhythm: b.rhythm, Window: ledger.BeatWindow, Hosts: r.hosts, Devices: r.devices, Duration: time.Duration(r.endNS - r.startNS),
-		Empirical: r.sums.empirical.High > 0, TensorShare: -1, Utilization: utilization(&r.sums)}
+		Empirical: r.sums.empirical.High > 0, TensorShare: -1, Utilization: utilization(&r.sums), Ranks: b.ranks}
 	if b.piped > 0 {
 		o.TensorShare = min(1, b.tensor.Float()/b.piped.Float())
 	}

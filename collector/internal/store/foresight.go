@@ -61,7 +61,7 @@ func prospect(ctx context.Context, tx *sql.Tx) (foresight.State, error) {
 			return err
 		}
 		run.ID, run.Label, run.StartNS, run.EndNS, run.Hosts, run.Devices = row.id, row.label, row.startNS, row.endNS, row.hosts, row.devices
-		run.Accelerator = row.accelerators
+		run.Accelerator, run.Image = row.accelerators, row.image
 		run.Operations, run.Ceiling, run.Utilization = row.sums.combined(), row.sums.ceiling, utilization(&row.sums)
 		held := row.sums.attributed.add(row.sums.unobserved)
 		run.DeviceSeconds = float64(held.seconds) + float64(held.nanos)/1e9
@@ -84,6 +84,9 @@ func prospect(ctx context.Context, tx *sql.Tx) (foresight.State, error) {
 	}, "SELECT "+runColumns+", tenant FROM run ORDER BY id")
 	if err != nil {
 		return s, fmt.Errorf("read runs: %w", err)
+	}
+	if s.Transfers, err = transfers(ctx, tx); err != nil {
+		return s, err
 	}
 	booked, err := reservations(ctx, tx)
 	if err != nil {

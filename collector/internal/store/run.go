@@ -23,19 +23,20 @@ type runRow struct {
 	verdict             string // JSON of classify.Verdict
 	recent              string // what it did on each of the last days, see dayText
 	places              string // sample of its hosts, see placeText
+	image               string // that most of its hosts run
 	sums                sums
 }
 
 // runColumns are the columns of a runRow, in the order of its targets; the
 // tenant is not among them.
-const runColumns = "id, label, joined_by, hosts, devices, accelerators, start_ns, end_ns, verdict, recent, places, " + sumColumns
+const runColumns = "id, label, joined_by, hosts, devices, accelerators, start_ns, end_ns, verdict, recent, places, image, " + sumColumns
 
 func (r *runRow) targets() []any {
-	return append([]any{&r.id, &r.label, &r.joinedBy, &r.hosts, &r.devices, &r.accelerators, &r.startNS, &r.endNS, &r.verdict, &r.recent, &r.places}, r.sums.targets()...)
+	return append([]any{&r.id, &r.label, &r.joinedBy, &r.hosts, &r.devices, &r.accelerators, &r.startNS, &r.endNS, &r.verdict, &r.recent, &r.places, &r.image}, r.sums.targets()...)
 }
 
 func (r *runRow) values() []any {
-	return append([]any{r.id, r.label, r.joinedBy, r.hosts, r.devices, r.accelerators, r.startNS, r.endNS, r.verdict, r.recent, r.places}, r.sums.values()...)
+	return append([]any{r.id, r.label, r.joinedBy, r.hosts, r.devices, r.accelerators, r.startNS, r.endNS, r.verdict, r.recent, r.places, r.image}, r.sums.values()...)
 }
 
 // total is what the runs of a tenant or customer add up to.
@@ -78,13 +79,17 @@ func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark
 	known.Weights = weights
 	weighed := fmt.Sprintf("%s %d %x", weights.ID, weights.Version, weights.Digest[:8])
 	out.before, out.parts = before, map[training.PartKey]partRow{}
+	if err := readSigns(ctx, q, members); err != nil {
+		return out, fmt.Errorf("read signs of tenant %s: %w", tenant, err)
+	}
+	if err := readBehaviour(ctx, q, tenant, members); err != nil {
+		return out, fmt.Errorf("read behaviour of tenant %s: %w", tenant, err)
+	}
 	stretches := make([]training.Stretch, len(members))
 	for i := range members {
 		stretches[i] = members[i].Stretch
 		stretches[i].Devices = len(members[i].devices)
-	}
-	if err := readBehaviour(ctx, q, tenant, members); err != nil {
-		return out, fmt.Errorf("read behaviour of tenant %s: %w", tenant, err)
+		stretches[i].Rhythm = members[i].beat()
 	}
 	days, err := readDays(ctx, q, tenant, watermark, members)
 	if err != nil {
@@ -106,12 +111,16 @@ func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark
 		curve := dayTable{}
 		hosts, accelerators, devices := map[string]bool{}, map[string]bool{}, map[string]bool{}
 		places, did, recent := map[int64]bool{}, behaviour{}, daily{}
+		images := map[string]int{}
 		for _, i := range run.Members {
 			m := &members[i]
 			out.stretches[run.ID] = append(out.stretches[run.ID], m.Stretch)
 			r.startNS, r.endNS = min(r.startNS, m.StartNS), max(r.endNS, m.EndNS)
 			r.sums.add(m.sums)
 			places[m.hostNo] = true
+			if m.Image != "" {
+				images[m.Image]++
+			}
 			did.add(&m.behaviour)
 			recent.add(days[i])
 			curve.add(m.days)
@@ -121,6 +130,7 @@ func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark
 			}
 		}
 		r.hosts, r.devices, r.accelerators = len(hosts), len(devices), joinSet(accelerators)
+		r.image = mostOf(images)
 		r.recent, r.places = recent.text(watermark), placeText(places)
 		if r.verdict, err = verdictText(&r, &did); err != nil {
 			return out, fmt.Errorf("run %s: %w", r.id, err)
@@ -202,6 +212,17 @@ func readTotal(ctx context.Context, q querier, tenant measure.TenantID) (total, 
 		return err
 	}, "SELECT end_ns, "+sumColumns+" FROM run WHERE tenant = ?", string(tenant))
 	return t, err
+}
+
+// mostOf returns the word that is there most often, of equals the first; "" of none.
+func mostOf(words map[string]int) string {
+	best := ""
+	for word, n := range words {
+		if best == "" || n > words[best] || n == words[best] && word < best {
+			best = word
+		}
+	}
+	return best
 }
 
 func joinSet(set map[string]bool) string {

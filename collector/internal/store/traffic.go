@@ -9,8 +9,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/evasion"
 	"github.com/flopwatch/flopwatch/collector/internal/training"
 	"github.com/flopwatch/flopwatch/pkg/ledger"
+	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
 // maxTalks is how many peers of a workload on one host are kept, those heard of last.
@@ -48,7 +50,7 @@ func (w *writer) traffic(all []ledger.HostTraffic) error {
 		return err
 	}
 	for p := range touched {
-		_, err := w.tx.ExecContext(w.ctx, `DELETE FROM traffic WHERE workload = ? AND host = ? AND peer NOT IN
+		_, err := w.tx.ExecContext(w.ctx, `DELETE FROM traffic WHERE workload = ? AND host = ? AND peer <> x'00000000' AND peer NOT IN
 			(SELECT peer FROM traffic WHERE workload = ? AND host = ? ORDER BY last_ns DESC, sent + received DESC, peer LIMIT ?)`, p.workload, p.host, p.workload, p.host, maxTalks)
 		if err != nil {
 			return fmt.Errorf("bound traffic: %w", err)
@@ -120,6 +122,39 @@ func readTalks(ctx context.Context, q querier, members []member) (talks, error) 
 			key := [2]int64{workload, l.host}
 			out[key] = append(out[key], l.talk)
 		}
+	}
+	return out, nil
+}
+
+// minTransfer is how many bytes a workload must have exchanged with the outside to
+// be looked at: less than the weights of any model of consequence.
+const minTransfer = 1 << 30
+
+// transfers returns what workloads exchanged with peers outside of the fleet, by
+// account: what came in as of when it was first seen, what went out as of when it
+// was last.
+func transfers(ctx context.Context, q querier) ([]evasion.Transfer, error) {
+	var out []evasion.Transfer
+	err := each(ctx, q, func(rows *sql.Rows) error {
+		var tenant measure.TenantID
+		var first, last, sent, received int64
+		if err := rows.Scan(&tenant, &first, &last, &sent, &received); err != nil {
+			return err
+		}
+		if sent >= minTransfer {
+			out = append(out, evasion.Transfer{Tenant: tenant, AtNS: last, Bytes: sent, Out: true})
+		}
+		if received >= minTransfer {
+			out = append(out, evasion.Transfer{Tenant: tenant, AtNS: first, Bytes: received})
+		}
+		return nil
+	}, `SELECT n.id, min(x.first_ns), max(x.last_ns), sum(min(x.sent, ?1)), sum(min(x.received, ?1)) FROM
+		(SELECT t.workload, t.first_ns, t.last_ns, t.sent, t.received,
+			(SELECT s.tenant FROM device d JOIN segment s ON s.device = d.no AND s.end_ns >= t.first_ns WHERE d.host = t.host AND s.workload = t.workload AND s.start_ns <= t.last_ns LIMIT 1) AS tenant
+			FROM traffic t WHERE t.peer = x'00000000') x
+		JOIN tenant n ON n.no = x.tenant WHERE n.id <> '' GROUP BY n.id, x.workload ORDER BY n.id, x.workload`, int64(math.MaxInt64>>20))
+	if err != nil {
+		return nil, fmt.Errorf("read what went in and out: %w", err)
 	}
 	return out, nil
 }

@@ -102,7 +102,7 @@ func (w *writer) changes(c *ledger.Changes) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(w.addresses(c.Addresses), w.traffic(c.Traffic), w.energies(c.Energy)); err != nil {
+	if err := errors.Join(w.addresses(c.Addresses), w.traffic(c.Traffic), w.energies(c.Energy), w.signs(c.Events)); err != nil {
 		return err
 	}
 	return w.each(`UPDATE segment SET end_ns = ?, duration_ns = ?, ops_low = ?, ops_best = ?, ops_high = ?, ceiling = ?, energy_mj = ?, ops_float = ?, rhythm = ? WHERE id = ?`,
