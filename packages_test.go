@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // commentedOut is a setting that a shipped file shows and does not make.
@@ -59,5 +60,38 @@ func TestShippedSettingsLoad(t *testing.T) {
 		if out, err := exec.Command(filepath.Join(programs, string(start[1])), string(start[2]), "--help").CombinedOutput(); err != nil {
 			t.Errorf("%s: %s %s: %v\n%s", unit, start[1], start[2], err, out)
 		}
+	}
+}
+
+// What an installed sampler made durable is counted by an installed collector,
+// once; packaging/test/install names both folders after it upgraded them.
+func TestInstalledBatchesAreCounted(t *testing.T) {
+	spool, data := os.Getenv("INSTALLED_SPOOL"), os.Getenv("INSTALLED_DATA")
+	if spool == "" || data == "" {
+		t.Skip("for packaging/test/install, which sets INSTALLED_SPOOL and INSTALLED_DATA")
+	}
+	sealed := map[string]bool{}
+	remember(t, spool, sealed)
+	var lost, twice int
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Second) {
+		counts := evidence(t, data)
+		lost, twice = 0, 0
+		for batch := range sealed {
+			if counts[batch] == 0 {
+				lost++
+			}
+		}
+		for _, n := range counts {
+			if n > 1 {
+				twice++
+			}
+		}
+		if lost == 0 || time.Now().After(deadline) {
+			break
+		}
+	}
+	t.Logf("%d durable batches, %d lost, %d counted twice", len(sealed), lost, twice)
+	if lost > 0 || twice > 0 || len(sealed) < 10 {
+		t.Fail()
 	}
 }

@@ -117,12 +117,18 @@ func (l *live) offer(ctx context.Context) {
 // loop samples once a period until ctx ends, then seals what it holds.
 func (l *live) loop(ctx context.Context, period time.Duration, desk *control.Server) error {
 	manager := systemd.NewService(l.log)
-	manager.Ready(ctx)
 	if changed, err := l.retune(ctx, true); err != nil {
 		return errors.Join(err, l.lane.Close())
 	} else if changed {
 		period = l.period()
 	}
+	// The first sample is taken at once: what is before it is unobserved. It also
+	// shows that devices can be read, before the manager counts this as started.
+	if err := l.step(ctx, l.clock.now()); err != nil {
+		return errors.Join(err, l.lane.Close())
+	}
+	manager.Ready(ctx)
+	l.log.InfoContext(ctx, "sampling", slog.Duration("period", period))
 	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for {
