@@ -76,7 +76,7 @@ func openCourier(cfg courierConfig) (*courier, error) {
 		keep.FirstEpoch = cfg.Endpoint.Identity.Epoch
 	}
 	box, err := outbox.Open(filepath.Join(cfg.Data, "spool"), outbox.Options{
-		KeyFor: keyFor, Host: chosen, AgentVersion: version.Version, BatchWindows: cfg.BatchWindows, BatchSpan: cfg.BatchSpan,
+		KeyFor: keyFor, Host: chosen, AgentVersion: version.Version, BatchWindows: cfg.BatchWindows, BatchSpan: cfg.BatchSpan, Thin: !cfg.Fleet,
 		Spool: keep,
 	})
 	if err != nil {

@@ -94,7 +94,7 @@ func openShelf(cfg shelfConfig) (*shelf, error) {
 	}
 	box, err := outbox.Open(filepath.Join(cfg.Data, "spool"), outbox.Options{
 		KeyFor: func(string) (ed25519.PrivateKey, error) { return key, nil }, Host: host,
-		AgentVersion: version.Version, BatchSpan: cfg.Span, Spool: keep,
+		AgentVersion: version.Version, BatchSpan: cfg.Span, Thin: true, Spool: keep,
 	})
 	if err != nil {
 		return nil, err

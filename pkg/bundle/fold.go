@@ -218,7 +218,8 @@ func (h *hostFold) count(bytes []byte) error {
 	}
 	hash := attest.Hash(bytes)
 	at := fmt.Sprintf("host %s, batch %d/%d", h.id, b.Epoch, b.Seq)
-	switch v := h.book.Position(h.id).Judge(b.Epoch, b.Seq, b.PrevHash, hash); v {
+	chain := b.Chain(hash)
+	switch v := h.book.Position(h.id).JudgeRange(b.Epoch, b.First(), b.Seq, b.PrevHash, chain); v {
 	case ledger.Next:
 	case ledger.ChainBreak, ledger.Orphan:
 		h.breaks = append(h.breaks, at+": "+strings.ReplaceAll(v.String(), "_", " "))
@@ -227,7 +228,7 @@ func (h *hostFold) count(bytes []byte) error {
 	}
 	h.batches++
 	h.windows += int64(len(b.Windows))
-	entry := evidence.Batch(h.id, ed25519.PublicKey(key), hash, b)
+	entry := evidence.Batch(h.id, ed25519.PublicKey(key), chain, b)
 	for len(h.clocks) > 0 && !later(h.clocks[0].at, entry.Position) {
 		h.shiftNS, h.clocks = h.clocks[0].ns, h.clocks[1:]
 	}

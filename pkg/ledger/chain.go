@@ -46,6 +46,13 @@ func (v Verdict) String() string {
 // of the older epoch that are still on their way look like duplicates. The
 // caller asks the sender to go back, and counts it when nothing older comes.
 func (p Position) Judge(epoch, seq uint64, prev, hash [32]byte) Verdict {
+	return p.JudgeRange(epoch, seq, seq, prev, hash)
+}
+
+// JudgeRange decides on a batch that stands for those from first to seq, and whose
+// hash is that of the last of them. Where a part of them was counted, it is next:
+// what it repeats lies in time that the accounts hold.
+func (p Position) JudgeRange(epoch, first, seq uint64, prev, hash [32]byte) Verdict {
 	none := [32]byte{}
 	switch {
 	case epoch == p.Epoch && seq == p.Seq:
@@ -55,12 +62,14 @@ func (p Position) Judge(epoch, seq uint64, prev, hash [32]byte) Verdict {
 		return Equivocation
 	case epoch < p.Epoch || (epoch == p.Epoch && seq < p.Seq):
 		return Duplicate
-	case epoch == p.Epoch && seq == p.Seq+1:
+	case epoch == p.Epoch && first <= p.Seq:
+		return Next // its past was counted beyond what it names
+	case epoch == p.Epoch && first == p.Seq+1:
 		if prev == p.Hash {
 			return Next
 		}
 		return ChainBreak
-	case epoch > p.Epoch && seq == 1:
+	case epoch > p.Epoch && first == 1:
 		if prev == p.Hash {
 			return Next
 		}

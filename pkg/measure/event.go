@@ -30,6 +30,7 @@ const (
 	// Time that leases are about and that nobody's tenant got: Code is milliseconds,
 	// Detail says why, whose workload, and whether the split was measured.
 	EventUndecided    EventKind = "tenant_undecided"
+	EventDropped      EventKind = "batches_dropped"   // the spool was full; Code is how many, Detail of which times
 	EventConfidential EventKind = "confidential_mode" // Code 1: the device computes in confidential mode
 )
 

@@ -81,7 +81,9 @@ func (m *BatchMessage) header(body []byte) (Header, error) {
 		Version: m.Version, Host: m.Host, Epoch: m.Epoch, Seq: m.Seq, BootID: m.BootId,
 		BoottimeNS: m.BoottimeNs, WallNS: m.WallNs, FirstNS: m.FirstNs, LastNS: m.LastNs, ClockNS: m.ClockNs,
 	}
+	h.FirstSeq = m.FirstSeq
 	copy(h.PrevHash[:], m.PrevHash)
+	copy(h.ChainHash[:], m.ChainHash)
 	return h, nil
 }
 
@@ -98,6 +100,8 @@ func (m *BatchMessage) check() error {
 		return invalid("previous hash of %d bytes", len(m.PrevHash))
 	case !validText(m.BootId):
 		return invalid("boot id")
+	case m.FirstSeq > m.Seq || m.FirstSeq == 0 && len(m.ChainHash) != 0 || m.FirstSeq != 0 && len(m.ChainHash) != 32:
+		return invalid("batches that it stands for")
 	case m.BoottimeNs < 0 || m.WallNs < 0 || m.FirstNs < 0 || m.LastNs < m.FirstNs, m.ClockNs < 0:
 		return invalid("times of the header")
 	}

@@ -70,6 +70,9 @@ func Encode(b *Batch) ([]byte, error) {
 		Version: b.Version, Host: b.Host, Epoch: b.Epoch, Seq: b.Seq, PrevHash: b.PrevHash[:], BootId: b.BootID,
 		BoottimeNs: b.BoottimeNS, WallNs: b.WallNS, FirstNs: b.FirstNS, LastNs: b.LastNS, ClockNs: b.ClockNS, Codec: Codec_CODEC_NONE, Payload: raw,
 	}
+	if b.FirstSeq > 0 {
+		m.FirstSeq, m.ChainHash = b.FirstSeq, b.ChainHash[:]
+	}
 	if err := m.check(); err != nil {
 		return nil, fmt.Errorf("encode batch: %w", err)
 	}

@@ -71,20 +71,24 @@ func (Codec) EnumDescriptor() ([]byte, []int) {
 
 // Envelope body of a batch.
 type BatchMessage struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
-	Host          string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Seq           uint64                 `protobuf:"varint,4,opt,name=seq,proto3" json:"seq,omitempty"`
-	PrevHash      []byte                 `protobuf:"bytes,5,opt,name=prev_hash,json=prevHash,proto3" json:"prev_hash,omitempty"` // 32 bytes
-	BootId        string                 `protobuf:"bytes,6,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
-	BoottimeNs    int64                  `protobuf:"varint,7,opt,name=boottime_ns,json=boottimeNs,proto3" json:"boottime_ns,omitempty"`
-	WallNs        int64                  `protobuf:"varint,8,opt,name=wall_ns,json=wallNs,proto3" json:"wall_ns,omitempty"`
-	FirstNs       int64                  `protobuf:"varint,9,opt,name=first_ns,json=firstNs,proto3" json:"first_ns,omitempty"`
-	LastNs        int64                  `protobuf:"varint,10,opt,name=last_ns,json=lastNs,proto3" json:"last_ns,omitempty"`
-	Codec         Codec                  `protobuf:"varint,11,opt,name=codec,proto3,enum=flopwatch.wire.v1.Codec" json:"codec,omitempty"`
-	Payload       []byte                 `protobuf:"bytes,12,opt,name=payload,proto3" json:"payload,omitempty"`                 // a PayloadMessage
-	ClockNs       int64                  `protobuf:"varint,13,opt,name=clock_ns,json=clockNs,proto3" json:"clock_ns,omitempty"` // times of the payload minus time since boot; 0: they are of the wall clock
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Version    uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Host       string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	Epoch      uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Seq        uint64                 `protobuf:"varint,4,opt,name=seq,proto3" json:"seq,omitempty"`
+	PrevHash   []byte                 `protobuf:"bytes,5,opt,name=prev_hash,json=prevHash,proto3" json:"prev_hash,omitempty"` // 32 bytes
+	BootId     string                 `protobuf:"bytes,6,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	BoottimeNs int64                  `protobuf:"varint,7,opt,name=boottime_ns,json=boottimeNs,proto3" json:"boottime_ns,omitempty"`
+	WallNs     int64                  `protobuf:"varint,8,opt,name=wall_ns,json=wallNs,proto3" json:"wall_ns,omitempty"`
+	FirstNs    int64                  `protobuf:"varint,9,opt,name=first_ns,json=firstNs,proto3" json:"first_ns,omitempty"`
+	LastNs     int64                  `protobuf:"varint,10,opt,name=last_ns,json=lastNs,proto3" json:"last_ns,omitempty"`
+	Codec      Codec                  `protobuf:"varint,11,opt,name=codec,proto3,enum=flopwatch.wire.v1.Codec" json:"codec,omitempty"`
+	Payload    []byte                 `protobuf:"bytes,12,opt,name=payload,proto3" json:"payload,omitempty"`                 // a PayloadMessage
+	ClockNs    int64                  `protobuf:"varint,13,opt,name=clock_ns,json=clockNs,proto3" json:"clock_ns,omitempty"` // times of the payload minus time since boot; 0: they are of the wall clock
+	// A batch that stands for the batches from first_seq to seq, which the spool had no
+	// room for: with coarser windows, or without any if they were dropped.
+	FirstSeq      uint64 `protobuf:"varint,14,opt,name=first_seq,json=firstSeq,proto3" json:"first_seq,omitempty"`   // 0: it stands for itself
+	ChainHash     []byte `protobuf:"bytes,15,opt,name=chain_hash,json=chainHash,proto3" json:"chain_hash,omitempty"` // 32 bytes, of the last batch that it stands for; empty: its own
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -208,6 +212,20 @@ func (x *BatchMessage) GetClockNs() int64 {
 		return x.ClockNs
 	}
 	return 0
+}
+
+func (x *BatchMessage) GetFirstSeq() uint64 {
+	if x != nil {
+		return x.FirstSeq
+	}
+	return 0
+}
+
+func (x *BatchMessage) GetChainHash() []byte {
+	if x != nil {
+		return x.ChainHash
+	}
+	return nil
 }
 
 type PayloadMessage struct {
@@ -1133,7 +1151,7 @@ var File_telemetry_proto protoreflect.FileDescriptor
 
 const file_telemetry_proto_rawDesc = "" +
 	"\n" +
-	"\x0ftelemetry.proto\x12\x11flopwatch.wire.v1\"\xed\x02\n" +
+	"\x0ftelemetry.proto\x12\x11flopwatch.wire.v1\"\xa9\x03\n" +
 	"\fBatchMessage\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x14\n" +
@@ -1149,7 +1167,10 @@ const file_telemetry_proto_rawDesc = "" +
 	" \x01(\x03R\x06lastNs\x12.\n" +
 	"\x05codec\x18\v \x01(\x0e2\x18.flopwatch.wire.v1.CodecR\x05codec\x12\x18\n" +
 	"\apayload\x18\f \x01(\fR\apayload\x12\x19\n" +
-	"\bclock_ns\x18\r \x01(\x03R\aclockNs\"\xe8\x03\n" +
+	"\bclock_ns\x18\r \x01(\x03R\aclockNs\x12\x1b\n" +
+	"\tfirst_seq\x18\x0e \x01(\x04R\bfirstSeq\x12\x1d\n" +
+	"\n" +
+	"chain_hash\x18\x0f \x01(\fR\tchainHash\"\xe8\x03\n" +
 	"\x0ePayloadMessage\x125\n" +
 	"\x05facts\x18\x01 \x01(\v2\x1f.flopwatch.wire.v1.FactsMessageR\x05facts\x12:\n" +
 	"\adevices\x18\x02 \x03(\v2 .flopwatch.wire.v1.DeviceMessageR\adevices\x12@\n" +

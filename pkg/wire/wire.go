@@ -108,6 +108,27 @@ type Header struct {
 	// events and traffic: the wall clock when the agent started. 0 says that they are
 	// of the wall clock or of a trace.
 	ClockNS int64 `json:",omitempty"`
+	// A batch may stand for those from FirstSeq to Seq, for which the spool had no
+	// room: with coarser windows, or, as a tombstone, with none. In the chain it then
+	// has the hash of the last of them. FirstSeq 0 says that it stands for itself.
+	FirstSeq  uint64   `json:",omitempty"`
+	ChainHash [32]byte `json:",omitzero"`
+}
+
+// First returns the number of the first batch that a batch stands for.
+func (h Header) First() uint64 {
+	if h.FirstSeq == 0 {
+		return h.Seq
+	}
+	return h.FirstSeq
+}
+
+// Chain returns the hash that a batch has in the chain, given that of its envelope.
+func (h Header) Chain(envelope [32]byte) [32]byte {
+	if h.FirstSeq == 0 {
+		return envelope
+	}
+	return h.ChainHash
 }
 
 // Batch is one signed unit of windows of one host.

@@ -154,7 +154,7 @@ func (k *Keeper) rewind(m spool.Mark) (*Loss, error) {
 			continue
 		}
 		k.cursor.Seek(at)
-		if f.Epoch == m.Epoch && f.Seq == m.Seq+1 || f.Epoch > m.Epoch && f.Seq == 1 {
+		if f.Epoch == m.Epoch && f.First() <= m.Seq+1 || f.Epoch > m.Epoch && f.First() == 1 {
 			return nil, nil
 		}
 		return &Loss{From: m, To: f.Mark()}, nil

@@ -196,6 +196,15 @@ func (l *Lane) append(frames []spool.Frame) error {
 		if err := s.Sync(); err != nil {
 			return err
 		}
+		if l.box.opt.Thin {
+			freed, err := l.box.makeRoom()
+			if err != nil && !errors.Is(err, spool.ErrFull) {
+				return err
+			}
+			if freed > 0 {
+				continue
+			}
+		}
 		poll := time.NewTimer(spacePoll)
 		select {
 		case <-s.Space():

@@ -45,8 +45,11 @@ type Options struct {
 	// A batch is sealed when it holds BatchWindows windows (default 512) or spans
 	// BatchSpan of time (default 10 s), and at the end of a Put only: the windows
 	// of one Put stay together.
-	BatchWindows  int
-	BatchSpan     time.Duration
+	BatchWindows int
+	BatchSpan    time.Duration
+	// Thin lets a full spool make windows coarser, and then drop the oldest with a
+	// tombstone, so that Put does not wait. Without it Put waits for receipts.
+	Thin          bool
 	MaxBatchBytes int // largest envelope, default 900 KiB
 	// Now returns the wall clock and the time since boot, both in nanoseconds.
 	Now   func() (wallNS, boottimeNS int64)

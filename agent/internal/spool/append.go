@@ -41,7 +41,7 @@ func (s *Spool) Append(frames ...Frame) error {
 		if !ok {
 			h = s.heads[f.Host]
 		}
-		if !follows(h.Last, f.Mark()) {
+		if f.FirstSeq != 0 || !follows(h.Last, f) {
 			return fmt.Errorf("append batch %d.%d of %s after %d.%d: %w", f.Epoch, f.Seq, f.Host, h.Last.Epoch, h.Last.Seq, ErrOrder)
 		}
 		heads[f.Host] = advance(h, f)
@@ -88,13 +88,13 @@ func (s *Spool) collectAll() error {
 	return s.collect(0)
 }
 
-// follows reports whether next may come after last: the next number of the same
-// epoch, or the first of a later one.
-func follows(last, next Mark) bool {
+// follows reports whether next may come after last: it holds the next number of the
+// same epoch, or the first of a later one.
+func follows(last Mark, next Frame) bool {
 	if next.Epoch == last.Epoch {
-		return next.Seq == last.Seq+1
+		return next.First() <= last.Seq+1 && last.Seq < next.Seq
 	}
-	return next.Epoch > last.Epoch && next.Seq == 1
+	return next.Epoch > last.Epoch && next.First() == 1
 }
 
 func advance(h Head, f Frame) Head {
@@ -184,7 +184,7 @@ func (s *Spool) end() Position {
 		return Position{Segment: s.nextNumber}
 	}
 	last := s.segments[len(s.segments)-1]
-	return Position{last.number, last.size}
+	return Position{Segment: last.number, Offset: last.size}
 }
 
 // write puts data at the end of the active segment. A disk that is full is

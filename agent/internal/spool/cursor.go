@@ -26,6 +26,9 @@ type segments interface {
 	locate(p *Position) (limit int64, instance uint64, ok bool)
 	// deliverable reports whether the collector can ever accept a frame.
 	deliverable(Frame) bool
+	// replaced reports whether the spool is of another instance by now, so that what
+	// was read at a position of the given one means nothing.
+	replaced(instance uint64) bool
 	openSegment(number uint64) (File, error)
 }
 
@@ -64,8 +67,16 @@ func (c *Cursor) Next() (Frame, Position, error) {
 			}
 			c.instance = instance
 		}
+		if c.at.instance != 0 && c.at.instance != instance {
+			c.at = Position{} // it meant another place
+			continue
+		}
+		c.at.instance = instance
 		payload, size, err := c.read(limit)
 		if err != nil {
+			if c.s.replaced(instance) {
+				return Frame{}, Position{}, io.EOF
+			}
 			return Frame{}, Position{}, err
 		}
 		start := c.at
@@ -74,7 +85,9 @@ func (c *Cursor) Next() (Frame, Position, error) {
 			continue
 		}
 		f, _, err := decodeBatch(payload)
-		if err != nil {
+		if err != nil && c.s.replaced(instance) {
+			return Frame{}, Position{}, io.EOF
+		} else if err != nil {
 			return Frame{}, Position{}, fmt.Errorf("segment %d offset %d: %w", start.Segment, start.Offset, ErrCorrupt)
 		}
 		if c.s.deliverable(f) {
@@ -95,7 +108,7 @@ func (s *Spool) locate(p *Position) (limit int64, instance uint64, ok bool) {
 			continue
 		}
 		if seg.number > p.Segment {
-			*p = Position{Segment: seg.number}
+			*p = Position{Segment: seg.number, instance: p.instance}
 		}
 		if p.Offset == 0 {
 			p.Offset = int64(len(segmentMagic))
@@ -116,6 +129,8 @@ func (s *Spool) locate(p *Position) (limit int64, instance uint64, ok bool) {
 	}
 	return 0, 0, false
 }
+
+func (s *Spool) replaced(instance uint64) bool { return s.Instance() != instance }
 
 // damage returns where the readable part of a segment ends.
 func (r Recovery) damage(number uint64) (int64, bool) {

@@ -270,7 +270,7 @@ func TestFailedSyncIsFinal(t *testing.T) {
 	}
 	for name, call := range map[string]func() error{
 		"sync": s.Sync, "append": func() error { return s.Append(batch("a", 1, 2)) },
-		"release": func() error { return s.Release(Position{9, 9}) },
+		"release": func() error { return s.Release(Position{Segment: 9, Offset: 9}) },
 	} {
 		if err := call(); !errors.Is(err, ErrFailed) {
 			t.Errorf("%s after a failed fsync: %v", name, err)

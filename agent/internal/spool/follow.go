@@ -203,7 +203,7 @@ func (f *Follower) locate(p *Position) (limit int64, instance uint64, ok bool) {
 			continue
 		}
 		if seg.Number > p.Segment {
-			*p = Position{Segment: seg.Number}
+			*p = Position{Segment: seg.Number, instance: p.instance}
 		}
 		if p.Offset == 0 {
 			p.Offset = int64(len(segmentMagic))
@@ -224,6 +224,17 @@ func (f *Follower) deliverable(b Frame) bool {
 		}
 	}
 	return true
+}
+
+// replaced looks at what the writer says now. A reader that holds what was put in
+// place of what it knew is woken to begin anew.
+func (f *Follower) replaced(instance uint64) bool {
+	if changed, err := f.refresh(); err != nil {
+		return errors.Is(err, ErrNotShared) // the writer is beginning anew
+	} else if changed {
+		signal(f.wake)
+	}
+	return f.Instance() != instance
 }
 
 // openSegment returns io.EOF for a segment that the writer has removed since the

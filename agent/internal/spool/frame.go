@@ -12,7 +12,7 @@ import (
 //
 //	length u32 | CRC-32C of length and payload u32 | payload
 //
-// payload of a batch:  1 | flags | len u8, host | epoch u64 | seq u64 |
+// payload of a batch:  1 | flags | first u64 with flag 2 | len u8, host | epoch u64 | seq u64 |
 //
 //	first, last, resume ns i64 | hash [32] | envelope
 //
@@ -24,6 +24,7 @@ const (
 	kindBatch   = 1
 	kindHeads   = 2
 	flagMore    = 1 // another frame of the same Append follows
+	flagRange   = 2 // the frame stands for several batches: first u64 after the flags
 	maxHostName = 255
 	// maxPayload bounds what a length may claim; heads of 500,000 hosts fit.
 	maxPayload = 64 << 20
@@ -40,8 +41,11 @@ var (
 type Frame struct {
 	Host       string
 	Epoch, Seq uint64
-	FirstNS    int64 // start of the earliest window, Unix nanoseconds
-	LastNS     int64 // end of the latest window
+	// FirstSeq is the number of the first batch that the frame stands for, when there
+	// was no room for each of them; 0 for a frame that is one batch.
+	FirstSeq uint64
+	FirstNS  int64 // start of the earliest window, Unix nanoseconds
+	LastNS   int64 // end of the latest window
 	// ResumeNS is where the host goes on after a restart when this frame is
 	// durable: no window before it has to be produced again.
 	ResumeNS int64
@@ -55,6 +59,14 @@ type Mark struct{ Epoch, Seq uint64 }
 // Before reports whether m comes before n.
 func (m Mark) Before(n Mark) bool {
 	return m.Epoch < n.Epoch || m.Epoch == n.Epoch && m.Seq < n.Seq
+}
+
+// First returns the number of the first batch that the frame stands for.
+func (f Frame) First() uint64 {
+	if f.FirstSeq == 0 {
+		return f.Seq
+	}
+	return f.FirstSeq
 }
 
 // Mark returns the place of the frame in its host's sequence.
@@ -107,6 +119,10 @@ func encodeBatch(f Frame, more bool) []byte {
 	if more {
 		b[1] = flagMore
 	}
+	if f.FirstSeq != 0 {
+		b[1] |= flagRange
+		b = binary.LittleEndian.AppendUint64(b, f.FirstSeq)
+	}
 	b = appendHost(b, f.Host)
 	for _, v := range []uint64{f.Epoch, f.Seq, uint64(f.FirstNS), uint64(f.LastNS), uint64(f.ResumeNS)} {
 		b = binary.LittleEndian.AppendUint64(b, v)
@@ -147,12 +163,17 @@ func decodeBatch(payload []byte) (f Frame, more bool, err error) {
 		return Frame{}, false, errCorrupt
 	}
 	flags := c.byte()
+	if flags&flagRange != 0 {
+		if f.FirstSeq = c.uint64(); f.FirstSeq == 0 {
+			return Frame{}, false, errCorrupt
+		}
+	}
 	f.Host = c.host()
 	f.Epoch, f.Seq = c.uint64(), c.uint64()
 	f.FirstNS, f.LastNS, f.ResumeNS = int64(c.uint64()), int64(c.uint64()), int64(c.uint64())
 	f.Hash = c.hash()
 	f.Envelope = c.data
-	if c.short || flags&^flagMore != 0 || f.check() != nil {
+	if c.short || flags&^(flagMore|flagRange) != 0 || f.check() != nil {
 		return Frame{}, false, errCorrupt
 	}
 	return f, flags&flagMore != 0, nil
@@ -165,6 +186,8 @@ func (f Frame) check() error {
 		return fmt.Errorf("host name of %d bytes: want 1 to %d", len(f.Host), maxHostName)
 	case f.Epoch == 0 || f.Seq == 0:
 		return fmt.Errorf("epoch %d, sequence %d: both start at 1", f.Epoch, f.Seq)
+	case f.FirstSeq > f.Seq:
+		return fmt.Errorf("frame stands for batches %d to %d", f.FirstSeq, f.Seq)
 	case len(f.Envelope) == 0 || len(f.Envelope) > maxPayload/2:
 		return fmt.Errorf("envelope of %d bytes: want 1 to %d", len(f.Envelope), maxPayload/2)
 	}

@@ -8,8 +8,8 @@ func (c *scan) take(f Frame, number uint64, offset int64) {
 	if !h.Last.Before(f.Mark()) {
 		return // Append never writes this; the head must not go back
 	}
-	if !follows(h.Last, f.Mark()) {
-		missing := Mark{f.Epoch, f.Seq - 1}
+	if !follows(h.Last, f) {
+		missing := Mark{f.Epoch, f.First() - 1}
 		c.lose(f.Host, h, missing, number, offset)
 		h = c.heads[f.Host]
 		h.Last = missing

@@ -69,7 +69,7 @@ func (s *Spool) recover() error {
 		if size == 0 {
 			continue
 		}
-		s.segments = append(s.segments, segment{number, size})
+		s.segments = append(s.segments, segment{number: number, size: size})
 		s.total += size
 	}
 	// The heads file is the last word: it may know of batches whose segments are

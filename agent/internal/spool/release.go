@@ -16,8 +16,8 @@ func (s *Spool) Release(p Position) error {
 	if err := s.usable(); err != nil {
 		return err
 	}
-	if !s.released.Before(p) {
-		return nil
+	if !s.released.Before(p) || p.instance != 0 && p.instance != s.instance {
+		return nil // of another instance: the next receipt says it again
 	}
 	s.released = p
 	// A disk that is full keeps them: Append lets go when it needs the room.
@@ -53,7 +53,7 @@ func (s *Spool) collect(retain int64) error {
 	count, freed := 0, int64(0)
 	for i, seg := range s.segments {
 		isActive := s.active != nil && i == len(s.segments)-1
-		if isActive || s.total-freed <= retain || s.released.Before(Position{seg.number, seg.size}) {
+		if isActive || s.total-freed <= retain || s.released.Before(Position{Segment: seg.number, Offset: seg.size}) {
 			break
 		}
 		count++

@@ -61,6 +61,8 @@ type Options struct {
 type Position struct {
 	Segment uint64
 	Offset  int64
+	// instance of the spool that it is a place of, 0 where that does not matter.
+	instance uint64
 }
 
 // Before reports whether p comes before q.
@@ -71,6 +73,7 @@ func (p Position) Before(q Position) bool {
 type segment struct {
 	number uint64
 	size   int64
+	thin   bool // thinning it again would gain nothing
 }
 
 type epochOf struct {
@@ -100,6 +103,7 @@ type Spool struct {
 	generation uint64
 	instance   uint64 // changes when positions lose their meaning
 	heads      map[string]Head
+	hidden     uint64             // segments from this number on are being replaced, 0 if none is
 	orphans    map[epochOf]uint64 // batches with a greater number can not be delivered
 	failed     error
 	closed     bool

@@ -48,6 +48,9 @@ func (s *Spool) publish() error {
 	}
 	v := view{Host: s.opt.Shared, Instance: s.instance}
 	for _, seg := range s.segments {
+		if s.hidden != 0 && seg.number >= s.hidden {
+			break
+		}
 		size := seg.size
 		if bad, damaged := s.recovery.damage(seg.number); damaged {
 			size = min(size, bad)

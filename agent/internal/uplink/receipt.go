@@ -119,8 +119,8 @@ func (s *shipper) checkBehind(ctx context.Context, h *host) error {
 	if len(h.queue) == 0 {
 		return nil
 	}
-	first := h.queue[0].mark
-	if first.Epoch != h.receipted.Epoch && first.Seq == 1 || first.Epoch == h.receipted.Epoch && first.Seq == h.receipted.Seq+1 {
+	first, from := h.queue[0].mark, h.queue[0].first
+	if first.Epoch != h.receipted.Epoch && from == 1 || first.Epoch == h.receipted.Epoch && from <= h.receipted.Seq+1 {
 		h.behind = time.Time{}
 		return nil
 	}
@@ -136,7 +136,7 @@ func (s *shipper) checkBehind(ctx context.Context, h *host) error {
 		return nil
 	}
 	return fmt.Errorf("host %s: collector is at %d.%d, oldest here %d.%d: %w", h.id,
-		h.receipted.Epoch, h.receipted.Seq, first.Epoch, first.Seq, ErrBehindSpool)
+		h.receipted.Epoch, h.receipted.Seq, first.Epoch, from, ErrBehindSpool)
 }
 
 // giveUp drops the batches of the oldest epoch of a host, which the collector can

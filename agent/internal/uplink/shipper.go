@@ -23,6 +23,7 @@ type entry struct {
 	host  *host
 	at    spool.Position
 	mark  spool.Mark
+	first uint64 // number of the first batch that it stands for
 	hash  [32]byte
 	size  int64
 	sent  bool // over the connection that is open
@@ -209,7 +210,7 @@ func (s *shipper) queue(f spool.Frame, at spool.Position) error {
 		s.u.opt.OnLost(spool.LostRange{Host: h.id, From: h.receipted, To: f.Mark()})
 		return nil
 	}
-	e := &entry{host: h, at: at, mark: f.Mark(), hash: f.Hash, size: int64(len(f.Envelope))}
+	e := &entry{host: h, at: at, mark: f.Mark(), first: f.First(), hash: f.Hash, size: int64(len(f.Envelope))}
 	ready := len(h.queue) == 0 || h.queue[len(h.queue)-1].sent && h.queue[0].mark.Epoch == e.mark.Epoch
 	h.read = e.mark
 	h.queue = append(h.queue, e)

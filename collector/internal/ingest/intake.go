@@ -41,7 +41,8 @@ type letter struct {
 type opened struct {
 	host   string // as the subject names it
 	key    ed25519.PublicKey
-	hash   [32]byte
+	hash   [32]byte // of the envelope
+	chain  [32]byte // that the batch has in its chain
 	batch  *wire.Batch
 	reason string // "" if the letter is good so far
 	detail string
@@ -141,7 +142,7 @@ func (d *intake) open(l letter) opened {
 	if err != nil {
 		return o.refuse(reasonUndecodable, err.Error())
 	}
-	o.batch = batch
+	o.batch, o.chain = batch, batch.Chain(o.hash)
 	if batch.Host != o.host {
 		return o.refuse(reasonIdentity, fmt.Sprintf("signed by %s, speaks for %s", o.host, batch.Host))
 	}
@@ -181,8 +182,8 @@ func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 	host := ledger.HostID(o.host)
 	d.reply[host] = true
 	at := fmt.Sprintf("batch %d/%d", b.Epoch, b.Seq)
-	verdict := d.book.Position(host).Judge(b.Epoch, b.Seq, b.PrevHash, o.hash)
-	if verdict == ledger.Duplicate && d.counted[host].differs(ledger.Position{Epoch: b.Epoch, Seq: b.Seq, Hash: o.hash}) {
+	verdict := d.book.Position(host).JudgeRange(b.Epoch, b.First(), b.Seq, b.PrevHash, o.chain)
+	if verdict == ledger.Duplicate && d.counted[host].differs(ledger.Position{Epoch: b.Epoch, Seq: b.Seq, Hash: o.chain}) {
 		verdict = ledger.Equivocation
 	}
 	switch verdict {
@@ -211,10 +212,10 @@ func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 	if d.counted[host] == nil {
 		d.counted[host] = &recent{}
 	}
-	d.counted[host].add(ledger.Position{Epoch: b.Epoch, Seq: b.Seq, Hash: o.hash})
+	d.counted[host].add(ledger.Position{Epoch: b.Epoch, Seq: b.Seq, Hash: o.chain})
 	d.count++
 	d.frames = evidence.AppendFrame(d.frames, envelope)
-	entry := evidence.Batch(host, o.key, o.hash, b)
+	entry := evidence.Batch(host, o.key, o.chain, b)
 	d.book.Place(entry, evidence.Clock(b), now.UnixNano())
 	if o.detail = d.future(entry.Windows, now); o.detail != "" {
 		o.reason = reasonFuture

@@ -159,9 +159,9 @@ func (p *Pass) take(day string, envelope []byte, at place) string {
 		return err.Error()
 	}
 	p.report.Batches++
-	host, now := ledger.HostID(h.Host), ledger.Position{Epoch: h.Epoch, Seq: h.Seq, Hash: attest.Hash(envelope)}
+	host, now := ledger.HostID(h.Host), ledger.Position{Epoch: h.Epoch, Seq: h.Seq, Hash: h.Chain(attest.Hash(envelope))}
 	before := p.hosts[host]
-	switch before.Judge(h.Epoch, h.Seq, h.PrevHash, now.Hash) {
+	switch before.JudgeRange(h.Epoch, h.First(), h.Seq, h.PrevHash, now.Hash) {
 	case ledger.Next:
 	case ledger.Duplicate:
 		return fmt.Sprintf("batch %d/%d of host %s a second time", h.Epoch, h.Seq, host)

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/flopwatch/flopwatch/pkg/ledger"
+	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
 // RuleEquivocation is the rule of findings about hosts that signed two batches
@@ -18,12 +21,40 @@ const RuleEquivocation = "equivocation"
 const (
 	RuleChainBreak = "G3 chain break"
 	RuleSeqGap     = "G2 missing batch"
+	// RuleDeclared is of batches that a host says itself it had to drop.
+	RuleDeclared = "declared_gap"
 )
 
 // findingID follows from what a finding is about, so that the same is found once.
 func findingID(about ...string) string {
 	hash := sha256.Sum256([]byte(strings.Join(about, "\x00")))
 	return "fnd_" + strings.ToLower(base32.StdEncoding.EncodeToString(hash[:]))[:20]
+}
+
+// findDropped makes a finding of batches that a host dropped because its spool was
+// full, and said so: one for each tombstone.
+func findDropped(ctx context.Context, tx *sql.Tx, hosts []ledger.Host, events []ledger.HostEvent, at time.Time) error {
+	for i := range events {
+		e := &events[i]
+		if e.Kind != measure.EventDropped {
+			continue
+		}
+		id := ""
+		for j := range hosts {
+			if hosts[j].No == e.HostNo {
+				id = string(hosts[j].ID)
+			}
+		}
+		reason := fmt.Sprintf("Host %s dropped %d batches (cause: declared): %s. The time counts as unobserved, at the ceiling in the upper bound.", id, e.Code, e.Detail)
+		_, err := tx.ExecContext(ctx, `INSERT INTO finding (id, pack, pack_version, pack_digest, pack_status, rule, citation, level, severity, subject,
+			tenant, customer, customer_name, foreign_status, threshold, ops_low, ops_best, ops_high, reason, occurred_ns, signalled_ns)
+			VALUES (?, 'gaps', 0, x'', 'internal', ?, '', 'batches dropped', 'warning', ?, '', '', '', '', 0, 0, 0, 0, ?, ?, ?)
+			ON CONFLICT (id) DO NOTHING`, findingID(RuleDeclared, id, fmt.Sprint(e.TimeNS, e.Code)), RuleDeclared, "host:"+id, reason, e.TimeNS, at.UnixNano())
+		if err != nil {
+			return fmt.Errorf("write finding about host %s: %w", id, err)
+		}
+	}
+	return nil
 }
 
 // findChains makes findings of breaks in the chain of a host, and of batches that

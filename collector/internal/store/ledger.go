@@ -80,6 +80,9 @@ func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follo
 		if err := writeClocks(ctx, tx, c.Changes.Clocks, c.At); err != nil {
 			return err
 		}
+		if err := findDropped(ctx, tx, c.Changes.Hosts, c.Changes.Events, c.At); err != nil {
+			return err
+		}
 		if err := w.meta(&c.Changes, &done); err != nil {
 			return err
 		}
