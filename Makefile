@@ -12,7 +12,7 @@ export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 
 .DEFAULT_GOAL := help
-.PHONY: long-run lab-year packages reproducible units-check deploy-check eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench links suppression insider fuzz clean bundle-large
+.PHONY: long-run lab-year moved-lines packages reproducible units-check deploy-check eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench links suppression insider fuzz clean bundle-large
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -119,6 +119,9 @@ long-run: ## join a run of 2,048 hosts with 419 interruptions, and measure how j
 
 lab-year: ## hold a year of 1,000, 10,000 and 100,000 customers against a pack, and against 50
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -run TestYear -v ./collector/internal/lab
+
+moved-lines: ## move lines over the replayed scenarios and the published runs: what is found must be what was predicted
+	FLOPWATCH_LONG=1 $(GO) test -count=1 -timeout 1h -run TestMovedLines -v .
 
 bundle-large: ## build and check the bundle of a run of 54 days on 2,048 hosts (WINDOW=1h for shorter windows)
 	$(GO) test ./pkg/bundle -run '^$$' -bench LargeBundle -benchtime 1x -timeout 30m
