@@ -119,7 +119,7 @@ func TestWhoIsLetIn(t *testing.T) {
 			if w.Code != c.want {
 				t.Fatalf("%d, want %d: %s", w.Code, c.want, w.Body)
 			}
-			if w.Header().Get("Content-Security-Policy") != access.Policy || w.Header().Get("X-Content-Type-Options") != "nosniff" || w.Header().Get("Referrer-Policy") != "no-referrer" || w.Header().Get("Cross-Origin-Opener-Policy") == "" {
+			if w.Header().Get("Content-Security-Policy") != access.Policy || w.Header().Get("X-Content-Type-Options") != "nosniff" || w.Header().Get("Referrer-Policy") != "same-origin" || w.Header().Get("Cross-Origin-Opener-Policy") == "" {
 				t.Errorf("security headers missing: %v", w.Header())
 			}
 			api := strings.HasPrefix(c.path, "/v1/")

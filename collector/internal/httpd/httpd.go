@@ -93,7 +93,7 @@ func New(o Options) (*Server, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	stopping := make(chan struct{})
-	pages := webui.New(webui.Deps{Reader: o.Reader, Caseworker: caseworkerOf(o.Caseworker), Joiner: joinerOf(o.Joiner), Foreseer: foreseerOf(o.Foreseer), Linker: linkerOf(o.Linker), Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
+	pages := webui.New(webui.Deps{Reader: o.Reader, Caseworker: caseworkerOf(o.Caseworker), Joiner: joinerOf(o.Joiner), Foreseer: foreseerOf(o.Foreseer), Linker: linkerOf(o.Linker), Reporter: reporterOf(o.Reporter), Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
 	api := httpapi.New(httpapi.Deps{
 		Registrar:     o.Registrar,
 		Reader:        o.Reader,
@@ -156,6 +156,13 @@ func foreseerOf(f httpapi.Foreseer) webui.Foreseer {
 		return nil
 	}
 	return f
+}
+
+func reporterOf(r httpapi.Reporter) webui.Reporter {
+	if r == nil {
+		return nil
+	}
+	return r
 }
 
 func linkerOf(l httpapi.Linker) webui.Linker {

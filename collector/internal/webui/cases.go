@@ -82,6 +82,7 @@ func (s *site) oneCase(ctx context.Context, r *http.Request) (any, error) {
 	v.May = map[string]bool{
 		"assign": work && c.State != "closed", "note": work, "close": work && decided, "reopen": work && (decided || c.State == "closed"),
 		"propose": propose && c.State == "investigating", "know": propose && len(v.Clocks) > 0,
+		"report":  s.Reporter != nil && who.May(permission.ReadReports) && (propose || who.May(permission.File)) && c.State != "closed",
 		"approve": approve && c.State == "decision proposed", "approve knowledge": approve && c.Move.Clock != "",
 	}
 	return v, nil
@@ -168,11 +169,17 @@ func (s *site) actOnFinding(w http.ResponseWriter, r *http.Request) {
 	s.acted(w, r, "/findings", err)
 }
 
-// form reads a posted form of somebody who may do what it asks for. Who may not
-// see cases is answered as if there were no such page. kept is false where this
-// desk does not do that at all. Where it returns false an answer was sent.
+// form reads a posted form about cases.
 func (s *site) form(w http.ResponseWriter, r *http.Request, need permission.Action, kept bool) (value func(string) string, ok bool) {
-	if !permission.Of(r.Context()).May(permission.ReadCases) {
+	return s.formOf(w, r, permission.ReadCases, need, kept)
+}
+
+// formOf reads a posted form of somebody who may do what it asks for. Who may not
+// even see what it is about is answered as if there were no such page. kept is
+// false where this desk does not do that at all. Where it returns false an answer
+// was sent.
+func (s *site) formOf(w http.ResponseWriter, r *http.Request, see, need permission.Action, kept bool) (value func(string) string, ok bool) {
+	if !permission.Of(r.Context()).May(see) {
 		s.problem(w, r, http.StatusNotFound, noPage)
 		return nil, false
 	}

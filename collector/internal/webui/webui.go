@@ -36,6 +36,7 @@ type Deps struct {
 	Joiner        Joiner     // nil: joins are not shown
 	Foreseer      Foreseer   // nil: forecasts are not shown
 	Linker        Linker     // nil: nobody decides links here
+	Reporter      Reporter   // nil: nobody writes reports here
 	Version       string
 	Demonstration bool         // the banner is shown also when the reader does not say so
 	Log           *slog.Logger // nil discards
@@ -62,6 +63,8 @@ func New(deps Deps) http.Handler {
 		mux.HandleFunc("GET "+p.path, s.show(p))
 	}
 	mux.HandleFunc("POST /cases/{id}/{act}", s.actOnCase)
+	mux.HandleFunc("POST /reports", s.openReport)
+	mux.HandleFunc("POST /reports/{id}/{act}", s.actOnReport)
 	mux.HandleFunc("POST /findings/{id}/work", s.actOnFinding)
 	mux.HandleFunc("POST /joins/{id}/decisions", s.decideJoin)
 	mux.HandleFunc("POST /runs/{id}/joins", s.joinRuns)

@@ -38,7 +38,7 @@ func ask(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
 func TestGallery(t *testing.T) {
 	kinds := map[string]*desktest.Reader{"full": desktest.New(), "empty": desktest.Empty(), "hostile": desktest.NewHostile(), "large": desktest.NewLarge(30)}
 	for name, reader := range kinds {
-		h := webui.New(webui.Deps{Reader: reader, Joiner: &joiner{word: map[string]string{"hostile": desktest.Hostile}[name]}, Foreseer: foreseer{}, Linker: &linker{}})
+		h := webui.New(webui.Deps{Reader: reader, Joiner: &joiner{word: map[string]string{"hostile": desktest.Hostile}[name]}, Foreseer: foreseer{}, Linker: &linker{}, Caseworker: &worker{}, Reporter: &reporter{}})
 		for _, path := range pages {
 			t.Run(name+path, func(t *testing.T) {
 				w := ask(t, h, path)
@@ -204,7 +204,7 @@ func TestBalanceIsNotAssumed(t *testing.T) {
 }
 
 func TestHostileTextIsInert(t *testing.T) {
-	h := webui.New(webui.Deps{Reader: desktest.NewHostile(), Joiner: &joiner{word: desktest.Hostile}, Foreseer: foreseer{}, Linker: &linker{}})
+	h := webui.New(webui.Deps{Reader: desktest.NewHostile(), Joiner: &joiner{word: desktest.Hostile}, Foreseer: foreseer{}, Linker: &linker{}, Caseworker: &worker{}, Reporter: &reporter{}})
 	for _, path := range pages {
 		html := ask(t, h, path).Body.String()
 		if strings.Contains(html, "<script>alert") {
