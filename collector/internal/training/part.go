@@ -165,6 +165,8 @@ func (p *Part) label() string {
 		return p.Workload.Hint
 	case p.Workload.Kind == measure.KindSlurmJob || p.Workload.Kind == measure.KindPod:
 		return p.Workload.ID
+	case p.Workload.Kind == measure.KindNone && p.Workload.ID == "":
+		return "time that nobody saw"
 	}
 	return string(p.Workload.Kind) + " " + p.Workload.ID
 }
