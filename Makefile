@@ -153,6 +153,12 @@ start-times: ## how long agent and collector take to start, the collector on a y
 install-test: ## install, enrol, upgrade under load, remove and purge the packages in a Debian tree that systemd boots (root; skipped where tools are absent)
 	packaging/test/install
 
+release: ## packages, programs, bills of materials, licences, checksums and a signature in dist/ (RELEASE_KEY=file, or UNSIGNED=1)
+	packaging/release $(ARCHES)
+
+stranger: ## clone into a clean Debian tree and type README's two commands there, timed (root; skipped where tools are absent)
+	packaging/test/stranger
+
 CYCLES ?= 50
 upgrade-cycles: ## CYCLES upgrades and rollbacks between the version before (PREVIOUS=commit) and this one while a fleet sends
 	packaging/test/upgrade-cycles $(CYCLES) $(PREVIOUS)

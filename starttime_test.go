@@ -76,6 +76,7 @@ func TestStartTimes(t *testing.T) {
 	}
 	_, cmd := notified(t, dir, nil, serve...)
 	waitReady(t, data)
+	time.Sleep(30 * time.Second) // what a start has to derive is over
 	idle = append(idle, costOf(t, cmd, 20*time.Second))
 	_, agent := notified(t, dir, []string{"FAKE_NVML=" + filepath.Join(dir, "scene")}, "flopwatch-agent", "sample", "--endpoint", filepath.Join(data, "agent.json"), "--data", filepath.Join(dir, "sampler"), "--library", filepath.Join(programs, "libnvml-standin.so"))
 	sampling = append(sampling, costOf(t, agent, 20*time.Second))
