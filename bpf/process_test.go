@@ -93,7 +93,7 @@ func TestBurst(t *testing.T) {
 			if c.running {
 				r = watch(t, m)
 			}
-			owner := burst(t, each)
+			owner, makers := burst(t, each)
 			if !c.running {
 				r = watch(t, m)
 			}
@@ -101,8 +101,8 @@ func TestBurst(t *testing.T) {
 			told, wrong := map[int]bool{}, 0
 			for _, e := range r.all() {
 				group := owner[e.PID]
-				if group == nil || e.Kind != Forked && e.Kind != Exited {
-					continue
+				if group == nil || e.Kind != Forked && e.Kind != Exited || !makers[e.PPID] {
+					continue // where ids come round, another process may have had one of them
 				}
 				if e.Kind == Forked {
 					told[e.PID] = true
@@ -135,17 +135,19 @@ func TestBurst(t *testing.T) {
 	}
 }
 
-// burst makes processes in two cgroups at once, and says whose each was; those
-// whose id came twice are left out.
-func burst(t testing.TB, each int) map[int]*cgroup {
+// burst makes processes in two cgroups at once, and says whose each was and which
+// two processes made them; those whose id came twice are left out.
+func burst(t testing.TB, each int) (owner map[int]*cgroup, parents map[int]bool) {
 	t.Helper()
 	groups := []*cgroup{newCgroup(t), newCgroup(t)}
 	var makers []*process
 	for _, group := range groups {
 		makers = append(makers, start(t, group, syscall.SysProcAttr{}, self("forks", strconv.Itoa(each), "0")...))
 	}
-	owner, twice := map[int]*cgroup{}, map[int]bool{}
+	owner, parents = map[int]*cgroup{}, map[int]bool{}
+	twice := map[int]bool{}
 	for i, maker := range makers {
+		parents[maker.pid()] = true
 		for lines := bufio.NewScanner(strings.NewReader(maker.wait())); lines.Scan(); {
 			pid, err := strconv.Atoi(lines.Text())
 			if err != nil {
@@ -164,5 +166,5 @@ func burst(t testing.TB, each int) map[int]*cgroup {
 	if len(owner) < each {
 		t.Fatalf("%d processes were made with ids of their own, want %d", len(owner), 2*each)
 	}
-	return owner
+	return owner, parents
 }

@@ -57,7 +57,7 @@ func TestRecall(t *testing.T) {
 // owner, or not at all.
 func TestRecallBurst(t *testing.T) {
 	m := openMonitor(t, Config{Recall: 1 << 16})
-	owner := burst(t, 5000)
+	owner, _ := burst(t, 5000)
 	known, wrong, reused := 0, 0, 0
 	for pid, group := range owner {
 		got, ok, err := m.Recall(pid)
@@ -86,7 +86,7 @@ func TestRecallBurst(t *testing.T) {
 // A small table forgets; it never mixes up.
 func TestRecallForgets(t *testing.T) {
 	m := openMonitor(t, Config{Recall: 256})
-	owner := burst(t, 1000)
+	owner, _ := burst(t, 1000)
 	known := 0
 	for pid, group := range owner {
 		got, ok, err := m.Recall(pid)
