@@ -12,7 +12,7 @@ export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 
 .DEFAULT_GOAL := help
-.PHONY: long-run lab-year moved-lines packages reproducible units-check deploy-check eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench links suppression insider fuzz clean bundle-large
+.PHONY: desk-speed long-run lab-year moved-lines packages reproducible units-check deploy-check eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench links suppression insider fuzz clean bundle-large
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,10 @@ live-hour: build standin ## run collector and agent for an hour while devices, h
 
 kernels: ## run the BPF tests on Debian kernels 5.10, 6.1 and 6.12 in QEMU (SERIES="6.18" for others)
 	bpf/kernels/run $(SERIES)
+
+desk-speed: ## how fast pages and lists answer 20 users over 10,000 customers, 100,000 runs and 1,000,000 findings
+	$(GO) test -run '^$$' -bench 'BenchmarkDesk$$' -benchtime 200x -timeout 30m ./collector
+	$(GO) test -run '^$$' -bench DeskLists -benchtime 50x -timeout 30m ./collector/internal/store
 
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -133,7 +133,7 @@ func (w casework) WorkOnFinding(ctx context.Context, id string, act apitypes.Fin
 	if err != nil {
 		return apitypes.FindingWork{}, refusalOf(err)
 	}
-	all, err := w.reader.FindingWork(ctx)
+	all, err := w.reader.FindingWork(ctx, []string{id})
 	return apitypes.FromFindingWork(all[id]), err
 }
 

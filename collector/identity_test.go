@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"database/sql"
 	"fmt"
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
@@ -190,7 +191,7 @@ func (s *site) quarantined(t *testing.T) map[string]int {
 
 func (s *site) rules(t *testing.T) (all []string) {
 	t.Helper()
-	found, err := store.NewReader(s.store, "", false).Findings(t.Context(), 0)
+	found, err := store.NewReader(s.store, "", false).Findings(t.Context(), desk.FindingQuery{})
 	if err != nil {
 		t.Fatal(err)
 	}

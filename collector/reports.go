@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/hex"
@@ -15,6 +16,7 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/approval"
 	"github.com/flopwatch/flopwatch/collector/internal/casefile"
 	"github.com/flopwatch/flopwatch/collector/internal/clock"
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/collector/internal/httpapi"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
@@ -22,6 +24,7 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/report/output"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/audit"
+	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
 // reportwork writes reports for API and desk.
@@ -313,10 +316,10 @@ func (w reportwork) facts(ctx context.Context, r report.Report, f *report.Form) 
 	if out.Tenants, err = w.reader.Tenants(ctx); err != nil {
 		return out, err
 	}
-	if out.Findings, err = w.reader.Findings(ctx, 0); err != nil {
-		return out, err
-	}
 	if r.Case == "" {
+		if out.Findings, err = w.reader.Findings(ctx, desk.FindingQuery{}); err != nil {
+			return out, err
+		}
 		return out, w.programme(ctx, r, f, &out)
 	}
 	var ok bool
@@ -328,25 +331,10 @@ func (w reportwork) facts(ctx context.Context, r report.Report, f *report.Form) 
 			out.Customer = c
 		}
 	}
-	var named []string
-	whole := false // a finding is about everything that the customer did
-	kept := out.Findings[:0]
-	for _, x := range out.Findings {
-		if slices.Contains(out.Case.Findings, x.ID) {
-			kept = append(kept, x)
-			named = append(named, x.Subject)
-			whole = whole || !strings.HasPrefix(x.Subject, "run_")
-		}
+	if out.Findings, err = w.reader.Findings(ctx, desk.FindingQuery{IDs: out.Case.Findings}); err != nil {
+		return out, err
 	}
-	out.Findings = kept
-	all, err := w.reader.Runs(ctx, "", 0)
-	for _, x := range all {
-		own := x.CustomerID != "" && x.CustomerID == out.Case.Subject || "tenant:"+string(x.Tenant) == out.Case.Subject
-		if slices.Contains(named, x.ID) || whole && own {
-			out.Runs = append(out.Runs, x)
-		}
-	}
-	if err != nil {
+	if out.Runs, err = w.runsOf(ctx, out.Case.Subject, out.Findings); err != nil {
 		return out, err
 	}
 	for i := range out.Runs {
@@ -357,6 +345,35 @@ func (w reportwork) facts(ctx context.Context, r report.Report, f *report.Form) 
 	}
 	out.Known, err = w.identify(ctx, r.ID, out)
 	return out, err
+}
+
+// runsOf returns the runs that findings of a case are about, most operations
+// first: those that they name, and all of the subject's where one is about
+// everything that the subject did.
+func (w reportwork) runsOf(ctx context.Context, subject string, findings []desk.Finding) ([]desk.Run, error) {
+	named, whole := []string{}, false
+	for _, f := range findings {
+		named = append(named, f.Subject)
+		whole = whole || !strings.HasPrefix(f.Subject, "run_")
+	}
+	runs, err := w.reader.Runs(ctx, desk.RunQuery{IDs: named})
+	if err != nil || !whole {
+		return runs, err
+	}
+	q := desk.RunQuery{Customer: subject}
+	if tenant, ok := strings.CutPrefix(subject, "tenant:"); ok {
+		q = desk.RunQuery{Tenant: measure.TenantID(tenant)}
+	}
+	own, err := w.reader.Runs(ctx, q)
+	for _, run := range own {
+		if !slices.Contains(named, run.ID) {
+			runs = append(runs, run)
+		}
+	}
+	slices.SortStableFunc(runs, func(a, b desk.Run) int {
+		return cmp.Or(cmp.Compare(b.Figure.Combined().Best, a.Figure.Combined().Best), cmp.Compare(a.ID, b.ID))
+	})
+	return runs, err
 }
 
 // programme gathers what a report about the programme says.

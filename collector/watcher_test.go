@@ -3,6 +3,7 @@ package collector
 import (
 	"crypto/ed25519"
 	"database/sql"
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -58,7 +59,7 @@ func (w *watched) at(t *testing.T, after time.Duration) []string {
 	if err := w.look(t.Context(), w.start.Add(after)); err != nil {
 		t.Fatal(err)
 	}
-	all, err := store.NewReader(w.store, "", false).Findings(t.Context(), 0)
+	all, err := store.NewReader(w.store, "", false).Findings(t.Context(), desk.FindingQuery{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,7 @@ func TestOneDeviceOnTwoHosts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all, err := store.NewReader(w.store, "", false).Findings(t.Context(), 0)
+	all, err := store.NewReader(w.store, "", false).Findings(t.Context(), desk.FindingQuery{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -122,7 +122,7 @@ func instantOf(t *testing.T, text string) int64 {
 // single job alarms, the whole does, and it is said why.
 func TestWorkedCase(t *testing.T) {
 	db, reader := workedCase(t)
-	runs, err := reader.Runs(t.Context(), "", 0)
+	runs, err := reader.Runs(t.Context(), desk.RunQuery{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestWorkedCase(t *testing.T) {
 	if len(runs) != 58 || total.Float() < 5.7e23 || total.Float() > 5.9e23 {
 		t.Fatalf("%d runs did %s, want 58 and about 5.8e23", len(runs), total)
 	}
-	all, err := reader.Findings(t.Context(), 0)
+	all, err := reader.Findings(t.Context(), desk.FindingQuery{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestWorkedCase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	shown, err := reader.Findings(t.Context(), 0)
+	shown, err := reader.Findings(t.Context(), desk.FindingQuery{})
 	if err != nil {
 		t.Fatal(err)
 	}

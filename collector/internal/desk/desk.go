@@ -218,7 +218,7 @@ type Reader interface {
 	Status(ctx context.Context) (Status, error)
 	Tenants(ctx context.Context) ([]Tenant, error)
 	Customers(ctx context.Context) ([]Customer, error)
-	Runs(ctx context.Context, tenant measure.TenantID, limit int) ([]Run, error)
+	Runs(ctx context.Context, q RunQuery) ([]Run, error)      // most operations first
 	RunDays(ctx context.Context, id string) ([]RunDay, error) // oldest first; none of a run that is not there
 	Totals(ctx context.Context, fromNS, toNS int64) (Totals, error)
 	Coverage(ctx context.Context) ([]Coverage, error)
@@ -226,7 +226,7 @@ type Reader interface {
 	Evidence(ctx context.Context, tenant measure.TenantID, fromNS, toNS int64) (Evidence, error)
 	Power(ctx context.Context, host string, limit int) ([]PowerSlot, error) // newest first, of all hosts for ""
 	Hosts(ctx context.Context) ([]Host, error)
-	Findings(ctx context.Context, limit int) ([]Finding, error)
+	Findings(ctx context.Context, q FindingQuery) ([]Finding, error) // newest first
 	Events(ctx context.Context, filter EventFilter) ([]Event, error)
 	Check(ctx context.Context) (Check, error)
 	Allocations(ctx context.Context) ([]Allocation, error)
@@ -237,7 +237,7 @@ type Reader interface {
 	Reports(ctx context.Context) ([]Report, error)
 	Report(ctx context.Context, id string) (r Report, ok bool, err error)
 	ReportFileContent(ctx context.Context, report, id string) (f CaseFile, content []byte, ok bool, err error)
-	FindingWork(ctx context.Context) (map[string]FindingWork, error)
+	FindingWork(ctx context.Context, ids []string) (map[string]FindingWork, error) // of these findings, nil for all
 	AuditEntries(ctx context.Context, before AuditID, limit int) ([]AuditEntry, error)
 	CheckAudit(ctx context.Context) (AuditCheck, error)
 	PartyReader

@@ -1,9 +1,9 @@
 package httpapi
 
 import (
-	"cmp"
 	"context"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -47,11 +47,15 @@ func (s *server) registerLists(api huma.API) {
 		return page(all, *q, apitypes.FromCustomer, func(c apitypes.Customer) string { return c.ID })
 	})
 	get(api, "/v1/runs", "list-runs", "Training runs, most operations first", func(ctx context.Context, q *runsQuery) (*list[apitypes.Run], error) {
-		all, err := s.Reader.Runs(ctx, measure.TenantID(q.Tenant), 0)
+		after, err := q.after()
 		if err != nil {
-			return nil, s.failed(ctx, "runs", err)
+			return nil, err
 		}
-		return page(all, q.PageQuery, apitypes.FromRun, func(r apitypes.Run) string { return r.ID })
+		runs, err := s.Reader.Runs(ctx, desk.RunQuery{Tenant: measure.TenantID(q.Tenant), After: after, Limit: q.Limit + 1})
+		if err != nil {
+			return nil, s.listFailed(ctx, "runs", err)
+		}
+		return firstPage(runs, q.Limit, apitypes.FromRun, func(r apitypes.Run) string { return r.ID }), nil
 	})
 	get(api, "/v1/findings", "list-findings", "Findings with the work on them, newest first", s.listFindings)
 	get(api, "/v1/hosts", "list-hosts", "Reporting hosts by name", func(ctx context.Context, q *PageQuery) (*list[apitypes.Host], error) {
@@ -76,50 +80,76 @@ type findingsQuery struct {
 }
 
 func (s *server) listFindings(ctx context.Context, q *findingsQuery) (*list[apitypes.Finding], error) {
-	all, err := s.Reader.Findings(ctx, 0)
+	after, err := q.after()
 	if err != nil {
-		return nil, s.failed(ctx, "findings", err)
+		return nil, err
 	}
-	work, err := s.Reader.FindingWork(ctx)
+	findings, err := s.Reader.Findings(ctx, desk.FindingQuery{State: q.State, After: after, Limit: q.Limit + 1})
+	if err != nil {
+		return nil, s.listFailed(ctx, "findings", err)
+	}
+	ids := make([]string, len(findings))
+	for i, f := range findings {
+		ids[i] = f.ID
+	}
+	work, err := s.Reader.FindingWork(ctx, ids)
 	if err != nil {
 		return nil, s.failed(ctx, "work on findings", err)
 	}
-	state := func(f desk.Finding) string { return cmp.Or(work[f.ID].State, "open") }
-	if q.State != "" {
-		all = slices.DeleteFunc(slices.Clone(all), func(f desk.Finding) bool { return state(f) != q.State })
-	}
-	return page(all, q.PageQuery, func(f desk.Finding) apitypes.Finding {
+	return firstPage(findings, q.Limit, func(f desk.Finding) apitypes.Finding {
 		return apitypes.FromFinding(f, work[f.ID])
-	}, func(f apitypes.Finding) string { return f.ID })
+	}, func(f apitypes.Finding) string { return f.ID }), nil
+}
+
+// after is the item of the cursor, "" for the first page.
+func (q PageQuery) after() (id string, err error) {
+	if q.Cursor == "" {
+		return "", nil
+	}
+	id, ok := cursorID(q.Cursor)
+	if !ok {
+		return "", badCursor()
+	}
+	return id, nil
+}
+
+// listFailed answers for a list that could not be read.
+func (s *server) listFailed(ctx context.Context, what string, err error) error {
+	if errors.Is(err, desk.ErrGone) {
+		return cursorGone()
+	}
+	return s.failed(ctx, what, err)
+}
+
+func cursorGone() error {
+	return apitypes.NewProblem(http.StatusGone, desk.ErrGone.Error()+"; start again without a cursor")
+}
+
+// firstPage is a page of which one item more than fits was read.
+func firstPage[D, T any](all []D, limit int, convert func(D) T, id func(T) string) *list[T] {
+	out := &list[T]{Body: apitypes.List[T]{Items: apitypes.Each(all[:min(limit, len(all))], convert)}}
+	if len(all) > limit {
+		out.Body.Next = cursorAfter(id(out.Body.Items[limit-1]))
+	}
+	return out
 }
 
 // page cuts one page out of an ordered list. The cursor holds the id of the last
 // item sent, so items that arrive in front of it shift nothing; a list whose
 // order moves meanwhile may show an item twice or not until the next reading.
 func page[D, T any](all []D, q PageQuery, convert func(D) T, id func(T) string) (*list[T], error) {
-	start := 0
-	if q.Cursor != "" {
-		after, ok := cursorID(q.Cursor)
-		if !ok {
-			return nil, badCursor()
-		}
-		found := false
-		for i, d := range all {
-			if id(convert(d)) == after {
-				start, found = i+1, true
-				break
-			}
-		}
-		if !found {
-			return nil, apitypes.NewProblem(http.StatusGone, "the list no longer has the item after which to go on; start again without a cursor")
-		}
+	after, err := q.after()
+	if err != nil {
+		return nil, err
 	}
-	end := min(start+q.Limit, len(all))
-	out := &list[T]{Body: apitypes.List[T]{Items: apitypes.Each(all[start:end], convert)}}
-	if end < len(all) {
-		out.Body.Next = cursorAfter(id(out.Body.Items[end-start-1]))
+	if after != "" {
+		i := slices.IndexFunc(all, func(d D) bool { return id(convert(d)) == after })
+		if i < 0 {
+			return nil, cursorGone()
+		}
+		all = all[i+1:]
 	}
-	return out, nil
+	return firstPage(all[:min(len(all), q.Limit+1)], q.Limit, convert, id), nil
 }
 
 const cursorPrefix = "after:"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -94,7 +95,7 @@ func (b *bench) member(t *testing.T) (host string, k enrol.Keys, counter []byte)
 
 func (b *bench) findings(t *testing.T) string {
 	t.Helper()
-	all, err := store.NewReader(b.store, "", false).Findings(t.Context(), 0)
+	all, err := store.NewReader(b.store, "", false).Findings(t.Context(), desk.FindingQuery{})
 	if err != nil {
 		t.Fatal(err)
 	}

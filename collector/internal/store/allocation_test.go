@@ -188,7 +188,7 @@ func TestLateAllocation(t *testing.T) {
 	if two := byTenant["t2"]; two.Figure.Theoretical != (compute.Bounds{Best: 500, High: 2_000}) || two.FirstNS != at(15) {
 		t.Errorf("t2 %+v", two)
 	}
-	runs, err := r.Runs(t.Context(), "t9", 0)
+	runs, err := r.Runs(t.Context(), desk.RunQuery{Tenant: "t9"})
 	sum := desk.Figure{}
 	for _, run := range runs {
 		sum.Empirical, sum.Theoretical, sum.DeviceTime = sum.Empirical.Add(run.Figure.Empirical), sum.Theoretical.Add(run.Figure.Theoretical), sum.DeviceTime+run.Figure.DeviceTime

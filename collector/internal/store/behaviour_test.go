@@ -45,7 +45,9 @@ func TestVerdicts(t *testing.T) {
 		powered("held", "c", job("3"), measure.Allocation, 400, none), powered("dark", "d", job("4"), measure.Activity, 400, none))
 	derive(t, d)
 	got := map[measure.TenantID]classify.Verdict{}
-	for _, r := range must(t, func(ctx context.Context) ([]desk.Run, error) { return NewReader(s, "", false).Runs(ctx, "", 0) }) {
+	for _, r := range must(t, func(ctx context.Context) ([]desk.Run, error) {
+		return NewReader(s, "", false).Runs(ctx, desk.RunQuery{})
+	}) {
 		got[r.Tenant] = r.Verdict
 	}
 	if v := got["trains"]; v.Class != classify.Training || v.Training < 0.5 || len(v.Evidence) < 4 || v.Method != classify.Shipped().Name() {

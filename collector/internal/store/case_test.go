@@ -76,7 +76,7 @@ func TestCrossingOpensACase(t *testing.T) {
 		t.Errorf("%+v, want due %s", k, want)
 	}
 	// The warning and the possible crossing of the same rule go with it.
-	work := must(t, r.FindingWork)
+	work := must(t, func(ctx context.Context) (map[string]desk.FindingWork, error) { return r.FindingWork(ctx, nil) })
 	for _, f := range findings(t, s) {
 		if w := work[f.ID]; w.State != "attached" || w.CaseID != c.ID {
 			t.Errorf("%s of %s: %+v", f.Level, f.Rule, w)
@@ -223,14 +223,14 @@ func TestWorkOnFindings(t *testing.T) {
 	if err := s.WorkOnFinding(ctx, warned, FindingAct{State: casefile.FindingSuppressed, Reason: "a known benchmark", Until: noon.AddDate(0, 0, 20)}); err != nil {
 		t.Fatal(err)
 	}
-	if w := must(t, r.FindingWork)[warned]; w.State != "open" || !strings.Contains(w.Reason, "level of 100") {
+	if w := must(t, func(ctx context.Context) (map[string]desk.FindingWork, error) { return r.FindingWork(ctx, nil) })[warned]; w.State != "open" || !strings.Contains(w.Reason, "level of 100") {
 		t.Errorf("%+v", w)
 	}
 	possible := level("possible crossing")
 	if err := s.WorkOnFinding(ctx, possible, FindingAct{State: casefile.FindingDismissed, Code: "MEASURED", Reason: "the bound is wide"}); err != nil {
 		t.Fatal(err)
 	}
-	if w := must(t, r.FindingWork)[possible]; w.State != "dismissed" || w.By != "usr_a" || w.Code != "MEASURED" {
+	if w := must(t, func(ctx context.Context) (map[string]desk.FindingWork, error) { return r.FindingWork(ctx, nil) })[possible]; w.State != "dismissed" || w.By != "usr_a" || w.Code != "MEASURED" {
 		t.Errorf("%+v", w)
 	}
 	c, err := s.OpenCase(ctx, crossing, "look at it")
@@ -241,7 +241,7 @@ func TestWorkOnFindings(t *testing.T) {
 	if err != nil || again.ID != c.ID || len(again.Findings) != 2 {
 		t.Errorf("%+v %v", again, err)
 	}
-	if w := must(t, r.FindingWork)[possible]; w.State != "attached" || w.CaseID != c.ID {
+	if w := must(t, func(ctx context.Context) (map[string]desk.FindingWork, error) { return r.FindingWork(ctx, nil) })[possible]; w.State != "attached" || w.CaseID != c.ID {
 		t.Errorf("%+v", w)
 	}
 	if _, err := s.OpenCase(ctx, "fnd_none", "x"); !errors.Is(err, ErrNoFinding) {

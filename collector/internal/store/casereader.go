@@ -22,6 +22,10 @@ import (
 // Cases returns the cases as they stand: the one that falls due first first,
 // then those without a clock that runs, the newest of them first.
 func (r *Reader) Cases(ctx context.Context) ([]desk.Case, error) {
+	return r.cases.get(ctx, r.store, func() ([]desk.Case, error) { return r.readCases(ctx) })
+}
+
+func (r *Reader) readCases(ctx context.Context) ([]desk.Case, error) {
 	var out []desk.Case
 	err := r.view(ctx, "cases", func(tx *sql.Tx) error {
 		known, err := customers(ctx, tx)
@@ -156,40 +160,51 @@ func (r *Reader) CaseFileContent(ctx context.Context, caseID, id string) (f desk
 	return f, content, ok, err
 }
 
-// FindingWork returns how the work on findings stands, by their ids. A finding
-// on which nobody worked is not in it: it is open. A suppression that ended, or
-// that the finding's subject outgrew, is open again.
-func (r *Reader) FindingWork(ctx context.Context) (map[string]desk.FindingWork, error) {
-	out := map[string]desk.FindingWork{}
-	err := r.view(ctx, "work on findings", func(tx *sql.Tx) error {
-		var suppressed []string
-		err := each(ctx, tx, func(rows *sql.Rows) error {
-			var id string
-			var w desk.FindingWork
-			err := rows.Scan(&id, &w.State, &w.CaseID, &w.By, &w.Code, &w.Reason, &w.AtNS, &w.UntilNS)
-			out[id] = w
-			if w.State == string(casefile.FindingSuppressed) {
-				suppressed = append(suppressed, id)
-			}
-			return err
-		}, `SELECT finding, state, case_id, actor, code, reason, at_ns, until_ns FROM finding_work w
-			WHERE no = (SELECT max(no) FROM finding_work WHERE finding = w.finding)`)
-		if err != nil {
-			return err
-		}
-		for _, id := range suppressed {
-			why, err := reopens(ctx, tx, id, r.store.opts.Now())
-			if err != nil {
-				return fmt.Errorf("suppression of %s: %w", id, err)
-			}
-			if w := out[id]; why != "" {
-				w.State, w.Reason = string(casefile.FindingOpen), why
-				out[id] = w
-			}
-		}
-		return nil
+// FindingWork returns how the work on findings stands, by their ids: of those
+// named, or of all where ids is nil. A finding on which nobody worked is not in it:
+// it is open. A suppression that ended, or that the finding's subject outgrew, is
+// open again.
+func (r *Reader) FindingWork(ctx context.Context, ids []string) (map[string]desk.FindingWork, error) {
+	var out map[string]desk.FindingWork
+	err := r.view(ctx, "work on findings", func(tx *sql.Tx) (err error) {
+		out, err = r.findingWork(ctx, tx, ids)
+		return err
 	})
 	return out, err
+}
+
+func (r *Reader) findingWork(ctx context.Context, tx *sql.Tx, ids []string) (map[string]desk.FindingWork, error) {
+	out := map[string]desk.FindingWork{}
+	var suppressed []string
+	which, args := "", []any(nil)
+	if ids != nil {
+		which, args = " AND finding IN (SELECT value FROM json_each(?))", []any{jsonList(ids)}
+	}
+	err := each(ctx, tx, func(rows *sql.Rows) error {
+		var id string
+		var w desk.FindingWork
+		err := rows.Scan(&id, &w.State, &w.CaseID, &w.By, &w.Code, &w.Reason, &w.AtNS, &w.UntilNS)
+		out[id] = w
+		if w.State == string(casefile.FindingSuppressed) {
+			suppressed = append(suppressed, id)
+		}
+		return err
+	}, `SELECT finding, state, case_id, actor, code, reason, at_ns, until_ns FROM finding_work w
+		WHERE no = (SELECT max(no) FROM finding_work WHERE finding = w.finding)`+which, args...)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range suppressed {
+		why, err := reopens(ctx, tx, id, r.store.opts.Now())
+		if err != nil {
+			return nil, fmt.Errorf("suppression of %s: %w", id, err)
+		}
+		if w := out[id]; why != "" {
+			w.State, w.Reason = string(casefile.FindingOpen), why
+			out[id] = w
+		}
+	}
+	return out, nil
 }
 
 // reopens says why a suppressed finding shows again, "" if it does not.

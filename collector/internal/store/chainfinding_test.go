@@ -27,7 +27,7 @@ func TestEquivocationIsACriticalFinding(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	findings, err := NewReader(s, "", false).Findings(t.Context(), 10)
+	findings, err := NewReader(s, "", false).Findings(t.Context(), desk.FindingQuery{Limit: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestChainsBecomeFindings(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all, err := NewReader(s, "", false).Findings(t.Context(), 0)
+	all, err := NewReader(s, "", false).Findings(t.Context(), desk.FindingQuery{})
 	if err != nil {
 		t.Fatal(err)
 	}

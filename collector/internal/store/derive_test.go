@@ -48,7 +48,9 @@ func derive(t testing.TB, d *Deriver) {
 
 func findings(t testing.TB, s *Store) []desk.Finding {
 	t.Helper()
-	return must(t, func(ctx context.Context) ([]desk.Finding, error) { return NewReader(s, "", false).Findings(ctx, 0) })
+	return must(t, func(ctx context.Context) ([]desk.Finding, error) {
+		return NewReader(s, "", false).Findings(ctx, desk.FindingQuery{})
+	})
 }
 
 // told returns the levels of the rule that were found for a tenant's runs.
@@ -103,7 +105,9 @@ func TestForeignAndUSCustomers(t *testing.T) {
 	if diff := cmp.Diff(first, findings(t, s)); diff != "" {
 		t.Errorf("after deriving again (-want +got):\n%s", diff)
 	}
-	got := must(t, func(ctx context.Context) ([]desk.Finding, error) { return NewReader(s, "", false).Findings(ctx, 2) })
+	got := must(t, func(ctx context.Context) ([]desk.Finding, error) {
+		return NewReader(s, "", false).Findings(ctx, desk.FindingQuery{Limit: 2})
+	})
 	if diff := cmp.Diff(first[:2], got); diff != "" {
 		t.Errorf("the newest two (-want +got):\n%s", diff)
 	}
@@ -186,7 +190,9 @@ func TestNewDeriverDerivesTheSame(t *testing.T) {
 		derive(t, d)
 	}
 	runs := func(s *Store) []desk.Run {
-		return must(t, func(ctx context.Context) ([]desk.Run, error) { return NewReader(s, "", false).Runs(ctx, "", 0) })
+		return must(t, func(ctx context.Context) ([]desk.Run, error) {
+			return NewReader(s, "", false).Runs(ctx, desk.RunQuery{})
+		})
 	}
 	followed := runs(s)
 	if len(followed) != 2 {

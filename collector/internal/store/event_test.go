@@ -157,7 +157,7 @@ func viewsOf(t *testing.T, s *Store) views {
 		Status: must(t, r.Status), Tenants: must(t, r.Tenants), Customers: must(t, r.Customers), Coverage: must(t, r.Coverage),
 		Hosts: must(t, r.Hosts), Findings: findings(t, s), Check: must(t, r.Check), Positions: map[string]ledger.Position{},
 	}
-	v.Runs = must(t, func(ctx context.Context) ([]desk.Run, error) { return r.Runs(ctx, "", 0) })
+	v.Runs = must(t, func(ctx context.Context) ([]desk.Run, error) { return r.Runs(ctx, desk.RunQuery{}) })
 	v.Totals = must(t, func(ctx context.Context) (desk.Totals, error) { return r.Totals(ctx, 0, 0) })
 	book, err := s.LoadLedger(t.Context())
 	if err != nil {

@@ -48,7 +48,9 @@ func restarted() []*ledger.Batch {
 
 func runsOf(t testing.TB, s *Store, tenant measure.TenantID) []desk.Run {
 	t.Helper()
-	return must(t, func(ctx context.Context) ([]desk.Run, error) { return NewReader(s, "", false).Runs(ctx, tenant, 0) })
+	return must(t, func(ctx context.Context) ([]desk.Run, error) {
+		return NewReader(s, "", false).Runs(ctx, desk.RunQuery{Tenant: tenant})
+	})
 }
 
 func joinsOf(t testing.TB, s *Store, run string) []desk.Join {

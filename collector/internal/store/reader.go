@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/collector/internal/party"
@@ -26,6 +25,13 @@ type Reader struct {
 	anchor        string            // file of checkpoints at a second place, "" for none
 	seen          Seen              // nil: nobody knows when accounts were accessed
 	library       Library
+
+	tenants   remembered[[]desk.Tenant]
+	customers remembered[[]desk.Customer]
+	hosts     remembered[[]desk.Host]
+	coverage  remembered[[]desk.Coverage]
+	check     remembered[desk.Check]
+	cases     remembered[[]desk.Case]
 }
 
 var _ desk.Reader = (*Reader)(nil)
@@ -85,6 +91,10 @@ func (r *Reader) Status(ctx context.Context) (desk.Status, error) {
 
 // Tenants returns every tenant that the ledger or a customer names.
 func (r *Reader) Tenants(ctx context.Context) ([]desk.Tenant, error) {
+	return r.tenants.get(ctx, r.store, func() ([]desk.Tenant, error) { return r.readTenants(ctx) })
+}
+
+func (r *Reader) readTenants(ctx context.Context) ([]desk.Tenant, error) {
 	found := map[measure.TenantID]*desk.Tenant{}
 	err := r.view(ctx, "tenants", func(tx *sql.Tx) error {
 		known, err := customers(ctx, tx)
@@ -171,6 +181,10 @@ func byOperations(a, b desk.Figure, idA, idB string) int {
 
 // Customers returns every customer.
 func (r *Reader) Customers(ctx context.Context) ([]desk.Customer, error) {
+	return r.customers.get(ctx, r.store, func() ([]desk.Customer, error) { return r.readCustomers(ctx) })
+}
+
+func (r *Reader) readCustomers(ctx context.Context) ([]desk.Customer, error) {
 	var out []desk.Customer
 	totals := map[string]compute.Operations{}
 	err := r.view(ctx, "customers", func(tx *sql.Tx) error {
@@ -184,11 +198,11 @@ func (r *Reader) Customers(ctx context.Context) ([]desk.Customer, error) {
 		}
 		return each(ctx, tx, func(rows *sql.Rows) error {
 			var id string
-			var empirical, theoretical compute.Operations
-			err := rows.Scan(&id, &empirical, &theoretical)
-			totals[id] = totals[id].Add(empirical).Add(theoretical)
+			var empirical, theoretical sum
+			err := rows.Scan(append(append([]any{&id}, empirical.targets()...), theoretical.targets()...)...)
+			totals[id] = totals[id].Add(empirical.operations()).Add(theoretical.operations())
 			return err
-		}, "SELECT ct.customer, r.emp_best, r.theo_best FROM run r JOIN customer_tenant ct ON ct.tenant = r.tenant")
+		}, "SELECT (SELECT customer FROM customer_tenant ct WHERE ct.tenant = run.tenant), "+halves("emp_best")+", "+halves("theo_best")+" FROM run GROUP BY tenant HAVING tenant IN (SELECT tenant FROM customer_tenant)")
 	})
 	slices.SortFunc(out, func(a, b desk.Customer) int {
 		x, y := desk.Figure{Empirical: compute.Exactly(totals[a.ID])}, desk.Figure{Empirical: compute.Exactly(totals[b.ID])}
@@ -197,69 +211,12 @@ func (r *Reader) Customers(ctx context.Context) ([]desk.Customer, error) {
 	return out, err
 }
 
-// openFor is how far a run may be behind the newest window of the fleet and
-// still count as open: hosts do not report at the same instant. It is three
-// windows of the usual length.
-const openFor = 30 * time.Second
-
-// Runs returns the runs of a tenant, or of all tenants if it is empty.
-func (r *Reader) Runs(ctx context.Context, tenant measure.TenantID, limit int) ([]desk.Run, error) {
-	var out []desk.Run
-	err := r.view(ctx, "runs", func(tx *sql.Tx) error {
-		known, err := customers(ctx, tx)
-		if err != nil {
-			return err
-		}
-		owner := holders(known)
-		watermark, err := meta(ctx, tx, "watermark_ns")
-		if err != nil {
-			return err
-		}
-		return each(ctx, tx, func(rows *sql.Rows) error {
-			var run desk.Run
-			var row runRow
-			if err := rows.Scan(append(row.targets(), &run.Tenant)...); err != nil {
-				return err
-			}
-			run.ID, run.Label, run.JoinedBy, run.Hosts, run.Devices, run.StartNS, run.EndNS = row.id, row.label, row.joinedBy, row.hosts, row.devices, row.startNS, row.endNS
-			run.Verdict, err = verdictOf(row.verdict)
-			c := owner[run.Tenant]
-			run.CustomerID, run.CustomerName, run.ForeignStatus = c.ID, c.Name, statusOf(c)
-			run.Accelerators, run.Figure = union(row.accelerators, ""), row.sums.figure()
-			run.Open = run.EndNS >= watermark-int64(openFor)
-			out = append(out, run)
-			return err
-		}, `SELECT `+runColumns+`, tenant FROM run WHERE ? = '' OR tenant = ? ORDER BY emp_best + theo_best DESC, id LIMIT ?`, string(tenant), string(tenant), rowLimit(limit))
-	})
-	return out, err
-}
-
-func rowLimit(limit int) int {
-	if limit <= 0 {
-		return -1
-	}
-	return limit
-}
-
-// Findings returns the newest findings first.
-func (r *Reader) Findings(ctx context.Context, limit int) ([]desk.Finding, error) {
-	var out []desk.Finding
-	err := r.view(ctx, "findings", func(tx *sql.Tx) error {
-		return each(ctx, tx, func(rows *sql.Rows) error {
-			var f desk.Finding
-			err := rows.Scan(&f.ID, &f.Rule, &f.Pack, &f.PackStatus, &f.Citation, &f.Level, &f.Severity, &f.Subject, &f.Tenant, &f.CustomerID, &f.CustomerName,
-				&f.ForeignStatus, &f.Threshold, &f.Operations.Low, &f.Operations.Best, &f.Operations.High, &f.Reason, &f.OccurredNS, &f.SignalledNS, &f.PackVersion, &f.Policy, &f.KnownNS)
-			out = append(out, f)
-			return err
-		}, `SELECT id, rule, pack, pack_status, citation, level, severity, subject, tenant, customer, customer_name, foreign_status,
-			threshold, ops_low, ops_best, ops_high, reason, occurred_ns, signalled_ns, pack_version, coalesce(p.policy, ''), coalesce(p.known_ns, signalled_ns)
-			FROM finding f LEFT JOIN policy_finding p ON p.finding = f.id ORDER BY no DESC LIMIT ?`, rowLimit(limit))
-	})
-	return out, err
-}
-
 // Hosts returns the reporting hosts.
 func (r *Reader) Hosts(ctx context.Context) ([]desk.Host, error) {
+	return r.hosts.get(ctx, r.store, func() ([]desk.Host, error) { return r.readHosts(ctx) })
+}
+
+func (r *Reader) readHosts(ctx context.Context) ([]desk.Host, error) {
 	var out []desk.Host
 	err := r.view(ctx, "hosts", func(tx *sql.Tx) error {
 		return each(ctx, tx, func(rows *sql.Rows) error {
@@ -277,6 +234,10 @@ func (r *Reader) Hosts(ctx context.Context) ([]desk.Host, error) {
 
 // Coverage says for each host how much of its devices' time was not observed.
 func (r *Reader) Coverage(ctx context.Context) ([]desk.Coverage, error) {
+	return r.coverage.get(ctx, r.store, func() ([]desk.Coverage, error) { return r.readCoverage(ctx) })
+}
+
+func (r *Reader) readCoverage(ctx context.Context) ([]desk.Coverage, error) {
 	var out []desk.Coverage
 	err := r.view(ctx, "coverage", func(tx *sql.Tx) (err error) {
 		if out, err = readCoverage(ctx, tx); err != nil {

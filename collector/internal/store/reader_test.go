@@ -72,7 +72,7 @@ func TestRuns(t *testing.T) {
 		limit  int
 		want   []desk.Run
 	}{{"", 0, want}, {"", 1, want[:1]}, {"t2", 0, want[1:]}, {"t1", 9, want[:1]}, {"t3", 0, nil}} {
-		got, err := r.Runs(t.Context(), c.tenant, c.limit)
+		got, err := r.Runs(t.Context(), desk.RunQuery{Tenant: c.tenant, Limit: c.limit})
 		if err != nil {
 			t.Fatal(err)
 		}

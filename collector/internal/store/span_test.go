@@ -182,7 +182,7 @@ func TestSumsSaturate(t *testing.T) {
 	if got := must(t, r.Coverage)[0]; got.Hidden != compute.MaxOperations {
 		t.Errorf("coverage %+v", got)
 	}
-	runs, err := r.Runs(t.Context(), "", 0)
+	runs, err := r.Runs(t.Context(), desk.RunQuery{})
 	if err != nil || len(runs) != 1 || runs[0].Figure.Empirical != full {
 		t.Errorf("runs %+v: %v", runs, err)
 	}

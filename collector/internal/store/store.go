@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -41,6 +42,8 @@ type Options struct {
 type Store struct {
 	db       *sql.DB // the one writing connection; never used inside a transaction of it
 	read     *sql.DB
+	watch    *sql.DB // one connection for short questions that also a reader may ask who holds one of read
+	changes  atomic.Uint64
 	lock     *os.File
 	words    *words
 	evidence *evidence
@@ -120,6 +123,8 @@ func (s *Store) open(ctx context.Context, dir, path string) error {
 	if err := s.read.PingContext(ctx); err != nil {
 		return fmt.Errorf("open for reading: %w", err)
 	}
+	s.watch = sql.OpenDB(newConnector(path, s.opts.BusyTimeout, true))
+	s.watch.SetMaxOpenConns(1)
 	s.evidence, err = openEvidence(ctx, s.db, evidenceDir(path))
 	return err
 }
@@ -132,6 +137,9 @@ func (s *Store) Close() error {
 	}
 	if s.read != nil {
 		errs = append(errs, s.read.Close())
+	}
+	if s.watch != nil {
+		errs = append(errs, s.watch.Close())
 	}
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
@@ -169,7 +177,9 @@ func (s *Store) transact(ctx context.Context, f func(*sql.Tx) error) error {
 	if err := f(tx); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
-	if err := tx.Commit(); err != nil {
+	err = tx.Commit()
+	s.changes.Add(1) // also where nobody knows whether the commit holds
+	if err != nil {
 		return fmt.Errorf("%w: %w", errOutcome, err)
 	}
 	return nil

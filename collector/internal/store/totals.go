@@ -204,6 +204,10 @@ func proportion(n, part, whole int64) int64 {
 // time since the device was first seen (invariant I1), and looks for bounds that
 // are out of order.
 func (r *Reader) Check(ctx context.Context) (desk.Check, error) {
+	return r.check.get(ctx, r.store, func() (desk.Check, error) { return r.readCheck(ctx) })
+}
+
+func (r *Reader) readCheck(ctx context.Context) (desk.Check, error) {
 	c := desk.Check{}
 	problems := 0
 	err := r.view(ctx, "ledger check", func(tx *sql.Tx) error {

@@ -206,7 +206,7 @@ func TestCenturiesDoNotOverflow(t *testing.T) {
 	if tenant := must(t, r.Tenants)[0]; tenant.Figure.DeviceTime != ms || tenant.Devices != devices {
 		t.Errorf("tenant %+v", tenant)
 	}
-	runs, err := r.Runs(t.Context(), "t1", 0)
+	runs, err := r.Runs(t.Context(), desk.RunQuery{Tenant: "t1"})
 	if err != nil || len(runs) != 1 || runs[0].Figure.DeviceTime != ms || runs[0].Devices != devices {
 		t.Errorf("runs %+v: %v", runs, err)
 	}

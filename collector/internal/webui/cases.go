@@ -30,15 +30,9 @@ type refused interface {
 
 const maxForm = 64 << 10
 
-type casesView struct {
-	Rows []desk.Case
-	Cut  bool
-}
-
-func (s *site) cases(ctx context.Context, _ *http.Request) (any, error) {
+func (s *site) cases(ctx context.Context, r *http.Request) (any, error) {
 	all, err := s.Reader.Cases(ctx)
-	rows, more := cut(all, maxRows)
-	return casesView{rows, more}, err
+	return list(all, r, func(c desk.Case) string { return c.ID }, err)
 }
 
 type caseView struct {
@@ -57,20 +51,10 @@ func (s *site) oneCase(ctx context.Context, r *http.Request) (any, error) {
 	if !ok {
 		return nil, notFound("There is no such case.")
 	}
-	all, err := s.worked(ctx, 0)
-	if err != nil {
-		return nil, err
-	}
 	who := permission.Of(ctx)
 	v := caseView{Case: c, Me: who.ID}
-	in := map[string]bool{}
-	for _, id := range c.Findings {
-		in[id] = true
-	}
-	for _, f := range all {
-		if in[f.ID] {
-			v.Findings = append(v.Findings, f)
-		}
+	if v.Findings, err = s.worked(ctx, desk.FindingQuery{IDs: c.Findings}); err != nil {
+		return nil, err
 	}
 	for _, k := range c.Clocks {
 		if k.Met.IsZero() {
@@ -94,13 +78,18 @@ type findingRow struct {
 	Work desk.FindingWork
 }
 
-// worked returns the findings that the reader may see, with the work on them.
-func (s *site) worked(ctx context.Context, limit int) ([]findingRow, error) {
-	all, err := s.seenFindings(ctx, limit)
+// worked returns the findings of a query that the reader may see, with the work
+// on them.
+func (s *site) worked(ctx context.Context, q desk.FindingQuery) ([]findingRow, error) {
+	all, err := s.seenFindings(ctx, q)
 	if err != nil || len(all) == 0 {
 		return nil, err
 	}
-	work, err := s.Reader.FindingWork(ctx)
+	ids := make([]string, len(all))
+	for i, f := range all {
+		ids[i] = f.ID
+	}
+	work, err := s.Reader.FindingWork(ctx, ids)
 	rows := make([]findingRow, len(all))
 	for i, f := range all {
 		rows[i] = findingRow{f, work[f.ID]}

@@ -2,6 +2,7 @@ package webui
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -9,7 +10,6 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/collector/internal/party/resolve"
-	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
 type customerView struct {
@@ -25,6 +25,8 @@ type customerView struct {
 	Runs     []runRow
 	Findings []findingRow
 	Cases    []desk.Case
+
+	MoreRuns, MoreFindings bool // there are more than the page shows
 }
 
 // customer is the page of an ultimate customer: of an account, customer or
@@ -62,22 +64,18 @@ func (s *site) customer(ctx context.Context, r *http.Request) (any, error) {
 			}
 		}
 	}
-	tenants := map[measure.TenantID]bool{}
 	for _, c := range all {
 		if c.ID == id {
 			known, v.Name = true, c.Name
 			if v.Status == "" {
 				v.Status = c.ForeignStatus
 			}
-			for _, t := range c.Tenants {
-				tenants[t] = true
-			}
 		}
 	}
 	if !known && !linked {
 		return nil, notFound("There is no such customer, account or cluster.")
 	}
-	if err := s.workOf(ctx, &v, subjects, tenants); err != nil {
+	if err := s.workOf(ctx, &v, subjects); err != nil {
 		return nil, err
 	}
 	v.Forecast, err = s.forecastOf(ctx, id)
@@ -85,23 +83,23 @@ func (s *site) customer(ctx context.Context, r *http.Request) (any, error) {
 }
 
 // workOf adds runs, findings and cases.
-func (s *site) workOf(ctx context.Context, v *customerView, subjects map[string]bool, tenants map[measure.TenantID]bool) error {
-	findings, err := s.worked(ctx, 0)
+func (s *site) workOf(ctx context.Context, v *customerView, subjects map[string]bool) error {
+	about := slices.Sorted(maps.Keys(subjects))
+	findings, err := s.worked(ctx, desk.FindingQuery{About: about, Limit: maxRows + 1})
 	if err != nil {
 		return err
 	}
-	runs, err := s.Reader.Runs(ctx, "", 0)
+	runs, err := s.Reader.Runs(ctx, desk.RunQuery{Customer: v.ID, Limit: maxRows + 1})
 	if err != nil {
 		return err
 	}
-	runs = slices.DeleteFunc(slices.Clone(runs), func(run desk.Run) bool { return !tenants[run.Tenant] })
-	v.Runs = gauged(runs, bare(findings))
+	if v.Runs, err = s.gauged(ctx, runs); err != nil {
+		return err
+	}
+	v.Runs, v.MoreRuns = cut(v.Runs, maxRows)
 	v.Gauge.Figure = v.Widest.Operations
-	for _, f := range findings {
-		if f.CustomerID != v.ID && !subjects[f.Subject] {
-			continue
-		}
-		v.Findings = append(v.Findings, f)
+	v.Findings, v.MoreFindings = cut(findings, maxRows)
+	for _, f := range v.Findings {
 		if subjects[f.Subject] && f.Threshold > v.Gauge.Threshold {
 			v.Gauge.Threshold, v.Gauge.Source = f.Threshold, f.Pack+", "+f.PackStatus
 		}

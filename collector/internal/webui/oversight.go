@@ -13,12 +13,13 @@ type coverageView struct {
 	Check   desk.Check
 	Rows    []desk.Coverage // who could hide most first
 	Blind   int             // of the hosts
-	Cut     bool
-	Tenants []desk.Tenant // whose time was not all seen, least seen first
+	Next    string          // host behind which the next page begins, "" for none
+	NextTen string          // the same of tenants
+	Tenants []desk.Tenant   // whose time was not all seen, least seen first
 }
 
 // coverage says where the desk is blind and how much could hide there.
-func (s *site) coverage(ctx context.Context, _ *http.Request) (any, error) {
+func (s *site) coverage(ctx context.Context, r *http.Request) (any, error) {
 	check, err := s.Reader.Check(ctx)
 	if err != nil {
 		return nil, err
@@ -41,13 +42,13 @@ func (s *site) coverage(ctx context.Context, _ *http.Request) (any, error) {
 			v.Blind++
 		}
 	}
-	v.Rows, v.Cut = cut(hosts, maxRows)
+	if v.Rows, v.Next, err = follow(hosts, after(r, afterQuery), func(c desk.Coverage) string { return c.Host }); err != nil {
+		return nil, err
+	}
 	tenants = slices.DeleteFunc(slices.Clone(tenants), func(t desk.Tenant) bool { return t.Figure.Coverage >= 1 })
 	slices.SortStableFunc(tenants, func(a, b desk.Tenant) int { return cmp.Compare(a.Figure.Coverage, b.Figure.Coverage) })
-	var more bool
-	v.Tenants, more = cut(tenants, maxRows)
-	v.Cut = v.Cut || more
-	return v, nil
+	v.Tenants, v.NextTen, err = follow(tenants, after(r, tenantQuery), func(t desk.Tenant) string { return string(t.ID) })
+	return v, err
 }
 
 // Entries of one page of the audit log.
@@ -86,16 +87,14 @@ func (s *site) audit(ctx context.Context, r *http.Request) (any, error) {
 	return v, err
 }
 
-func (s *site) resellers(ctx context.Context, _ *http.Request) (any, error) {
+func (s *site) resellers(ctx context.Context, r *http.Request) (any, error) {
 	all, err := s.Reader.Resellers(ctx)
-	rows, more := cut(all, maxRows)
-	return listView[desk.Reseller]{rows, more}, err
+	return list(all, r, func(r desk.Reseller) string { return r.ID }, err)
 }
 
-func (s *site) exemptions(ctx context.Context, _ *http.Request) (any, error) {
+func (s *site) exemptions(ctx context.Context, r *http.Request) (any, error) {
 	all, err := s.Reader.Exemptions(ctx)
-	rows, more := cut(all, maxRows)
-	return listView[desk.Exemption]{rows, more}, err
+	return list(all, r, func(e desk.Exemption) string { return e.ID }, err)
 }
 
 type programmeView struct {

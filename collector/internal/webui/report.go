@@ -20,10 +20,9 @@ type Reporter interface {
 	NoteRead(ctx context.Context, id string) error
 }
 
-func (s *site) reports(ctx context.Context, _ *http.Request) (any, error) {
+func (s *site) reports(ctx context.Context, r *http.Request) (any, error) {
 	all, err := s.Reader.Reports(ctx)
-	rows, more := cut(all, maxRows)
-	return listView[desk.Report]{rows, more}, err
+	return list(all, r, func(r desk.Report) string { return r.ID }, err)
 }
 
 type reportView struct {

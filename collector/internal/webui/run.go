@@ -3,7 +3,6 @@ package webui
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
@@ -41,19 +40,18 @@ type runView struct {
 
 func (s *site) run(ctx context.Context, r *http.Request) (any, error) {
 	id := r.PathValue("id")
-	runs, err := s.Reader.Runs(ctx, "", 0)
+	runs, err := s.Reader.Runs(ctx, desk.RunQuery{IDs: []string{id}})
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(runs, func(run desk.Run) bool { return run.ID == id })
-	if i < 0 {
+	if len(runs) == 0 {
 		return nil, notFound("There is no such run. Runs may join into one as more windows arrive.")
 	}
-	run := runs[i]
+	run := runs[0]
 	if run.Evidence, err = s.Reader.Evidence(ctx, run.Tenant, run.StartNS, run.EndNS); err != nil {
 		return nil, err
 	}
-	all, err := s.worked(ctx, 0)
+	all, err := s.worked(ctx, desk.FindingQuery{About: []string{id}})
 	if err != nil {
 		return nil, err
 	}
@@ -92,12 +90,13 @@ func (s *site) run(ctx context.Context, r *http.Request) (any, error) {
 	v.Joined, v.MaySay = true, who.May(permission.WorkCases)
 	v.Joins, v.MoreJoins = cut(joins, joinRows)
 	v.History, v.MoreHistory = cut(history, historyRows)
-	for _, other := range runs {
-		if other.Tenant == run.Tenant && other.ID != id && len(v.Others) < joinRows {
+	others, err := s.Reader.Runs(ctx, desk.RunQuery{Tenant: run.Tenant, Limit: joinRows + 1})
+	for _, other := range others {
+		if other.ID != id && len(v.Others) < joinRows {
 			v.Others = append(v.Others, other)
 		}
 	}
-	return v, nil
+	return v, err
 }
 
 // decideJoin takes what somebody says of a join.

@@ -21,8 +21,9 @@ const todayRows = 10
 // Rows of the table of events on Hosts.
 const eventRows = 20
 
-// Most rows of one page. A longer list says so and points at flopwatchctl.
-const maxRows = 500
+// Most rows of a table whose list has no further pages. A longer one says so and
+// points at flopwatchctl.
+const maxRows = 100
 
 type todayView struct {
 	Check    desk.Check
@@ -57,11 +58,15 @@ func (s *site) today(ctx context.Context, _ *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	findings, err := s.worked(ctx, 0)
+	findings, err := s.worked(ctx, desk.FindingQuery{State: "open", Limit: todayRows + 1})
 	if err != nil {
 		return nil, err
 	}
-	runs, err := s.Reader.Runs(ctx, "", todayRows+1)
+	runs, err := s.Reader.Runs(ctx, desk.RunQuery{Limit: todayRows + 1})
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.gauged(ctx, runs)
 	if err != nil {
 		return nil, err
 	}
@@ -70,10 +75,8 @@ func (s *site) today(ctx context.Context, _ *http.Request) (any, error) {
 		return nil, err
 	}
 	v := todayView{Check: check, Hosts: check.Totals.Hosts, Cases: permission.Of(ctx).May(permission.ReadCases)}
-	rows := gauged(runs, bare(findings))
 	v.Runs, v.MoreRuns = cut(rows, todayRows)
-	open := slices.DeleteFunc(slices.Clone(findings), func(f findingRow) bool { return f.Work.State != "open" })
-	v.Findings, v.MoreFind = cut(open, todayRows)
+	v.Findings, v.MoreFind = cut(findings, todayRows)
 	if v.Cases {
 		cases, err := s.Reader.Cases(ctx)
 		if err != nil {
@@ -87,28 +90,28 @@ func (s *site) today(ctx context.Context, _ *http.Request) (any, error) {
 }
 
 // seenFindings returns the findings, none to whom may not read them.
-func (s *site) seenFindings(ctx context.Context, limit int) ([]desk.Finding, error) {
+func (s *site) seenFindings(ctx context.Context, q desk.FindingQuery) ([]desk.Finding, error) {
 	if !permission.Of(ctx).May(permission.ReadCases) {
 		return nil, nil
 	}
-	return s.Reader.Findings(ctx, limit)
+	return s.Reader.Findings(ctx, q)
 }
 
 type listView[T any] struct {
 	Rows []T
-	Cut  bool // there are more than a page shows
+	Next string // item behind which the next page begins, "" for none
 }
 
 type findingsView struct {
 	Rows []findingRow
-	Cut  bool
-	Work bool // the reader may work on findings
+	Next string // finding behind which the next page begins, "" for none
+	Work bool   // the reader may work on findings
 }
 
-func (s *site) findings(ctx context.Context, _ *http.Request) (any, error) {
-	all, err := s.worked(ctx, maxRows+1)
-	rows, more := cut(all, maxRows)
-	return findingsView{rows, more, permission.Of(ctx).May(permission.WorkCases)}, err
+func (s *site) findings(ctx context.Context, r *http.Request) (any, error) {
+	all, err := s.worked(ctx, desk.FindingQuery{After: after(r, afterQuery), Limit: pageRows + 1})
+	rows, next := firstRows(all, func(f findingRow) string { return f.ID })
+	return findingsView{rows, next, permission.Of(ctx).May(permission.WorkCases)}, orGone(err)
 }
 
 // bare returns the findings without the work on them.
@@ -120,41 +123,45 @@ func bare(rows []findingRow) []desk.Finding {
 	return out
 }
 
-func (s *site) runs(ctx context.Context, _ *http.Request) (any, error) {
-	runs, err := s.Reader.Runs(ctx, "", maxRows+1)
+func (s *site) runs(ctx context.Context, r *http.Request) (any, error) {
+	runs, err := s.Reader.Runs(ctx, desk.RunQuery{After: after(r, afterQuery), Limit: pageRows + 1})
 	if err != nil {
-		return nil, err
+		return nil, orGone(err)
 	}
-	findings, err := s.seenFindings(ctx, 0)
-	rows, more := cut(gauged(runs, findings), maxRows)
-	return listView[runRow]{rows, more}, err
+	runs, next := firstRows(runs, func(r desk.Run) string { return r.ID })
+	rows, err := s.gauged(ctx, runs)
+	return listView[runRow]{rows, next}, err
 }
 
 type customersView struct {
 	Customers []desk.Customer
 	Tenants   []desk.Tenant
-	Cut       bool
-	Open      bool // the reader may see who customers are
+	Next      string // customer behind which the next page begins, "" for none
+	NextTen   string // the same of tenants
+	Open      bool   // the reader may see who customers are
 }
 
-func (s *site) customers(ctx context.Context, _ *http.Request) (any, error) {
+func (s *site) customers(ctx context.Context, r *http.Request) (any, error) {
 	customers, err := s.Reader.Customers(ctx)
 	if err != nil {
 		return nil, err
 	}
 	tenants, err := s.Reader.Tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
 	v := customersView{Open: permission.Of(ctx).May(permission.ReadCases)}
-	var more bool
-	v.Customers, v.Cut = cut(customers, maxRows)
-	v.Tenants, more = cut(tenants, maxRows)
-	v.Cut = v.Cut || more
+	if v.Customers, v.Next, err = follow(customers, after(r, afterQuery), func(c desk.Customer) string { return c.ID }); err != nil {
+		return nil, err
+	}
+	v.Tenants, v.NextTen, err = follow(tenants, after(r, tenantQuery), func(t desk.Tenant) string { return string(t.ID) })
 	return v, err
 }
 
 type hostsView struct {
 	Check      desk.Check
 	Rows       []hostRow
-	Cut        bool
+	Next       string // host behind which the next page begins, "" for none
 	Events     []desk.Event
 	MoreEvents bool
 }
@@ -166,7 +173,7 @@ type hostRow struct {
 	Known    bool
 }
 
-func (s *site) hosts(ctx context.Context, _ *http.Request) (any, error) {
+func (s *site) hosts(ctx context.Context, r *http.Request) (any, error) {
 	hosts, err := s.Reader.Hosts(ctx)
 	if err != nil {
 		return nil, err
@@ -187,15 +194,30 @@ func (s *site) hosts(ctx context.Context, _ *http.Request) (any, error) {
 	for _, c := range coverage {
 		by[c.Host] = c
 	}
-	rows := make([]hostRow, len(hosts))
+	v := hostsView{Check: check}
+	if hosts, v.Next, err = follow(hosts, after(r, afterQuery), func(h desk.Host) string { return h.ID }); err != nil {
+		return nil, err
+	}
+	v.Rows = make([]hostRow, len(hosts))
 	for i, h := range hosts {
 		c, ok := by[h.ID]
-		rows[i] = hostRow{h, c, ok}
+		v.Rows[i] = hostRow{h, c, ok}
 	}
-	v := hostsView{Check: check}
-	v.Rows, v.Cut = cut(rows, maxRows)
 	v.Events, v.MoreEvents = cut(events, eventRows)
 	return v, nil
+}
+
+// gauged holds each run against the findings about it.
+func (s *site) gauged(ctx context.Context, runs []desk.Run) ([]runRow, error) {
+	if len(runs) == 0 {
+		return nil, nil
+	}
+	ids := make([]string, len(runs))
+	for i, r := range runs {
+		ids[i] = r.ID
+	}
+	findings, err := s.seenFindings(ctx, desk.FindingQuery{About: ids})
+	return gauged(runs, findings), err
 }
 
 // gauged holds each run against the highest threshold that a rule spoke of it

@@ -3,13 +3,14 @@
 package desktest
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
-	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
 // Reader answers from its fields. Err, if set, is returned by every method. It
@@ -104,7 +105,7 @@ func (r *Reader) CaseFileContent(_ context.Context, caseID, id string) (desk.Cas
 }
 
 // FindingWork returns WorkView.
-func (r *Reader) FindingWork(context.Context) (map[string]desk.FindingWork, error) {
+func (r *Reader) FindingWork(context.Context, []string) (map[string]desk.FindingWork, error) {
 	return r.WorkView, r.Err
 }
 
@@ -114,15 +115,31 @@ func (r *Reader) Tenants(context.Context) ([]desk.Tenant, error) { return r.Tena
 // Customers returns CustomerList.
 func (r *Reader) Customers(context.Context) ([]desk.Customer, error) { return r.CustomerList, r.Err }
 
-// Runs returns the runs of one tenant, or of all for "".
-func (r *Reader) Runs(_ context.Context, tenant measure.TenantID, limit int) ([]desk.Run, error) {
+// Runs returns the runs of a query.
+func (r *Reader) Runs(_ context.Context, q desk.RunQuery) ([]desk.Run, error) {
+	all, err := behind(r.RunList, q.After, func(run desk.Run) string { return run.ID })
+	if err != nil || r.Err != nil {
+		return nil, errors.Join(err, r.Err)
+	}
 	var out []desk.Run
-	for _, run := range r.RunList {
-		if tenant == "" || run.Tenant == tenant {
+	for _, run := range all {
+		if (q.Tenant == "" || run.Tenant == q.Tenant) && (q.IDs == nil || slices.Contains(q.IDs, run.ID)) && (q.Customer == "" || run.CustomerID == q.Customer) {
 			out = append(out, run)
 		}
 	}
-	return head(out, limit), r.Err
+	return head(out, q.Limit), nil
+}
+
+// behind is what follows an item of a list.
+func behind[T any](all []T, after string, id func(T) string) ([]T, error) {
+	if after == "" {
+		return all, nil
+	}
+	i := slices.IndexFunc(all, func(t T) bool { return id(t) == after })
+	if i < 0 {
+		return nil, desk.ErrGone
+	}
+	return all[i+1:], nil
 }
 
 // RunDays returns DayViews of a run.
@@ -162,9 +179,20 @@ func (r *Reader) Power(_ context.Context, host string, limit int) ([]desk.PowerS
 // Hosts returns HostList.
 func (r *Reader) Hosts(context.Context) ([]desk.Host, error) { return r.HostList, r.Err }
 
-// Findings returns FindingList.
-func (r *Reader) Findings(_ context.Context, limit int) ([]desk.Finding, error) {
-	return head(r.FindingList, limit), r.Err
+// Findings returns the findings of a query.
+func (r *Reader) Findings(_ context.Context, q desk.FindingQuery) ([]desk.Finding, error) {
+	all, err := behind(r.FindingList, q.After, func(f desk.Finding) string { return f.ID })
+	if err != nil || r.Err != nil {
+		return nil, errors.Join(err, r.Err)
+	}
+	var out []desk.Finding
+	for _, f := range all {
+		if (q.IDs == nil || slices.Contains(q.IDs, f.ID)) && (q.State == "" || cmp.Or(r.WorkView[f.ID].State, "open") == q.State) &&
+			(q.About == nil || slices.Contains(q.About, f.Subject) || slices.Contains(q.About, f.CustomerID)) {
+			out = append(out, f)
+		}
+	}
+	return head(out, q.Limit), nil
 }
 
 // Events returns what the filter lets through of EventList.

@@ -1,0 +1,292 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
+	"github.com/flopwatch/flopwatch/collector/internal/store/storetest"
+)
+
+// fillDesk writes what the desk reads.
+func fillDesk(t testing.TB, s *Store, customers, runs, findings int) {
+	t.Helper()
+	storetest.FillDesk(t, s.path, customers, runs, findings)
+}
+
+// Page after page of any size gives what one page of everything gives, whoever is
+// asked for.
+func TestPagesAreTheWholeList(t *testing.T) {
+	s := open(t, t.TempDir())
+	fillDesk(t, s, 20, 300, 1000)
+	r := NewReader(s, "", false)
+	ctx := t.Context()
+	rapid.Check(t, func(t *rapid.T) {
+		limit := rapid.IntRange(1, 130).Draw(t, "limit")
+		q := rapid.SampledFrom([]desk.RunQuery{{}, {Tenant: "ten_000003"}, {Customer: "cus_000007"}, {Customer: "cus_none"}}).Draw(t, "runs")
+		pages(t, limit, func(after string, limit int) ([]desk.Run, error) {
+			q := q
+			q.After, q.Limit = after, limit
+			return r.Runs(ctx, q)
+		}, func(run desk.Run) string { return run.ID })
+		f := rapid.SampledFrom([]desk.FindingQuery{{}, {State: "open"}, {State: "triaged"}, {State: "suppressed"}, {About: []string{"cus_000001", "run_0000004"}}, {About: []string{"cus_000001"}, State: "open"}}).Draw(t, "findings")
+		pages(t, limit, func(after string, limit int) ([]desk.Finding, error) {
+			q := f
+			q.After, q.Limit = after, limit
+			return r.Findings(ctx, q)
+		}, func(f desk.Finding) string { return f.ID })
+	})
+	for _, q := range []desk.RunQuery{{After: "run_none"}, {After: "run_none", Tenant: "ten_000001"}} {
+		if _, err := r.Runs(ctx, q); !errors.Is(err, desk.ErrGone) {
+			t.Errorf("%+v: %v", q, err)
+		}
+	}
+	if _, err := r.Findings(ctx, desk.FindingQuery{After: "fnd_none"}); !errors.Is(err, desk.ErrGone) {
+		t.Errorf("behind a finding that is not there: %v", err)
+	}
+}
+
+func pages[T any](t *rapid.T, limit int, read func(after string, limit int) ([]T, error), id func(T) string) {
+	whole, err := read("", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []T
+	for after := ""; ; {
+		page, err := read(after, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page) > limit {
+			t.Fatalf("%d rows of at most %d", len(page), limit)
+		}
+		got = append(got, page...)
+		if len(page) < limit {
+			break
+		}
+		after = id(page[len(page)-1])
+	}
+	if d := cmp.Diff(whole, got); d != "" {
+		t.Fatalf("whole list and pages of %d differ (-whole +pages):\n%s", limit, d)
+	}
+}
+
+// Findings by how the work on them stands are those that the work says.
+func TestFindingsByState(t *testing.T) {
+	s := open(t, t.TempDir())
+	fillDesk(t, s, 20, 300, 1000)
+	r := NewReader(s, "", false)
+	work := must(t, func(ctx context.Context) (map[string]desk.FindingWork, error) { return r.FindingWork(ctx, nil) })
+	all := must(t, func(ctx context.Context) ([]desk.Finding, error) { return r.Findings(ctx, desk.FindingQuery{}) })
+	if len(all) != 1000 {
+		t.Fatalf("%d findings", len(all))
+	}
+	for _, state := range []string{"open", "triaged", "attached", "dismissed", "suppressed"} {
+		var want, got []string
+		for _, f := range all {
+			if w, ok := work[f.ID]; ok && w.State == state || !ok && state == "open" {
+				want = append(want, f.ID)
+			}
+		}
+		for _, f := range must(t, func(ctx context.Context) ([]desk.Finding, error) {
+			return r.Findings(ctx, desk.FindingQuery{State: state})
+		}) {
+			got = append(got, f.ID)
+		}
+		if !slices.Equal(got, want) || len(want) == 0 && state != "attached" {
+			t.Errorf("%s: %d findings, want %d", state, len(got), len(want))
+		}
+	}
+}
+
+// No list of the desk reads a table from end to end, and none that is in the
+// order of an index sorts.
+func TestHotQueriesGoAlongIndexes(t *testing.T) {
+	s := open(t, t.TempDir())
+	fillDesk(t, s, 200, 3000, 10_000)
+	tx, err := s.read.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := tx.Rollback(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, c := range []struct {
+		name   string
+		query  any
+		sorted bool // the rows found are few, and are sorted
+	}{
+		{"first page of runs", desk.RunQuery{Limit: 101}, false},
+		{"later page of runs", desk.RunQuery{Limit: 101, After: "run_0001500"}, false},
+		{"one run", desk.RunQuery{IDs: []string{"run_0000001"}}, true},
+		{"runs of a tenant", desk.RunQuery{Tenant: "ten_000001", Limit: 101}, true},
+		{"runs of a customer", desk.RunQuery{Customer: "cus_000001", Limit: 101}, true},
+		{"first page of findings", desk.FindingQuery{Limit: 101}, false},
+		{"later page of findings", desk.FindingQuery{Limit: 101, After: "fnd_00005000"}, false},
+		{"findings about runs", desk.FindingQuery{About: []string{"run_0000001", "run_0000002"}}, true},
+		{"findings of a case", desk.FindingQuery{IDs: []string{"fnd_00000001"}}, true},
+		{"triaged findings", desk.FindingQuery{State: "triaged", Limit: 101}, true},
+		{"open findings", desk.FindingQuery{State: "open", Limit: 11}, true},
+	} {
+		var text string
+		var args []any
+		var err error
+		switch q := c.query.(type) {
+		case desk.RunQuery:
+			text, args, err = runQuery(t.Context(), tx, q)
+		case desk.FindingQuery:
+			text, args, err = findingQuery(t.Context(), tx, q)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var plan []string
+		err = each(t.Context(), tx, func(rows *sql.Rows) error {
+			var id, parent, unused int
+			var detail string
+			err := rows.Scan(&id, &parent, &unused, &detail)
+			plan = append(plan, detail)
+			return err
+		}, "EXPLAIN QUERY PLAN "+text, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range plan {
+			table, scanned := strings.CutPrefix(step, "SCAN ")
+			along := strings.Contains(step, "INDEX") || c.name == "first page of findings" || c.name == "later page of findings" // by the row number
+			if scanned && !along && !strings.HasPrefix(table, "json_each") && !strings.HasPrefix(table, "(subquery") {
+				t.Errorf("%s reads all of a table: %s\n%s", c.name, step, strings.Join(plan, "\n"))
+			}
+			if strings.Contains(step, "TEMP B-TREE FOR ORDER BY") && !c.sorted {
+				t.Errorf("%s sorts:\n%s", c.name, strings.Join(plan, "\n"))
+			}
+		}
+	}
+}
+
+// What was read is given again until something is written, by whomever.
+func TestListsAreReadOnce(t *testing.T) {
+	s := open(t, t.TempDir())
+	fillDesk(t, s, 3, 10, 10)
+	r := NewReader(s, "", false)
+	first := must(t, r.Customers)
+	if again := must(t, r.Customers); &first[0] != &again[0] {
+		t.Error("nothing was written, and the list was read again")
+	}
+	other, err := sql.Open("sqlite3", s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Exec("DELETE FROM customer_tenant WHERE customer = 'cus_000001'"); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range must(t, r.Customers) {
+		if c.ID == "cus_000001" && len(c.Tenants) > 0 {
+			t.Errorf("another program took %v away, and they are still told", c.Tenants)
+		}
+	}
+}
+
+// Nobody who reads holds one connection and waits for another: as many readers as
+// there are connections would wait for each other for ever. With one connection
+// one reader does.
+func TestReadersNeedOneConnection(t *testing.T) {
+	s, err := Open(t.Context(), t.TempDir()+"/flopwatch.db", Options{Readers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	fillDesk(t, s, 20, 100, 200)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	r := reflect.ValueOf(NewReader(s, "", false).VerifyAudit("flopwatch.test", make([]byte, 32)))
+	wanted := reflect.TypeFor[desk.Reader]()
+	for i := range wanted.NumMethod() {
+		name := wanted.Method(i).Name
+		method := r.MethodByName(name)
+		in := []reflect.Value{reflect.ValueOf(ctx)}
+		for k := 1; k < method.Type().NumIn(); k++ {
+			arg := reflect.New(method.Type().In(k)).Elem()
+			if arg.Kind() == reflect.String {
+				arg.SetString(map[string]string{"UltimateCustomer": "cus_000001", "Standing": "cus_000001"}[name])
+			}
+			in = append(in, arg)
+		}
+		out := method.Call(in)
+		if err, _ := out[len(out)-1].Interface().(error); errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("%s waits for a second connection: %v", name, err)
+		}
+	}
+}
+
+// BenchmarkDeskLists reads what the desk shows first of 10,000 customers, 100,000
+// runs and 1,000,000 findings.
+func BenchmarkDeskLists(b *testing.B) {
+	s, err := Open(b.Context(), b.TempDir()+"/flopwatch.db", Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	fillDesk(b, s, 10_000, 100_000, 1_000_000)
+	r := NewReader(s, "", false)
+	for name, read := range map[string]func() (int, error){
+		"runs": func() (int, error) { l, err := r.Runs(b.Context(), desk.RunQuery{Limit: 101}); return len(l), err },
+		"runs/deep": func() (int, error) {
+			l, err := r.Runs(b.Context(), desk.RunQuery{Limit: 101, After: "run_0050000"})
+			return len(l), err
+		},
+		"runs/of a customer": func() (int, error) {
+			l, err := r.Runs(b.Context(), desk.RunQuery{Customer: "cus_000777", Limit: 101})
+			return len(l), err
+		},
+		"findings": func() (int, error) {
+			l, err := r.Findings(b.Context(), desk.FindingQuery{Limit: 101})
+			return len(l), err
+		},
+		"findings/open": func() (int, error) {
+			l, err := r.Findings(b.Context(), desk.FindingQuery{State: "open", Limit: 11})
+			return len(l), err
+		},
+		"findings/triaged": func() (int, error) {
+			l, err := r.Findings(b.Context(), desk.FindingQuery{State: "triaged", Limit: 101})
+			return len(l), err
+		},
+		"findings/about": func() (int, error) {
+			l, err := r.Findings(b.Context(), desk.FindingQuery{About: []string{"cus_000777", "run_0000777"}, Limit: 101})
+			return len(l), err
+		},
+		"customers/read": func() (int, error) { l, err := r.readCustomers(b.Context()); return len(l), err },
+		"tenants/read":   func() (int, error) { l, err := r.readTenants(b.Context()); return len(l), err },
+		"customers":      func() (int, error) { l, err := r.Customers(b.Context()); return len(l), err },
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if n, err := read(); err != nil || n == 0 {
+					b.Fatal(n, err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,62 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// A list that took longer than dear is given again for up to staleFor times as
+// long, also when the store has changed since: with millions of segments and a
+// checkpoint each second nothing else would be computed.
+const (
+	dear     = 200 * time.Millisecond
+	staleFor = 10
+)
+
+// remembered keeps an answer as long as nothing was written since, so that many
+// people who look at the same list cost one reading of it. What get returns is
+// shared: callers do not write to it.
+type remembered[T any] struct {
+	mu    sync.Mutex
+	known bool
+	value T
+	state state // of the store when the value was read
+	read  time.Time
+	took  time.Duration
+}
+
+// get returns the answer, which compute reads where the one of before may not be
+// given again. Whoever comes meanwhile waits for it.
+func (m *remembered[T]) get(ctx context.Context, s *Store, compute func() (T, error)) (T, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var none T
+	now := time.Now()
+	state, err := s.state(ctx)
+	if err != nil {
+		return none, err
+	}
+	if m.known && (m.state == state || m.took > dear && now.Sub(m.read) < staleFor*m.took) {
+		return m.value, nil
+	}
+	value, err := compute()
+	if err != nil {
+		return none, err
+	}
+	m.known, m.value, m.state, m.read, m.took = true, value, state, now, time.Since(now)
+	return value, nil
+}
+
+// state tells one content of the database from another: commits of this program
+// are counted, and SQLite says whether another program wrote.
+type state struct{ changes, version uint64 }
+
+func (s *Store) state(ctx context.Context) (now state, err error) {
+	now.changes = s.changes.Load()
+	if err := s.watch.QueryRowContext(ctx, "PRAGMA data_version").Scan(&now.version); err != nil {
+		return now, fmt.Errorf("ask whether the database changed: %w", err)
+	}
+	return now, nil
+}
