@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/attest"
 	"github.com/flopwatch/flopwatch/pkg/compute"
@@ -137,7 +138,7 @@ func TestTombstoneIsADeclaredGap(t *testing.T) {
 	if _, err := db.Checkpoint(t.Context(), done); err != nil {
 		t.Fatal(err)
 	}
-	all, err := store.NewReader(db, "", false).Findings(t.Context(), 0)
+	all, err := store.NewReader(db, "", false).Findings(t.Context(), desk.FindingQuery{})
 	if err != nil || len(all) != 1 || all[0].Rule != store.RuleDeclared || !strings.Contains(all[0].Reason, "dropped 10 batches (cause: declared)") {
 		t.Errorf("%+v, %v", all, err)
 	}

@@ -44,7 +44,9 @@ type records struct {
 //
 // They are read over a connection that nothing holds on to: who asks may hold one
 // of the few for reading, and all others may be held by who waits here.
-func (s *Store) Records(ctx context.Context) ([]party.Record, error) { return s.recordsOf(ctx, s.watch) }
+func (s *Store) Records(ctx context.Context) ([]party.Record, error) {
+	return s.recordsOf(ctx, s.watch)
+}
 
 func (s *Store) recordsOf(ctx context.Context, q querier) ([]party.Record, error) {
 	s.records.mu.Lock()

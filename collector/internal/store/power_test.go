@@ -67,7 +67,7 @@ func judge(t *testing.T, s *Store, after time.Duration) int {
 
 func unaccounted(t *testing.T, r *Reader) (out []string) {
 	t.Helper()
-	all, err := r.Findings(t.Context(), 0)
+	all, err := r.Findings(t.Context(), desk.FindingQuery{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
+	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
 // Reader answers from its fields. Err, if set, is returned by every method. It
