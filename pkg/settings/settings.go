@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"time"
 
@@ -61,10 +62,59 @@ func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 type Fleet struct {
 	Version int     `yaml:"version"`
 	Title   string  `yaml:"title"`
+	Groups  []Group `yaml:"groups"`
 	Layers  []Layer `yaml:"layers"`
 	Rollout Rollout `yaml:"rollout"`
 
 	Digest [32]byte `yaml:"-"` // SHA-256 of the file: its identity
+}
+
+// Group is hosts that layers can select by one name.
+type Group struct {
+	Name  string   `yaml:"name"`
+	Hosts []string `yaml:"hosts"` // ids or names, as patterns: * is any text, ? any character
+}
+
+// maxGroups and maxMembers bound what resolving one host costs.
+const maxGroups, maxMembers = 200, 20_000
+
+// holds reports whether a host is in the group.
+func (g *Group) holds(h Host) bool {
+	return slices.ContainsFunc(g.Hosts, func(pattern string) bool {
+		byID, _ := path.Match(pattern, h.ID)
+		byName, _ := path.Match(pattern, h.Name)
+		return byID || byName
+	})
+}
+
+// checkGroups checks the groups, and that layers name none that there is not.
+func (f *Fleet) checkGroups(fault func(key, rule string)) {
+	known := map[string]bool{"": true}
+	members := 0
+	for i, g := range f.Groups {
+		key := fmt.Sprintf("groups[%d]", i)
+		if g.Name == "" || known[g.Name] {
+			fault(key+".name", "must be there, and once")
+		}
+		known[g.Name] = true
+		if len(g.Hosts) == 0 {
+			fault(key+".hosts", "must name a host")
+		}
+		for _, pattern := range g.Hosts {
+			if _, err := path.Match(pattern, ""); err != nil || pattern == "" || len(pattern) > 256 {
+				fault(key+".hosts", fmt.Sprintf("%.60q is no pattern of a host", pattern))
+			}
+		}
+		members += len(g.Hosts)
+	}
+	if len(f.Groups) > maxGroups || members > maxMembers {
+		fault("groups", fmt.Sprintf("must be at most %d with %d patterns", maxGroups, maxMembers))
+	}
+	for i := range f.Layers {
+		if !known[f.Layers[i].Group] {
+			fault(fmt.Sprintf("layers[%d].group", i), "is not among the groups")
+		}
+	}
 }
 
 // Layer sets values for some hosts. What it leaves out stays as the layers before
@@ -72,7 +122,7 @@ type Fleet struct {
 type Layer struct {
 	Site        string   `yaml:"site"`
 	Accelerator string   `yaml:"accelerator"`
-	Group       string   `yaml:"group"`
+	Group       string   `yaml:"group"` // of groups
 	Hosts       []string `yaml:"hosts"` // ids or names
 
 	SamplePeriod config.Duration `yaml:"sample_period"`
@@ -91,8 +141,8 @@ type Rollout struct {
 
 // Host is what of a host layers can select.
 type Host struct {
-	ID, Name, Site, Group string
-	Accelerators          []string
+	ID, Name, Site string
+	Accelerators   []string
 }
 
 // Read reads a text. Faults name file, line and key.
@@ -117,6 +167,7 @@ func (f *Fleet) Validate() error {
 	if len(f.Layers) == 0 || len(f.Layers) > 200 {
 		fault("layers", "must be 1 to 200")
 	}
+	f.checkGroups(fault)
 	for i, l := range f.Layers {
 		key := fmt.Sprintf("layers[%d]", i)
 		if l.NCCL != "" && l.NCCL != "on" && l.NCCL != "off" {
@@ -188,8 +239,8 @@ func (l *Layer) over(v Values) Values {
 	return v
 }
 
-func (l *Layer) selects(h Host) bool {
-	return (l.Site == "" || l.Site == h.Site) && (l.Group == "" || l.Group == h.Group) &&
+func (l *Layer) selects(h Host, in map[string]bool) bool {
+	return (l.Site == "" || l.Site == h.Site) && (l.Group == "" || in[l.Group]) &&
 		(l.Accelerator == "" || slices.Contains(h.Accelerators, l.Accelerator)) &&
 		(len(l.Hosts) == 0 || slices.Contains(l.Hosts, h.ID) || slices.Contains(l.Hosts, h.Name))
 }
@@ -208,9 +259,13 @@ func (l *Layer) special() int {
 // Of resolves the settings of a host. A combination of layers that no agent can
 // work by leaves out the layer that makes it so.
 func (f *Fleet) Of(h Host) Values {
+	in := map[string]bool{}
+	for i := range f.Groups {
+		in[f.Groups[i].Name] = f.Groups[i].holds(h)
+	}
 	layers := make([]*Layer, 0, len(f.Layers))
 	for i := range f.Layers {
-		if f.Layers[i].selects(h) {
+		if f.Layers[i].selects(h, in) {
 			layers = append(layers, &f.Layers[i])
 		}
 	}

@@ -66,7 +66,7 @@ func TestBadSettings(t *testing.T) {
 func TestEveryHostCanWork(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		pick := func(name string, words ...string) string { return rapid.SampledFrom(words).Draw(rt, name) }
-		text := "version: 1\ntitle: t\nlayers:\n"
+		text := "version: 1\ntitle: t\ngroups: [{name: g, hosts: [\"g*\", spare]}]\nlayers:\n"
 		for range rapid.IntRange(1, 5).Draw(rt, "layers") {
 			text += "  - {site: \"" + pick("site", "", "a", "b") + "\", group: \"" + pick("group", "", "g") + "\""
 			for _, k := range []string{"sample_period", "window", "batch"} {
@@ -81,13 +81,54 @@ func TestEveryHostCanWork(t *testing.T) {
 			return
 		}
 		for _, site := range []string{"", "a", "b"} {
-			for _, group := range []string{"", "g"} {
-				if err := f.Of(settings.Host{ID: "h", Site: site, Group: group}).Validate(); err != nil {
-					rt.Fatalf("%s\nsite %q group %q: %v", text, site, group, err)
+			for _, id := range []string{"h", "g1"} {
+				if err := f.Of(settings.Host{ID: id, Site: site}).Validate(); err != nil {
+					rt.Fatalf("%s\nsite %q host %q: %v", text, site, id, err)
 				}
 			}
 		}
 	})
+}
+
+// A group is hosts by pattern of id or name; a layer of a group wins over one of a
+// site, and one of single hosts over both.
+func TestGroups(t *testing.T) {
+	f, err := settings.Read("s.yaml", []byte(`version: 1
+title: groups
+groups:
+  - {name: canaries, hosts: ["rack1-*", abc]}
+  - {name: rest, hosts: ["rack?-node2"]}
+layers:
+  - {sample_period: 2s}
+  - {site: hall-2, sample_period: 3s}
+  - {group: canaries, sample_period: 4s}
+  - {hosts: [rack1-node9], sample_period: 5s}
+  - {group: rest, window: 20s, batch: 20s}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		host           settings.Host
+		period, window int64
+	}{
+		{settings.Host{ID: "x", Name: "rack2-node1"}, 2000, 10_000}, {settings.Host{ID: "x", Name: "rack2-node2"}, 2000, 20_000}, {settings.Host{ID: "x", Site: "hall-2"}, 3000, 10_000},
+		{settings.Host{ID: "x", Name: "rack1-node2", Site: "hall-2"}, 4000, 20_000}, {settings.Host{ID: "abc"}, 4000, 10_000}, {settings.Host{ID: "x", Name: "rack1-node9"}, 5000, 10_000},
+	} {
+		if v := f.Of(c.host); v.PeriodMS != c.period || v.WindowMS != c.window {
+			t.Errorf("%+v runs %+v", c.host, v)
+		}
+	}
+	for text, want := range map[string]string{
+		"groups: [{name: a, hosts: [x]}]\nlayers: [{group: b, batch: 30s}]":                        "layers[0].group: is not among the groups",
+		"groups: [{name: a, hosts: [x]}, {name: a, hosts: [y]}]\nlayers: [{group: a, batch: 30s}]": "groups[1].name",
+		"groups: [{name: a, hosts: []}]\nlayers: [{group: a, batch: 30s}]":                         "groups[0].hosts: must name a host",
+		"groups: [{name: a, hosts: [\"[\"]}]\nlayers: [{group: a, batch: 30s}]":                    "groups[0].hosts",
+	} {
+		if _, err := settings.Read("s.yaml", []byte("version: 1\ntitle: t\n"+text+"\n")); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
 }
 
 func FuzzRead(f *testing.F) {

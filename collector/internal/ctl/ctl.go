@@ -96,16 +96,17 @@ type commands struct {
 		List findingsCommand `cmd:"" default:"withargs" help:"Findings, newest first."`
 		Work workCommand     `cmd:"" help:"Triage, dismiss, suppress or reopen a finding."`
 	} `cmd:"" help:"Findings: list, work."`
-	Reports  reportsCommands `cmd:"" aliases:"report" help:"Reports: list, show, open, write, approve, file, save."`
-	Verify   verifyCommand   `cmd:"" help:"Check a sealed bundle, offline. Exit code 1 when it does not hold, 3 when that cannot be told."`
-	Cases    casesCommands   `cmd:"" help:"Cases: list, show, open, assign, decide, and the rest of what people do on them."`
-	Events   eventsCommand   `cmd:"" help:"What hosts reported beside figures, last come first."`
-	Hosts    hostsCommands   `cmd:"" help:"Hosts: list, inventory, invite, revoke, retire, clear."`
-	Status   statusCommand   `cmd:"" help:"The collector's own state."`
-	Channels channelsCommand `cmd:"" help:"Channels by which people are told, and how they fare."`
-	Calendar calendarCommand `cmd:"" help:"Make your link to the calendar of deadlines; the one before ends."`
-	Storage  storageCommand  `cmd:"" help:"Backups, and the check of every stored batch."`
-	Policy   policyCommands  `cmd:"" help:"Policies: list, packs, draft, simulate, propose, approve and the rest of their way."`
+	Reports  reportsCommands  `cmd:"" aliases:"report" help:"Reports: list, show, open, write, approve, file, save."`
+	Verify   verifyCommand    `cmd:"" help:"Check a sealed bundle, offline. Exit code 1 when it does not hold, 3 when that cannot be told."`
+	Cases    casesCommands    `cmd:"" help:"Cases: list, show, open, assign, decide, and the rest of what people do on them."`
+	Events   eventsCommand    `cmd:"" help:"What hosts reported beside figures, last come first."`
+	Hosts    hostsCommands    `cmd:"" help:"Hosts: list, inventory, invite, revoke, retire, clear."`
+	Status   statusCommand    `cmd:"" help:"The collector's own state."`
+	Channels channelsCommand  `cmd:"" help:"Channels by which people are told, and how they fare."`
+	Calendar calendarCommand  `cmd:"" help:"Make your link to the calendar of deadlines; the one before ends."`
+	Storage  storageCommand   `cmd:"" help:"Backups, and the check of every stored batch."`
+	Settings settingsCommands `cmd:"" help:"Settings of agents: show, hosts, propose, approve."`
+	Policy   policyCommands   `cmd:"" help:"Policies: list, packs, draft, simulate, propose, approve and the rest of their way."`
 	Revenue  struct {
 		Import importRevenueCommand `cmd:"" help:"Import price lists or billed totals of customers from CSV, whole or not at all."`
 	} `cmd:"" help:"What customers pay: import."`

@@ -107,6 +107,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	s.registerLinks(api)
 	s.registerForesight(api)
 	s.registerPolicies(api)
+	s.registerSettings(api)
 	s.registerRevenue(api)
 	s.registerPower(api)
 	s.registerInventory(api)

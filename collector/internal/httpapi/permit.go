@@ -47,7 +47,7 @@ var actions = map[string]permission.Action{
 	"list-links": permission.ReadCases, "list-link-history": permission.ReadCases, "list-clusters": permission.ReadCases, "show-cluster": permission.ReadCases,
 	"decide-links": permission.DecideLink, "approve-link": permission.Approve,
 	"list-packs": permission.ReadPolicy, "list-policies": permission.ReadPolicy, "show-policy": permission.ReadPolicy, "show-simulation": permission.ReadPolicy,
-	"show-job": permission.ReadPolicy, "watch-job": permission.ReadPolicy,
+	"show-settings": permission.ReadPolicy, "list-settings-hosts": permission.ReadPolicy, "show-job": permission.ReadPolicy, "watch-job": permission.ReadPolicy,
 	"check-policy": permission.DraftPolicy, "draft-policy": permission.DraftPolicy, "edit-policy": permission.DraftPolicy, "roll-back-policy": permission.DraftPolicy,
 	"simulate-policy": permission.DraftPolicy, "cancel-job": permission.DraftPolicy, "propose-policy": permission.DraftPolicy, "withdraw-policy": permission.DraftPolicy,
 	"approve-policy": permission.ApprovePolicy, "reject-policy": permission.ApprovePolicy,
