@@ -89,10 +89,39 @@ func TestScripts(t *testing.T) {
 			"hides":         hides,
 			"answer":        answer,
 			"keep":          keep,
+			"twice":         twice,
 			"flip-database": flipDatabase,
 			"flip-export":   flipExport,
 		},
 	})
+}
+
+// twice runs a program until it says the same by a pattern two times in a row: what
+// it is about may still have settled before the first time.
+//
+//	twice 60s 'digest +[0-9a-f]+' flopwatchctl policy simulate pol_…
+func twice(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: twice limit pattern program args…")
+	}
+	limit, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
+	before := ""
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); {
+		cmd := exec.Command(filepath.Join(programs, args[2]), args[3:]...)
+		cmd.Dir, cmd.Env = ts.Getenv("WORK"), append(os.Environ(), "FLOPWATCH_DATA="+ts.Getenv("FLOPWATCH_DATA"), "HOME="+ts.Getenv("HOME"))
+		out, err := cmd.Output()
+		ts.Check(err)
+		now := string(pattern.Find(out))
+		if now != "" && now == before {
+			ts.Logf("%s", out)
+			return
+		}
+		before = now
+	}
+	ts.Fatalf("%s did not say the same twice within %s; at last it said %q", args[2], limit, before)
 }
 
 // keep copies files into the folder that KEEP names, so that they can be looked at:

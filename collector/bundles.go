@@ -5,11 +5,12 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
-	"github.com/flopwatch/flopwatch/collector/internal/policy"
 	"github.com/flopwatch/flopwatch/collector/internal/report"
 	"github.com/flopwatch/flopwatch/collector/internal/report/output"
 	"github.com/flopwatch/flopwatch/pkg/attest"
@@ -66,16 +67,15 @@ func (w reportwork) Bundle(ctx context.Context, id string, version int64, to io.
 		}
 		add("report."+format, text)
 	}
-	var pack []byte
-	for _, p := range w.packs {
-		if p.ID == f.Pack {
-			m.Pack = bundle.Source{ID: p.ID, Version: p.Version, SHA256: hex.EncodeToString(p.Digest[:])}
-			pack = policy.ShippedSource(p.Digest)
-		}
+	digest, err := packOf(r)
+	if err != nil {
+		return fmt.Errorf("bundle %s: %w", id, err)
 	}
-	if pack == nil {
-		return fmt.Errorf("bundle %s: the file of pack %s is not known", id, f.Pack)
+	p, pack, err := w.laws.source(ctx, digest)
+	if err != nil {
+		return fmt.Errorf("bundle %s: %w", id, err)
 	}
+	m.Pack = bundle.Source{ID: p.ID, Version: p.Version, SHA256: hex.EncodeToString(digest[:])}
 	add(bundle.PackName, pack)
 	add(bundle.FormName, f.Source())
 	add(bundle.CheckpointName, []byte(sealed.Checkpoint))
@@ -116,4 +116,18 @@ func runsOf(r report.Report) []string {
 		}
 	}
 	return out
+}
+
+var packDigest = regexp.MustCompile(`SHA-256 ([0-9a-f]{64})`)
+
+// packOf returns the digest of the pack that a report says it was written under.
+func packOf(r report.Report) (digest [32]byte, err error) {
+	found := packDigest.FindStringSubmatch(r.Values["report.pack"].Text)
+	if found == nil {
+		return digest, errors.New("the report does not say by its digest under which pack it was written: fill it in again")
+	}
+	if _, err := hex.Decode(digest[:], []byte(found[1])); err != nil {
+		return digest, fmt.Errorf("digest of the pack: %w", err)
+	}
+	return digest, nil
 }

@@ -22,7 +22,7 @@ import (
 type casework struct {
 	store  *store.Store
 	reader *store.Reader
-	packs  []*policy.Pack
+	laws   lawbook
 }
 
 // needs says which right an act on a case takes beyond that to work on cases.
@@ -52,7 +52,11 @@ func (w casework) ActOnCase(ctx context.Context, id string, version int64, act a
 			return apitypes.Case{}, &httpapi.Refusal{Status: http.StatusUnprocessableEntity, Why: "digest: must be 64 hexadecimal digits"}
 		}
 	}
-	_, err := w.store.ActOnCase(ctx, id, version, act.Act, act.Reason, func(c casefile.Case, now time.Time) (casefile.Case, error) {
+	packs, err := w.laws.inForce(ctx)
+	if err != nil {
+		return apitypes.Case{}, err
+	}
+	_, err = w.store.ActOnCase(ctx, id, version, act.Act, act.Reason, func(c casefile.Case, now time.Time) (casefile.Case, error) {
 		approver := approval.Approver{ID: who.ID, SignedIn: who.SignedIn}
 		switch act.Act {
 		case "assign":
@@ -84,7 +88,7 @@ func (w casework) ActOnCase(ctx context.Context, id string, version int64, act a
 		case "approve knowledge":
 			return c.ApproveMove(approver, shown, now)
 		case "start clock":
-			return w.startClock(c, act, now)
+			return startClock(packs, c, act, now)
 		case "hold":
 			return c.Hold(who.ID, act.Reason)
 		}
@@ -96,19 +100,15 @@ func (w casework) ActOnCase(ctx context.Context, id string, version int64, act a
 	return w.show(ctx, id)
 }
 
-func (w casework) startClock(c casefile.Case, act apitypes.CaseAct, now time.Time) (casefile.Case, error) {
-	for _, p := range w.packs {
-		k, ok := p.ClockNamed(act.Clock)
-		if p.ID != c.Obligation || !ok {
-			continue
-		}
-		zone, err := time.LoadLocation(k.Zone)
-		if err != nil {
-			return c, fmt.Errorf("pack %s: clock %s: %w", p.ID, k.ID, err)
-		}
-		return c.StartClock(clock.Obligation{Name: k.ID, Basis: clock.Given, Days: k.Days, Zone: zone}, act.At, now)
+func startClock(packs map[string]*policy.Pack, c casefile.Case, act apitypes.CaseAct, now time.Time) (casefile.Case, error) {
+	o, ok, err := obligation(packs, c.Obligation, act.Clock)
+	if err != nil {
+		return c, err
 	}
-	return c, errNoClock
+	if !ok {
+		return c, errNoClock
+	}
+	return c.StartClock(o, act.At, now)
 }
 
 // NoteOnCase adds a note.

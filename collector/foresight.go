@@ -10,7 +10,6 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/evasion"
 	"github.com/flopwatch/flopwatch/collector/internal/forecast"
 	"github.com/flopwatch/flopwatch/collector/internal/foresight"
-	"github.com/flopwatch/flopwatch/collector/internal/policy"
 	"github.com/flopwatch/flopwatch/collector/internal/reservation"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/measure"
@@ -33,7 +32,7 @@ type linker interface {
 type foreseer struct {
 	store  *store.Store
 	reader *store.Reader
-	packs  []*policy.Pack
+	laws   lawbook
 	log    *slog.Logger
 	links  linker // nil where nobody knows
 
@@ -84,7 +83,9 @@ func (f *foreseer) current(ctx context.Context) (foresight.View, bool, error) {
 	if err != nil {
 		return f.view, false, err
 	}
-	state.Packs = f.packs
+	if state.Packs, err = f.laws.list(ctx); err != nil {
+		return f.view, false, err
+	}
 	if f.links != nil {
 		if state.Marks, state.Clusters, err = f.links.Behind(ctx); err != nil {
 			return f.view, false, err

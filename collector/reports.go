@@ -15,7 +15,6 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/collector/internal/approval"
 	"github.com/flopwatch/flopwatch/collector/internal/casefile"
-	"github.com/flopwatch/flopwatch/collector/internal/clock"
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/collector/internal/httpapi"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
@@ -31,7 +30,7 @@ import (
 type reportwork struct {
 	store   *store.Store
 	reader  *store.Reader
-	packs   []*policy.Pack
+	laws    lawbook
 	key     ed25519.PrivateKey // of the collector, signs bundles
 	parties parties            // who customers are
 	now     func() time.Time
@@ -142,6 +141,10 @@ func (w reportwork) ActOnReport(ctx context.Context, id string, version int64, a
 			return apitypes.Report{}, err
 		}
 	}
+	packs, err := w.laws.inForce(ctx)
+	if err != nil {
+		return apitypes.Report{}, err
+	}
 	change := func(r report.Report, c casefile.Case, checkpoint string, now time.Time) (report.Report, casefile.Case, error) {
 		var err error
 		switch act.Act {
@@ -171,11 +174,11 @@ func (w reportwork) ActOnReport(ctx context.Context, id string, version int64, a
 			r, err = r.Answered(report.Status(act.Status), act.RegulatorID, act.Receipt, act.Reason, now)
 		case "amend":
 			if r, err = r.Amend(f, report.Kind(act.Kind), who.ID); err == nil {
-				c, err = w.start(c, f.Clock(r.Kind, r.Chain), act.At, now)
+				c, err = start(packs, c, f.Clock(r.Kind, r.Chain), act.At, now)
 			}
 		case "ask":
 			if r, err = r.Ask(f, report.Request{Text: act.Text, Received: act.At}, who.ID, now); err == nil {
-				c, err = w.start(c, f.Clock(r.Kind, r.Chain), act.At, now)
+				c, err = start(packs, c, f.Clock(r.Kind, r.Chain), act.At, now)
 			}
 		default:
 			err = errAct
@@ -215,25 +218,18 @@ func (w reportwork) file(f *report.Form, r report.Report, c casefile.Case, act a
 }
 
 // start starts a clock of the case's pack; nothing where the form or the pack has none.
-func (w reportwork) start(c casefile.Case, name string, from, now time.Time) (casefile.Case, error) {
+func start(packs map[string]*policy.Pack, c casefile.Case, name string, from, now time.Time) (casefile.Case, error) {
 	if name == "" || c.ID == "" {
 		return c, nil
 	}
-	for _, p := range w.packs {
-		k, ok := p.ClockNamed(name)
-		if p.ID != c.Obligation || !ok {
-			continue
-		}
-		zone, err := time.LoadLocation(k.Zone)
-		if err != nil {
-			return c, fmt.Errorf("pack %s: clock %s: %w", p.ID, k.ID, err)
-		}
-		if from.IsZero() {
-			from = now
-		}
-		return c.StartAgain(clock.Obligation{Name: k.ID, Basis: clock.Given, Days: k.Days, Zone: zone}, from, now)
+	o, ok, err := obligation(packs, c.Obligation, name)
+	if err != nil || !ok {
+		return c, err
 	}
-	return c, nil
+	if from.IsZero() {
+		from = now
+	}
+	return c.StartAgain(o, from, now)
 }
 
 // FileOnReport adds a receipt or an attachment.
@@ -305,10 +301,12 @@ func (w reportwork) facts(ctx context.Context, r report.Report, f *report.Form) 
 	if out.Filer, out.FilerAsOf, err = w.reader.Filer(ctx); err != nil {
 		return out, err
 	}
-	for _, p := range w.packs {
-		if p.ID == f.Pack {
-			out.Pack = fmt.Sprintf("%s version %d (%s, %s), SHA-256 %x", p.ID, p.Version, p.Status, p.Citation, p.Digest)
-		}
+	packs, err := w.laws.inForce(ctx)
+	if err != nil {
+		return out, err
+	}
+	if p, ok := packs[f.Pack]; ok {
+		out.Pack = fmt.Sprintf("%s version %d (%s, %s), SHA-256 %x", p.ID, p.Version, p.Status, p.Citation, p.Digest)
 	}
 	if out.Customers, err = w.reader.Customers(ctx); err != nil {
 		return out, err

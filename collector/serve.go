@@ -115,6 +115,7 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	}
 	defer func() { err = errors.Join(err, members.bus.Close()) }()
 	packs := policy.InForce(policy.Shipped(), c.now())
+	laws := lawbook{db, policy.Shipped(), c.now}
 	library, err := openLibrary(ctx, c.Packs, log)
 	if err != nil {
 		return err
@@ -157,7 +158,7 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	}
 	r := &running{tell: telling, jobs: jobs, mail: mail, store: db, deriver: deriver, ingest: counting, fleet: members, audit: &auditor{store: db, reader: reader, key: key, anchor: c.AuditAnchor, now: c.now, log: log}, watch: watching,
 		keeper: &keeper{store: db, data: c.Data, folder: c.Backup, every: c.BackupEvery, retain: c.policy(), log: log},
-		ahead:  &foreseer{store: db, reader: reader, packs: packs, log: log, links: reader}}
+		ahead:  &foreseer{store: db, reader: reader, laws: laws, log: log, links: reader}}
 	r.parties = parties{store: db, reader: reader, vault: safe, changed: deriver.CustomersChanged, screen: lists, log: log, now: c.now}
 	if err := r.parties.reapply(ctx); err != nil {
 		return err
@@ -176,9 +177,9 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 		Users:       db,
 		UserAdmin:   accounts{db, c.now},
 		AuditLog:    r.audit,
-		Caseworker:  casework{db, reader, packs},
+		Caseworker:  casework{db, reader, laws},
 		Joiner:      joins{reader, db, deriver, c.now},
-		Reporter:    reportwork{db, reader, packs, key, r.parties, c.now},
+		Reporter:    reportwork{db, reader, laws, key, r.parties, c.now},
 		Linker:      links{db, deriver},
 		Storekeeper: r.keeper,
 		Foreseer:    r.ahead,

@@ -270,24 +270,5 @@ func (m *simulator) joined(ctx context.Context, j *simulation, of draft.Policy, 
 
 // deciding returns the packs that are in force, by id.
 func (m *simulator) deciding(ctx context.Context) (map[string]*policy.Pack, error) {
-	now := time.Now()
-	out := map[string]*policy.Pack{}
-	for _, p := range policy.InForce(m.library.Shipped, now) {
-		out[p.ID] = p
-	}
-	in, err := m.store.PacksInForce(ctx, now)
-	if err != nil {
-		return nil, err
-	}
-	for _, x := range in {
-		p, err := policy.Read(x.ID, []byte(x.Text))
-		if err != nil {
-			return nil, fmt.Errorf("policy %s: %w", x.Policy, err)
-		}
-		delete(out, p.ID)
-		if p.Active && !p.Over(now) {
-			out[p.ID] = p
-		}
-	}
-	return out, nil
+	return lawbook{m.store, m.library.Shipped, time.Now}.inForce(ctx)
 }

@@ -156,7 +156,7 @@ func TestWorkedCase(t *testing.T) {
 		"by what the accounts do": {nil, []string{"58 runs of 12 accounts", "5 accounts have the same customer", "12 accounts went on 57 times where another of them had stopped"}},
 		"with owners and payers":  {links, []string{"58 runs of 12 accounts", "12 accounts have the same payer", "12 accounts have the same image", "5 accounts have the same owner"}},
 	} {
-		ahead := &foreseer{store: db, reader: reader, packs: policy.InForce(policy.Shipped(), time.Now()), log: slog.New(slog.DiscardHandler), links: c.links}
+		ahead := &foreseer{store: db, reader: reader, laws: lawbook{db, policy.Shipped(), time.Now}, log: slog.New(slog.DiscardHandler), links: c.links}
 		view, _, err := ahead.current(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -181,7 +181,7 @@ func TestWorkedCase(t *testing.T) {
 		}
 	}
 	// What is seen is written, once, and shown.
-	ahead := &foreseer{store: db, reader: reader, packs: policy.InForce(policy.Shipped(), time.Now()), log: slog.New(slog.DiscardHandler)}
+	ahead := &foreseer{store: db, reader: reader, laws: lawbook{db, policy.Shipped(), time.Now}, log: slog.New(slog.DiscardHandler)}
 	for range 2 {
 		ahead.revision = 0
 		if err := ahead.look(t.Context(), time.Now()); err != nil {
