@@ -1,6 +1,7 @@
 package webui
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -160,10 +161,32 @@ func (s *site) customers(ctx context.Context, r *http.Request) (any, error) {
 
 type hostsView struct {
 	Check      desk.Check
+	Versions   []versionSpread
 	Rows       []hostRow
 	Next       string // host behind which the next page begins, "" for none
 	Events     []desk.Event
 	MoreEvents bool
+}
+
+// versionSpread is how many hosts run one version of the agent.
+type versionSpread struct {
+	Version string
+	Hosts   int
+}
+
+// spread counts hosts by the version of their agent, the most frequent first.
+func spread(hosts []desk.Host) (out []versionSpread) {
+	count := map[string]int{}
+	for _, h := range hosts {
+		count[h.AgentVersion]++
+	}
+	for version, n := range count {
+		out = append(out, versionSpread{version, n})
+	}
+	slices.SortFunc(out, func(a, b versionSpread) int {
+		return cmp.Or(cmp.Compare(b.Hosts, a.Hosts), cmp.Compare(a.Version, b.Version))
+	})
+	return out
 }
 
 // hostRow is a host with its coverage; Known is false where the ledger has none.
@@ -194,7 +217,7 @@ func (s *site) hosts(ctx context.Context, r *http.Request) (any, error) {
 	for _, c := range coverage {
 		by[c.Host] = c
 	}
-	v := hostsView{Check: check}
+	v := hostsView{Check: check, Versions: spread(hosts)}
 	if hosts, v.Next, err = follow(hosts, after(r, afterQuery), func(h desk.Host) string { return h.ID }); err != nil {
 		return nil, err
 	}
