@@ -34,6 +34,7 @@ type commands struct {
 	Completion  cli.Completion     `cmd:"" help:"Print what a shell needs to complete commands and flags."`
 	Manual      cli.Manual         `cmd:"" hidden:"" help:"Print the manual page."`
 	ReadDevices readDevicesCommand `cmd:"" hidden:""`
+	Canary      canaryCommand      `cmd:"" hidden:""`
 }
 
 // Main runs one command and returns the exit code: 0 done, 1 failed, 2 wrong

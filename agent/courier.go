@@ -88,6 +88,7 @@ func openCourier(cfg courierConfig) (*courier, error) {
 		heed = takeSettings(cfg.Settings, cfg.Log)
 	}
 	options := uplink.Options{
+		PerSecond:  perSecond(cfg.Fleet),
 		OnLeases:   func(envelope []byte) error { return handover.Write(leases, envelope) },
 		OnSettings: heed,
 		URL:        cfg.Endpoint.URL, Host: host, CollectorKey: cfg.Endpoint.CollectorKey, Log: cfg.Log,
@@ -182,3 +183,15 @@ func (c *courier) outgoing() *outbox.Outbox { return c.Outbox }
 
 // Waiting returns the number of batches that are spooled and not receipted.
 func (c *courier) Waiting() int { return c.uplink.Stats().Waiting }
+
+// sendPerSecond is how fast a host empties its spool. The collector takes twice as
+// much of one host.
+const sendPerSecond = 50
+
+// perSecond is without a limit for a fleet that is replayed.
+func perSecond(fleet bool) float64 {
+	if fleet {
+		return 0
+	}
+	return sendPerSecond
+}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/flopwatch/flopwatch/agent/internal/canary"
 	"github.com/flopwatch/flopwatch/agent/internal/control"
 	"github.com/flopwatch/flopwatch/agent/internal/exporter"
 	"github.com/flopwatch/flopwatch/agent/internal/hostfacts"
@@ -31,6 +32,7 @@ type live struct {
 	tune    *tuning.Keeper
 	log     *slog.Logger
 	failing map[measure.DeviceID]string
+	canary  *canary.Canary              // nil where nothing watches processes
 	ecc     map[measure.DeviceID]uint64 // uncorrected errors at the newest reading
 	resume  time.Time                   // when released devices are read again by themselves, zero for never
 
@@ -85,6 +87,9 @@ func (c sampling) start(ctx context.Context, from source, out way, metrics *expo
 		return nil, err
 	}
 	l.lane.Steady(clock.offsetNS)
+	if l.canary, err = newCanary(who.witness); err != nil {
+		return nil, err
+	}
 	l.offer(ctx)
 	if from.Host().Confidential == nvml.Yes {
 		l.lane.Tell([]measure.Event{{TimeNS: clock.now().UnixNano(), Kind: measure.EventConfidential, Code: 1}})
@@ -189,6 +194,13 @@ func (l *live) step(ctx context.Context, now time.Time) error {
 	l.metrics.Windows(closed)
 	l.lane.Tell(l.host.Events())
 	l.lane.Tell(l.owners.communicators(ctx, now))
+	if l.canary != nil {
+		events, err := l.canary.Step(now)
+		if err != nil {
+			l.log.WarnContext(ctx, "no canary", slog.Any("error", err))
+		}
+		l.lane.Tell(events)
+	}
 	l.lane.Tell(l.owners.images(now, l.readings))
 	l.undecided.add(l.readings)
 	l.lane.Tell(l.undecided.events(now))

@@ -60,7 +60,8 @@ func (c shipCommand) Run(ctx context.Context, s cli.Streams) (err error) {
 	from.Looked = func() { manager.Alive(ctx) }
 	receipt := filepath.Join(c.State, "receipt")
 	options := uplink.Options{
-		URL: target.URL, Host: from.Host(), CollectorKey: target.CollectorKey, Log: log,
+		PerSecond: sendPerSecond,
+		URL:       target.URL, Host: from.Host(), CollectorKey: target.CollectorKey, Log: log,
 		OnReceipt:  func(envelope []byte) error { return handover.Write(receipt, envelope) },
 		OnLeases:   func(envelope []byte) error { return handover.Write(filepath.Join(c.State, leasesName), envelope) },
 		OnSettings: takeSettings(filepath.Join(c.State, settingsName), log),

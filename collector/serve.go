@@ -28,6 +28,7 @@ import (
 	"github.com/flopwatch/flopwatch/pkg/attest"
 	"github.com/flopwatch/flopwatch/pkg/audit"
 	"github.com/flopwatch/flopwatch/pkg/cli"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/loopback"
 	"github.com/flopwatch/flopwatch/pkg/systemd"
 	"github.com/flopwatch/flopwatch/pkg/version"
@@ -141,6 +142,14 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	}
 	if members.roster != nil {
 		intake.Identify = members.roster.Identify
+		intake.Limit, intake.MaxAge = true, ledger.OldestBatch
+		if members.local != nil {
+			intake.Flooded = func(host string) {
+				if err := members.local.Bar(host); err != nil {
+					log.LogAttrs(ctx, slog.LevelError, "a host that floods could not be cut off", slog.String("host", host), slog.String("error", err.Error()))
+				}
+			}
+		}
 	}
 	counting, err := newCounting(members.bus, intake)
 	if err != nil {

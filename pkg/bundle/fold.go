@@ -233,6 +233,7 @@ func (h *hostFold) count(bytes []byte) error {
 		h.shiftNS, h.clocks = h.clocks[0].ns, h.clocks[1:]
 	}
 	entry.Shift(h.shiftNS)
+	_ = entry.Sift() // what it takes out is not counted, as in the collector
 	if h.skipped[hash] || h.book.Apply(entry) != nil {
 		// It keeps its place and nothing else, as in the collector.
 		entry.Windows, entry.Devices = nil, nil

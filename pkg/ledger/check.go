@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/flopwatch/flopwatch/pkg/compute"
@@ -13,7 +14,7 @@ import (
 // whole fleet would saturate.
 const (
 	MaxRate    = compute.Rate(100_000_000_000) // 1e17 operations/s for one device
-	MaxPowerMW = int64(100_000_000)            // 100 kW for one device
+	MaxPowerMW = int64(3_000_000)              // 3 kW for one device
 	MaxDevices = 1024                          // accounts of one host over its life
 )
 
@@ -53,6 +54,19 @@ func (l *Ledger) check(h *host, b *Batch) error {
 		return fmt.Errorf("%d devices on one host, at most %d: %w", have, MaxDevices, ErrRefused)
 	}
 	return nil
+}
+
+// Sift takes out the windows that no device can have, and returns an error about
+// the first of them, nil if there is none. It wraps ErrRefused.
+func (b *Batch) Sift() (first error) {
+	b.Windows = slices.DeleteFunc(b.Windows, func(w measure.Window) bool {
+		err := checkWindow(&w)
+		if first == nil {
+			first = err
+		}
+		return err != nil
+	})
+	return first
 }
 
 func checkWindow(w *measure.Window) error {

@@ -31,6 +31,7 @@ const (
 	// Detail says why, whose workload, and whether the split was measured.
 	EventUndecided    EventKind = "tenant_undecided"
 	EventDropped      EventKind = "batches_dropped"   // the spool was full; Code is how many, Detail of which times
+	EventCanary       EventKind = "canary_missed"     // what watches processes did not see the agent's own; Code is for how many seconds
 	EventConfidential EventKind = "confidential_mode" // Code 1: the device computes in confidential mode
 )
 

@@ -63,12 +63,14 @@ type shipper struct {
 	// instance of the spool that positions in order are of
 	instance uint64
 	touched  map[*host]struct{} // have batches that may be sent now
+	pace     pace
 }
 
 func newShipper(u *Uplink, l *line) *shipper {
 	s := &shipper{
 		u: u, line: l, cursor: u.spool.Cursor(), again: u.spool.Cursor(),
 		hosts: map[string]*host{}, touched: map[*host]struct{}{}, instance: u.spool.Instance(),
+		pace: pace{perSecond: u.opt.PerSecond, burst: float64(u.opt.Burst), tokens: float64(u.opt.Burst)},
 	}
 	for id, h := range u.spool.Heads() {
 		s.hosts[id] = &host{id: id, receipted: h.Receipted, read: h.Receipted}
@@ -94,9 +96,15 @@ func (s *shipper) loop(ctx context.Context) error {
 			retry.Reset(max(s.u.opt.RetryAfter/4, time.Millisecond))
 			armed = true
 		}
+		var paced <-chan time.Time
+		if s.pace.waits {
+			paced = time.After(s.pace.next())
+		}
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-paced:
+			s.pace.waits = false
 		case <-s.line.gone:
 			return fmt.Errorf("connection to broker %s ended: %w", s.u.opt.URL, s.line.LastError())
 		case options := <-s.u.renewals:
@@ -184,6 +192,9 @@ func (s *shipper) ship(ctx context.Context) error {
 		if err := s.send(h); err != nil {
 			return err
 		}
+		if s.pace.waits {
+			break
+		}
 	}
 	if s.caught && s.count == 0 {
 		for _, d := range s.drains {
@@ -220,6 +231,10 @@ func (s *shipper) queue(f spool.Frame, at spool.Position) error {
 	if !ready {
 		return nil
 	}
+	if !s.online || !s.pace.take(time.Now()) {
+		s.touched[h] = struct{}{}
+		return nil
+	}
 	return s.publish(e, f.Envelope)
 }
 
@@ -232,6 +247,10 @@ func (s *shipper) send(h *host) error {
 		}
 		if e.sent {
 			continue
+		}
+		if !s.pace.take(time.Now()) {
+			s.touched[h] = struct{}{}
+			break
 		}
 		s.again.Seek(e.at)
 		f, _, err := s.again.Next()

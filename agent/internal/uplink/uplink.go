@@ -55,6 +55,10 @@ type Options struct {
 	// and 4,096.
 	WindowBytes   int64
 	WindowBatches int
+	// PerSecond is how many batches are sent a second once Burst were sent at once, so
+	// that a host that empties its spool leaves room for others. 0 is no limit.
+	PerSecond float64
+	Burst     int // default 600
 	// RetryAfter without a receipt sends a host's batches again, default 3 s. The
 	// wait doubles up to 20 times as long while nothing comes.
 	RetryAfter time.Duration
@@ -157,6 +161,9 @@ func New(s Store, o Options) (*Uplink, error) {
 	}
 	if o.WindowBatches <= 0 {
 		o.WindowBatches = 4096
+	}
+	if o.Burst <= 0 {
+		o.Burst = 600
 	}
 	if o.RetryAfter <= 0 {
 		o.RetryAfter = 3 * time.Second

@@ -241,6 +241,24 @@ func (b *Broker) Conn() *nats.Conn {
 	return b.conn
 }
 
+// Bar cuts off a host and keeps it from connecting for a minute.
+func (b *Broker) Bar(host string) error {
+	if b.access == nil {
+		return nil
+	}
+	b.watch.bar(host, time.Now())
+	all, err := b.connections("")
+	if err != nil {
+		return err
+	}
+	for _, c := range all {
+		if id, ok, _ := b.access.HostOf(c.AuthorizedUser); ok && id == host {
+			b.kick(c.Cid)
+		}
+	}
+	return nil
+}
+
 // Addr returns the address for agents, host:port.
 func (b *Broker) Addr() string { return net.JoinHostPort(b.opts.Host, strconv.Itoa(b.opts.Port)) }
 

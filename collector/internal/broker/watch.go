@@ -184,18 +184,23 @@ func (w *watch) look(all []*server.ConnInfo, now time.Time) {
 		if !ok {
 			continue // the collector itself, or who is cut anyway
 		}
-		w.mu.Lock()
-		for h, until := range w.barring {
-			if now.After(until) {
-				delete(w.barring, h)
-			}
-		}
-		w.barring[host] = now.Add(barFor)
-		w.mu.Unlock()
+		w.bar(host, now)
 		w.kick(c.Cid)
 		w.access.Refused(host, fmt.Sprintf("a flood of %d messages and %d MiB within %s; cut off for %s", messages, bytes>>20, lookEvery, barFor))
 	}
 	w.seen = seen
+}
+
+// bar keeps a host from connecting for a time.
+func (w *watch) bar(host string, now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for h, until := range w.barring {
+		if now.After(until) {
+			delete(w.barring, h)
+		}
+	}
+	w.barring[host] = now.Add(barFor)
 }
 
 // barred reports whether a host may not connect because it flooded the broker.

@@ -11,8 +11,9 @@ import (
 // When the rules about figures hold.
 const (
 	IdleLongEnough = 2 * time.Minute
-	IdlePowerShare = 0.4  // of the board's power limit; boards without work stay below a quarter of it
-	CoverageOfDay  = 0.99 // of the device time that was expected
+	CanaryMissing  = 2 * time.Minute // before the agent tells
+	IdlePowerShare = 0.4             // of the board's power limit; boards without work stay below a quarter of it
+	CoverageOfDay  = 0.99            // of the device time that was expected
 )
 
 // Idle is a stretch in which a device is said to have done nothing.
@@ -48,6 +49,9 @@ func (h *host) events(r Report) (found []Finding) {
 			h.released[e.Device] = true
 		case measure.EventResumed, measure.EventBack:
 			delete(h.released, e.Device)
+		case measure.EventCanary:
+			found = append(found, finding(MissingCanary, "finding", "high", r.Host, "", dayOf(e.TimeNS), "unknown",
+				fmt.Sprintf("what watches its processes did not see the agent's own for more than %s: it is blind, or was blinded", CanaryMissing)))
 		case measure.EventCounters:
 			found = append(found, finding(CounterBreak, "finding", "warning", r.Host, e.Device, dayOf(e.TimeNS), "unknown",
 				fmt.Sprintf("a reading of device %s cannot be true: %s", e.Device, e.Detail)))

@@ -25,6 +25,7 @@ func TestFiguresThatCannotBe(t *testing.T) {
 		"limit not known":      {idle: []gap.Idle{idle(time.Hour, 600, 0)}},
 		"energy not known":     {idle: []gap.Idle{{Device: "gpu0", StartNS: start, Duration: time.Hour, EnergyMJ: -1, LimitW: 700}}},
 		"counter went back":    {events: []measure.Event{{TimeNS: start, Device: "gpu0", Kind: measure.EventCounters, Detail: "energy fell"}}, want: []string{"G6 counter break finding unknown a gpu0"}},
+		"blind":                {events: []measure.Event{{TimeNS: start, Kind: measure.EventCanary, Code: 130}, {TimeNS: start + 1, Kind: measure.EventCanary, Code: 3730}}, want: []string{"G11 canary finding unknown a", "G11 canary finding unknown a"}},
 		"something else":       {events: []measure.Event{{TimeNS: start, Device: "gpu0", Kind: measure.EventXid, Code: 79}}},
 		"the same told twice":  {events: []measure.Event{{TimeNS: start, Device: "gpu0", Kind: measure.EventCounters}, {TimeNS: start, Device: "gpu0", Kind: measure.EventXid}}, want: []string{"G6 counter break finding unknown a gpu0"}},
 		"nothing of the kinds": {},

@@ -33,6 +33,7 @@ const (
 	WrongClock        Rule = "G8 clock"
 	LateFlood         Rule = "G9 late"
 	CorrelatedSilence Rule = "G10 correlated silence"
+	MissingCanary     Rule = "G11 canary"
 	LowCoverage       Rule = "G12 coverage"
 )
 

@@ -62,7 +62,7 @@ type Deps struct {
 // stream of events ends with its request's context or with Stopping.
 func New(deps Deps) http.Handler {
 	mux, _ := build(deps)
-	return mux
+	return strict(mux)
 }
 
 type server struct {

@@ -67,9 +67,9 @@ type Server struct {
 // Limits of every request. Imports set their own read deadline.
 const (
 	headerTimeout = 5 * time.Second
-	readTimeout   = 35 * time.Second
+	readTimeout   = 10 * time.Second
 	writeTimeout  = 60 * time.Second
-	idleTimeout   = 2 * time.Minute
+	idleTimeout   = time.Minute
 	headerBytes   = 16 << 10
 	bodyBytes     = apitypes.MaxImportBytes + 1
 	stopTimeout   = 5 * time.Second

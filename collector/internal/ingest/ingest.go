@@ -44,10 +44,14 @@ type Config struct {
 	// nil takes the host id that follows from the key.
 	Identify func(key ed25519.PublicKey) (host ledger.HostID, refused string)
 
-	Interval    time.Duration // longest time from a batch to its checkpoint, 200 ms if 0
-	MaxBatches  int           // batches in one checkpoint, 2,048 if 0
-	MaxBytes    int           // bytes of batches in one checkpoint, 32 MiB if 0
-	MaxAhead    time.Duration // how far a window may end in the future, 5 min if 0, no limit if negative
+	Interval   time.Duration // longest time from a batch to its checkpoint, 200 ms if 0
+	MaxBatches int           // batches in one checkpoint, 2,048 if 0
+	MaxBytes   int           // bytes of batches in one checkpoint, 32 MiB if 0
+	MaxAhead   time.Duration // how far a window may end in the future, 5 min if 0, no limit if negative
+	MaxAge     time.Duration // how long ago a window may end, no limit if 0
+	Limit      bool          // how many batches a host may send, see rate.go
+	// Flooded is told of a host that goes on sending more than it may; nil tells nobody.
+	Flooded     func(host string)
 	OrphanGrace time.Duration // wait for the batches before a new epoch, 10 s if 0
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
@@ -29,6 +30,8 @@ const (
 	reasonUndecodable = "undecodable"
 	reasonFuture      = "future"
 	reasonRefused     = "refused"
+	reasonPast        = "past"
+	reasonRate        = "rate"
 )
 
 // letter is one message as it came.
@@ -60,6 +63,7 @@ type intake struct {
 	missing map[ledger.HostID]wait
 	seen    map[[32]byte]bool // refused lately: a sender repeats itself
 	counted map[ledger.HostID]*recent
+	buckets map[string]*bucket
 }
 
 // orphan is the first batch of an epoch that waits for older batches.
@@ -86,7 +90,7 @@ func newIntake(cfg Config, book *ledger.Ledger) *intake {
 	}
 	return &intake{
 		cfg: cfg, book: book, reply: map[ledger.HostID]bool{}, orphans: map[ledger.HostID]orphan{}, missing: map[ledger.HostID]wait{}, seen: map[[32]byte]bool{},
-		counted: map[ledger.HostID]*recent{},
+		counted: map[ledger.HostID]*recent{}, buckets: map[string]*bucket{},
 	}
 }
 
@@ -104,6 +108,10 @@ func (d *intake) drain() (store.Checkpoint, []ledger.HostID) {
 
 // takeAll opens the letters side by side and decides on them in order.
 func (d *intake) takeAll(letters []letter, now time.Time) {
+	letters = d.limit(letters, now)
+	if len(letters) == 0 {
+		return
+	}
 	results := make([]opened, len(letters))
 	workers := min(runtime.GOMAXPROCS(0), len(letters))
 	var wait sync.WaitGroup
@@ -152,19 +160,29 @@ func (d *intake) open(l letter) opened {
 	return o
 }
 
-// future says which window ends too far in the future, "" if none does. Such a
-// batch keeps its place in the chain, and its windows count as unobserved.
-func (d *intake) future(windows []measure.Window, now time.Time) string {
-	if d.cfg.MaxAhead <= 0 {
-		return ""
+// untimely says which window ends too far in the future or in the past, "" if none
+// does. Such a batch keeps its place in the chain, and its windows count as
+// unobserved.
+func (d *intake) untimely(windows []measure.Window, now time.Time) (reason, detail string) {
+	latest, earliest := int64(math.MaxInt64), int64(math.MinInt64)
+	if d.cfg.MaxAhead > 0 {
+		latest = now.Add(d.cfg.MaxAhead).UnixNano()
 	}
-	latest := now.Add(d.cfg.MaxAhead).UnixNano()
+	if d.cfg.MaxAge > 0 {
+		earliest = now.Add(-d.cfg.MaxAge).UnixNano()
+	}
 	for i := range windows {
-		if end := windows[i].EndNS; end > latest {
-			return fmt.Sprintf("a window ends at %s", time.Unix(0, end).UTC().Format(time.RFC3339))
+		switch end := windows[i].EndNS; {
+		case end > latest:
+			reason = reasonFuture
+		case end < earliest:
+			reason = reasonPast
+		default:
+			continue
 		}
+		return reason, fmt.Sprintf("a window ends at %s", time.Unix(0, windows[i].EndNS).UTC().Format(time.RFC3339))
 	}
-	return ""
+	return "", ""
 }
 
 func (o opened) refuse(reason, detail string) opened {
@@ -217,9 +235,12 @@ func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 	d.frames = evidence.AppendFrame(d.frames, envelope)
 	entry := evidence.Batch(host, o.key, o.chain, b)
 	d.book.Place(entry, evidence.Clock(b), now.UnixNano())
-	if o.detail = d.future(entry.Windows, now); o.detail != "" {
-		o.reason = reasonFuture
-	} else {
+	if o.reason, o.detail = d.untimely(entry.Windows, now); o.reason == "" {
+		// A window that no device can have is left out, and its time is unobserved;
+		// the rest of the batch counts.
+		if bad := entry.Sift(); bad != nil {
+			d.quarantine(o.host, reasonRefused, at+": "+bad.Error(), o.hash, envelope, now)
+		}
 		err := d.book.Apply(entry)
 		if err == nil {
 			return

@@ -134,7 +134,7 @@ func TestIntake(t *testing.T) {
 			b := h.batch(1)
 			b.Windows[0].Entries[0].Operations.High = 1 << 60
 			return []letter{h.letter(h.seal(t, b)), h.letter(h.next(t, 2))}
-		}, outcome{Reasons: []string{"refused"}, Kept: 1, Counted: 2, Windows: 4, Seq: 2, Receipted: true}},
+		}, outcome{Reasons: []string{"refused"}, Kept: 1, Counted: 2, Windows: 5, Seq: 2, Receipted: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h, d := newHost(t.Name(), 2), testIntake(Config{MaxAhead: 5 * time.Minute})

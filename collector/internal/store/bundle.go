@@ -173,7 +173,7 @@ func fleetOf(ctx context.Context, tx *sql.Tx, out *Sealed, keys map[string]bool)
 			h.Placeholders = append(h.Placeholders, hex.EncodeToString(sum[:]))
 		}
 		return nil
-	}, "SELECT host, envelope FROM quarantine WHERE reason = 'future' ORDER BY id")
+	}, "SELECT host, envelope FROM quarantine WHERE reason IN ('future', 'past') ORDER BY id")
 	if err != nil {
 		return err
 	}

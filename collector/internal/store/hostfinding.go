@@ -18,6 +18,8 @@ const (
 	RuleCopiedKey     = "copied_key"     // one key is in use in two places
 	RuleRestoredHost  = "restored_host"  // a host came back as it was at an earlier time, and was let in
 	RuleTwinDevice    = "twin_device"    // two hosts report one device
+	RuleBadInput      = "bad_input"      // a batch or window that no agent sends
+	RuleRate          = "rate"           // more batches than a host may send
 )
 
 // HostFinding is what was found about a host beside its figures.
@@ -39,6 +41,10 @@ func (f HostFinding) words() (level, severity string) {
 		return "a device on two hosts", "critical"
 	case RuleRestoredHost:
 		return "a host that came back as it was before", "warning"
+	case RuleBadInput:
+		return "a batch that no agent sends", "warning"
+	case RuleRate:
+		return "more batches than a host may send", "warning"
 	case RuleNotAdmitted:
 		return "a batch of a host that may not report", "warning"
 	}
@@ -79,10 +85,12 @@ func raiseHost(ctx context.Context, tx *sql.Tx, all []HostFinding) error {
 	return nil
 }
 
-// findIdentities makes findings of refused batches whose sender was wrong. The
+// findIdentities makes findings of batches that were refused for their sender or
+// for what is in them, and of hosts that send too many. The
 // host that a batch claims is named only if the ledger or the inventory has it.
 func findIdentities(ctx context.Context, tx *sql.Tx, rows []Quarantine) error {
-	rules := map[string]string{"identity": RuleWrongIdentity, "not_admitted": RuleNotAdmitted}
+	rules := map[string]string{"identity": RuleWrongIdentity, "not_admitted": RuleNotAdmitted, "rate": RuleRate,
+		"size": RuleBadInput, "signature": RuleBadInput, "undecodable": RuleBadInput, "refused": RuleBadInput, "past": RuleBadInput}
 	for _, q := range rows {
 		rule, ok := rules[q.Reason]
 		if !ok {
@@ -94,6 +102,9 @@ func findIdentities(ctx context.Context, tx *sql.Tx, rows []Quarantine) error {
 			return fmt.Errorf("look for host %s: %w", q.Host, err)
 		}
 		f := HostFinding{Rule: rule, Reason: "Refused: " + q.Detail + ". The batch is in quarantine.", At: q.Received}
+		if rule == RuleRate {
+			f.Reason = "Put off: " + q.Detail + "."
+		}
 		if known == 1 {
 			f.Host = q.Host
 		}
