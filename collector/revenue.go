@@ -45,16 +45,19 @@ func readRevenue(name string, data []byte) ([]store.RevenueRow, error) {
 	for first := true; ; first = false {
 		cells, err := in.Read()
 		if errors.Is(err, io.EOF) {
+			if first {
+				return nil, fmt.Errorf("%s:1: header: is missing", name)
+			}
 			break
 		}
-		line, _ := in.FieldPos(0)
 		if err != nil {
-			var at *csv.ParseError
-			if errors.As(err, &at) {
+			line := 0
+			if at := (*csv.ParseError)(nil); errors.As(err, &at) {
 				line = at.Line
 			}
 			return nil, errors.Join(append(faults, fmt.Errorf("%s:%d: row: must have the %d cells of the header", name, line, len(revenueHeader)))...)
 		}
+		line, _ := in.FieldPos(0)
 		if first {
 			if !slices.Equal(cells, revenueHeader) {
 				return nil, fmt.Errorf("%s:1: header: must be customer_id,from,to,currency,billed,price_per_device_hour", name)

@@ -102,7 +102,11 @@ func ReadCSV(name string, data []byte) ([]Reservation, error) {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		r.line, _ = table.FieldPos(0)
+		if bad := (*csv.ParseError)(nil); errors.As(err, &bad) {
+			r.line = bad.StartLine
+		} else if err == nil {
+			r.line, _ = table.FieldPos(0)
+		}
 		if err != nil || len(cells) != len(header) {
 			r.fault("text", "is no row of the table")
 			if err != nil {

@@ -44,10 +44,14 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 	if _, err := ReadCSV("r.csv", []byte("reservation_id,tenant_id,tenant_id\n")); err == nil || !strings.Contains(err.Error(), "r.csv:1: header") {
 		t.Errorf("header: %v", err)
 	}
+	if _, err := ReadCSV("r.csv", []byte(header+"\"unclosed")); err == nil || !strings.Contains(err.Error(), "r.csv:2: text") {
+		t.Errorf("a quote that is not closed: %v", err)
+	}
 }
 
 func FuzzReadCSV(f *testing.F) {
 	f.Add([]byte(header + "r1,ten-a,H100-SXM5-80GB,1024,2026-01-01T00:00:00Z,2026-03-01T00:00:00Z,400\n"))
+	f.Add([]byte(header + "\"unclosed"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		all, err := ReadCSV("f", data)
 		for i := range all {
