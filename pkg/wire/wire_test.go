@@ -516,6 +516,12 @@ func FuzzDecode(f *testing.F) {
 	f.Add(mustEncode(f, example(0, 0)))
 	f.Add(mustEncode(f, example(2, 2)))
 	f.Add(mustEncode(f, example(4, 30)))
+	stand := example(2, 2) // that stands for others, and a tombstone
+	stand.FirstSeq, stand.ChainHash, stand.ClockNS = 7, [32]byte{1, 2, 3}, start-77
+	f.Add(mustEncode(f, stand))
+	stand.Windows, stand.Events = nil, []measure.Event{{TimeNS: start, Kind: measure.EventDropped, Code: 35, Detail: "the spool was full"}}
+	f.Add(mustEncode(f, stand))
+	f.Add(rewrite(f, func(m *wire.BatchMessage, _ *wire.PayloadMessage) { m.FirstSeq, m.ChainHash = 1, m.ChainHash[:0] }))
 	f.Add(rewrite(f, func(_ *wire.BatchMessage, p *wire.PayloadMessage) { p.Groups[1].StartDeltaNs = math.MinInt64 }))
 	f.Add(rewrite(f, func(m *wire.BatchMessage, _ *wire.PayloadMessage) {
 		m.Codec, m.Payload = wire.Codec_CODEC_ZSTD, bomb(f, 1<<20)
@@ -604,4 +610,30 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 	perWindow(b, len(batch.Windows))
+}
+
+func FuzzDecodeLeases(f *testing.F) {
+	good, err := wire.EncodeLeases(wire.Leases{Host: host, IssuedNS: 1, Lines: []byte(`{"tenant":"t"}`)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(nil))
+	f.Add(good)
+	f.Add(good[:len(good)-3])
+	f.Fuzz(func(t *testing.T, body []byte) {
+		l, err := wire.DecodeLeases(body)
+		if err != nil {
+			if l.Host != "" || !errors.Is(err, wire.ErrInvalid) {
+				t.Fatalf("leases %+v beside error %v", l, err)
+			}
+			return
+		}
+		again, err := wire.EncodeLeases(l)
+		if err != nil {
+			t.Fatalf("decoded leases do not encode: %v", err)
+		}
+		if got, err := wire.DecodeLeases(again); err != nil || got.Host != l.Host || got.IssuedNS != l.IssuedNS || !bytes.Equal(got.Lines, l.Lines) {
+			t.Fatalf("%+v became %+v, %v", l, got, err)
+		}
+	})
 }

@@ -117,6 +117,23 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+func FuzzNetwork(f *testing.F) {
+	f.Add([]byte("time_ns,cgroup,direction,bytes,peer\n1,/a,sent,7,fd00::1\n2,/a,received,7,\n"))
+	f.Add([]byte("time_ns,cgroup,direction,bytes\n1,/a,sent,-7\n"))
+	f.Add([]byte("time_ns,cgroup,direction,bytes,peer\n1,/a,sent,7,::ffff:1.2.3.4\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := &Recording{}
+		if err := r.network(data); err != nil {
+			return
+		}
+		for _, flow := range r.Network {
+			if flow.Direction != Sent && flow.Direction != Received || flow.Bytes > 1<<53 || flow.Peer.Is4In6() {
+				t.Fatalf("%+v", flow)
+			}
+		}
+	})
+}
+
 // synthetic are the recordings of testdata/recordings. They are made up, here,
 // and say so: no hardware was read for them.
 var synthetic = map[string]func() map[string]string{
