@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/collector/internal/classify"
 	"github.com/flopwatch/flopwatch/collector/internal/draft"
 	"github.com/flopwatch/flopwatch/collector/internal/lab"
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
@@ -77,7 +80,7 @@ func (m *simulator) start(ctx context.Context, id string, in apitypes.Simulation
 	if of == nil {
 		return apitypes.Job{}, store.ErrNoPolicy
 	}
-	if of.Kind != draft.Pack && of.Kind != draft.Weights {
+	if of.Kind == draft.Settings {
 		return apitypes.Job{}, errNotSimulated
 	}
 	m.mu.Lock()
@@ -156,7 +159,11 @@ func (m *simulator) simulate(ctx context.Context, j *simulation, of draft.Policy
 	if from.IsZero() {
 		from = now.UTC().Truncate(time.Second)
 	}
-	h, err := m.store.History(ctx, store.HistoryOptions{Days: in.Days, Progress: m.progress(j, "reading")})
+	packs, err := m.concerned(ctx, of)
+	if err != nil {
+		return store.SavedSimulation{}, err
+	}
+	h, err := m.store.History(ctx, store.HistoryOptions{Days: in.Days, Packs: packs, Progress: m.progress(j, "reading")})
 	if err != nil {
 		return store.SavedSimulation{}, err
 	}
@@ -165,8 +172,8 @@ func (m *simulator) simulate(ctx context.Context, j *simulation, of draft.Policy
 		return store.SavedSimulation{}, err
 	}
 	var report *lab.Impact
-	if of.Kind == draft.Weights {
-		report, err = m.joined(ctx, j, of, in, from, snapshot)
+	if of.Kind != draft.Pack {
+		report, err = m.anew(ctx, j, of, in, packs, from, snapshot)
 	} else {
 		report, err = m.packed(ctx, j, of, in, from, snapshot)
 	}
@@ -226,18 +233,51 @@ func (m *simulator) compare(ctx context.Context, j *simulation, in lab.Inputs) (
 	return report, before, err
 }
 
-// joined holds the packs that decide against history as it is joined, and as it
-// would be.
-func (m *simulator) joined(ctx context.Context, j *simulation, of draft.Policy, in apitypes.SimulationRequest, from time.Time, snapshot *lab.Snapshot) (*lab.Impact, error) {
-	weights, err := training.ReadWeights(of.Name, []byte(of.Text))
+// concerned are the packs that a simulation holds against history: those in force,
+// and the one that is simulated.
+func (m *simulator) concerned(ctx context.Context, of draft.Policy) ([]*policy.Pack, error) {
+	deciding, err := m.deciding(ctx)
 	if err != nil {
 		return nil, err
 	}
-	old, err := m.store.WeightsInForce(ctx, time.Now())
-	if err != nil {
-		return nil, err
+	packs := slices.Collect(maps.Values(deciding))
+	if of.Kind == draft.Pack {
+		p, err := policy.Read(of.Name, []byte(of.Text))
+		if err != nil {
+			return nil, err
+		}
+		packs = append(packs, p)
 	}
-	h, err := m.store.History(ctx, store.HistoryOptions{Days: in.Days, Weights: weights, Progress: m.progress(j, "joining")})
+	return packs, nil
+}
+
+// anew holds the packs that decide against history as it is joined and judged, and
+// as it would be by other weights or another scorecard.
+func (m *simulator) anew(ctx context.Context, j *simulation, of draft.Policy, in apitypes.SimulationRequest, packs []*policy.Pack, from time.Time, snapshot *lab.Snapshot) (*lab.Impact, error) {
+	options := store.HistoryOptions{Days: in.Days, Packs: packs}
+	var before lab.PackRef
+	if of.Kind == draft.Weights {
+		old, err := m.store.WeightsInForce(ctx, time.Now())
+		if err != nil {
+			return nil, err
+		}
+		if options.Weights, err = training.ReadWeights(of.Name, []byte(of.Text)); err != nil {
+			return nil, err
+		}
+		before = lab.PackRef{ID: old.ID, Version: old.Version, Digest: hex.EncodeToString(old.Digest[:])}
+		options.Progress = m.progress(j, "joining")
+	} else {
+		old, err := m.store.ScorecardInForce(ctx, time.Now())
+		if err != nil {
+			return nil, err
+		}
+		if options.Scorecard, err = classify.Read([]byte(of.Text)); err != nil {
+			return nil, err
+		}
+		before = lab.PackRef{ID: "scorecard", Version: old.Version, Digest: hex.EncodeToString(old.Digest[:])}
+		options.Progress = m.progress(j, "judging")
+	}
+	h, err := m.store.History(ctx, options)
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +305,7 @@ func (m *simulator) joined(ctx context.Context, j *simulation, of draft.Policy, 
 		}
 		parts = append(parts, part)
 	}
-	return lab.Merge(lab.PackRef{ID: old.ID, Version: old.Version, Digest: hex.EncodeToString(old.Digest[:])}, lab.PackRef{ID: of.Name, Version: of.Number, Digest: of.Digest}, joined, from, parts), nil
+	return lab.Merge(before, lab.PackRef{ID: of.Name, Version: of.Number, Digest: of.Digest}, joined, from, parts), nil
 }
 
 // deciding returns the packs that are in force, by id.

@@ -60,6 +60,28 @@ func capability(runs []*Run, reserved []reservation.Reservation, now int64, gbit
 	return f
 }
 
+// Connected is what the devices of one run can do together at a network speed, in
+// mega-operations per second. The largest reservation of its tenant that states a
+// speed, holds as many devices and overlaps it says whether they are connected.
+func Connected(run *Run, reserved []reservation.Reservation, gbitS int) policy.Figure {
+	peak := int64(run.Peak())
+	host := int64(float64(peak) * math.Ceil(float64(run.Devices)/float64(max(1, run.Hosts))) / float64(max(1, run.Devices)))
+	var in *reservation.Reservation
+	for i := range reserved {
+		r := &reserved[i]
+		if r.NetworkGbitS > 0 && r.Devices >= run.Devices && r.FromNS < run.EndNS && (r.ToNS == 0 || r.ToNS > run.StartNS) && (in == nil || r.Devices > in.Devices) {
+			in = r
+		}
+	}
+	switch {
+	case in == nil:
+		return policy.Figure{Low: host, Best: host, High: max(host, peak)}
+	case in.NetworkGbitS >= gbitS:
+		return policy.Exactly(max(host, peak))
+	}
+	return policy.Exactly(host)
+}
+
 // Capability returns the peak of what a customer's or tenant's devices can do
 // together at a network speed, in mega-operations per second.
 func (s *State) Capability(id string, gbitS int) (policy.Figure, bool) {

@@ -321,24 +321,30 @@ func cut(s string) (name, rest string, ok bool) {
 // headquarters tests where a party or its ultimate parent is headquartered,
 // whatever law it is organised under.
 func (b *Book) headquarters(id string) (control.Answer, string) {
-	p, known := b.s.Parties[id]
+	return b.pack.HeadquartersOf(b.s, id)
+}
+
+// HeadquartersOf says whether the headquarters of a party or of its ultimate parent
+// are in the pack's group of countries, and why.
+func (p *Pack) HeadquartersOf(s party.Snapshot, id string) (control.Answer, string) {
+	who, known := s.Parties[id]
 	if !known {
 		return control.Unknown, "nothing is known of the party"
 	}
-	parent := p.ParentHeadquarters
-	if above, ok := b.s.Parties[p.UltimateParent.Value]; ok && !parent.Known() {
+	parent := who.ParentHeadquarters
+	if above, ok := s.Parties[who.UltimateParent.Value]; ok && !parent.Known() {
 		parent = above.Headquarters
 	}
-	own := p.Headquarters
-	if p.Form == party.Person {
-		own, parent = p.Location, p.Location
+	own := who.Headquarters
+	if who.Form == party.Person {
+		own, parent = who.Location, who.Location
 	}
 	for _, place := range []struct {
 		name string
 		at   party.Stated
 	}{{"its headquarters", own}, {"the headquarters of its ultimate parent", parent}} {
-		if place.at.Known() && slices.Contains(b.pack.Headquarters.Countries, place.at.Value) {
-			return control.Yes, place.name + " are in " + place.at.Value + ", which is in " + b.pack.Headquarters.Group
+		if place.at.Known() && slices.Contains(p.Headquarters.Countries, place.at.Value) {
+			return control.Yes, place.name + " are in " + place.at.Value + ", which is in " + p.Headquarters.Group
 		}
 	}
 	if !own.Known() {
@@ -347,5 +353,5 @@ func (b *Book) headquarters(id string) (control.Answer, string) {
 	if !parent.Known() {
 		return control.Unknown, "the headquarters of its ultimate parent are not known"
 	}
-	return control.No, "neither its headquarters (" + own.Value + ") nor those of its ultimate parent (" + parent.Value + ") are in " + b.pack.Headquarters.Group
+	return control.No, "neither its headquarters (" + own.Value + ") nor those of its ultimate parent (" + parent.Value + ") are in " + p.Headquarters.Group
 }

@@ -33,7 +33,8 @@ type Pack struct {
 	} `yaml:"definition"`
 	Headquarters struct {
 		Citation  string   `yaml:"citation"`
-		Group     string   `yaml:"group"`
+		Group     string   `yaml:"group"` // in words
+		Key       string   `yaml:"key"`   // as conditions of packs name it, such as D:5
 		Countries []string `yaml:"countries"`
 	} `yaml:"headquarters"`
 	Fields       []Field `yaml:"fields"`

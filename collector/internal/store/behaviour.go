@@ -133,14 +133,15 @@ func utilization(s *sums) float64 {
 	return s.empirical.Best.Float() / s.ceiling.Float()
 }
 
-// verdictText judges a run, as it is stored.
-func verdictText(r *runRow, b *behaviour) (string, error) {
-	v := classify.Judge(observation(r, b))
+// judge says what a run does, as it is stored.
+func (r *runRow) judge(b *behaviour, card *classify.Scorecard) error {
+	v := card.Judge(observation(r, b))
 	text, err := json.Marshal(&v)
 	if err != nil {
-		return "", fmt.Errorf("keep verdict: %w", err)
+		return fmt.Errorf("keep verdict: %w", err)
 	}
-	return string(text), nil
+	r.verdict, r.trainingPercent = string(text), trainingPercent(&v)
+	return nil
 }
 
 // verdictOf reads a stored verdict; of a run that was not judged yet it cannot be

@@ -70,6 +70,9 @@ func byPayers(s party.Snapshot, marks map[measure.TenantID][]evasion.Mark) {
 	}
 	for _, id := range ordered(s.Accounts) {
 		a := s.Accounts[id]
+		if len(paid[s.Contracts[a.Customer].Party]) == 0 {
+			continue
+		}
 		for _, tenant := range a.Tenants {
 			marks[tenant] = append(marks[tenant], paid[s.Contracts[a.Customer].Party]...)
 		}

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/classify"
 	"github.com/flopwatch/flopwatch/pkg/allocation"
 	"github.com/flopwatch/flopwatch/pkg/attest"
 	"github.com/flopwatch/flopwatch/pkg/audit"
@@ -104,7 +105,7 @@ func claims(ctx context.Context, tx *sql.Tx, now time.Time, runs []string, out *
 		}
 		all, ok := read[tenant]
 		if !ok {
-			if all, err = readRuns(ctx, tx, measure.TenantID(tenant), watermark, weights); err != nil {
+			if all, err = readRuns(ctx, tx, measure.TenantID(tenant), watermark, judgement{weights, classify.Shipped()}); err != nil {
 				return err
 			}
 			read[tenant] = all

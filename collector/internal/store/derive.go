@@ -199,14 +199,18 @@ func (d *Deriver) read(ctx context.Context) (tenants []tenantRuns, findings []fo
 		return nil, nil, err
 	}
 	for _, tenant := range due {
-		t, err := readRuns(ctx, tx, tenant, watermark, d.rules.weights)
+		t, err := readRuns(ctx, tx, tenant, watermark, judgement{d.rules.weights, d.rules.card})
 		if err != nil {
 			return nil, nil, err
 		}
 		d.wait(&t, watermark)
 		tenants = append(tenants, t)
 	}
-	findings, err = evaluate(d.rules, d.known, tenants, func(tenant measure.TenantID) (map[string][]lab.Day, total, error) {
+	beside, err := readAside(ctx, tx, d.rules.packsOf())
+	if err != nil {
+		return nil, nil, err
+	}
+	findings, err = evaluate(d.rules, d.known, &beside, tenants, func(tenant measure.TenantID) (map[string][]lab.Day, total, error) {
 		t, err := readTotal(ctx, tx, tenant)
 		if err != nil {
 			return nil, t, err
@@ -271,6 +275,9 @@ func (d *Deriver) learn(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	d.known = &known{revision: revision, customers: all, owner: holders(all)}
+	if d.known.facts, err = d.store.headquarters(ctx, tx); err != nil {
+		return err
+	}
 	d.known.together, err = d.store.together(ctx, tx, all)
 	return err
 }

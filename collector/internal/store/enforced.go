@@ -8,19 +8,21 @@ import (
 	"slices"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/classify"
 	"github.com/flopwatch/flopwatch/collector/internal/draft"
 	"github.com/flopwatch/flopwatch/collector/internal/lab"
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
 	"github.com/flopwatch/flopwatch/collector/internal/training"
 )
 
-// enforced is what decides at an instant: the packs and the weights in force.
+// enforced is what decides at an instant: the packs, the weights and the scorecard in force.
 type enforced struct {
 	revision int64     // of the policies
 	until    time.Time // when another policy comes into force or a pack ends; zero if none does
 	packs    []enforcedPack
 	weights  *training.Weights
-	approved []*draft.Policy // of packs and weights, in force
+	card     *classify.Scorecard
+	approved []*draft.Policy // of packs, weights and scorecards, in force
 	toLook   map[string]*draft.Policy
 }
 
@@ -64,7 +66,7 @@ func (d *Deriver) enforce(ctx context.Context, tx *sql.Tx) error {
 
 // enforce works out what is in force at an instant.
 func enforce(base []*policy.Pack, all []draft.Policy, now time.Time) (*enforced, error) {
-	e := &enforced{weights: training.Default(), toLook: map[string]*draft.Policy{}, until: draft.Next(all, now)}
+	e := &enforced{weights: training.Default(), card: classify.Shipped(), toLook: map[string]*draft.Policy{}, until: draft.Next(all, now)}
 	in := map[string]enforcedPack{}
 	for _, p := range base {
 		if !p.Over(now) {
@@ -101,12 +103,21 @@ func enforce(base []*policy.Pack, all []draft.Policy, now time.Time) (*enforced,
 		e.weights = w // of the last name, of which there is one
 		e.approved = append(e.approved, &weights[i])
 	}
+	cards := draft.Current(all, draft.Scorecard, now)
+	for i := range cards {
+		card, err := classify.Read([]byte(cards[i].Text))
+		if err != nil {
+			return nil, fmt.Errorf("policy %s: %w", cards[i].ID, err)
+		}
+		e.card = card // of the last name, of which there is one
+		e.approved = append(e.approved, &cards[i])
+	}
 	return e, nil
 }
 
 // same reports whether the same texts decide.
 func (e *enforced) same(o *enforced) bool {
-	return e.weights.Digest == o.weights.Digest && slices.EqualFunc(e.packs, o.packs, func(a, b enforcedPack) bool { return a.pack.Digest == b.pack.Digest })
+	return e.weights.Digest == o.weights.Digest && e.card.Digest == o.card.Digest && slices.EqualFunc(e.packs, o.packs, func(a, b enforcedPack) bool { return a.pack.Digest == b.pack.Digest })
 }
 
 // findWaiting finds the policies in force that history was not held against.

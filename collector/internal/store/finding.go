@@ -38,6 +38,7 @@ type known struct {
 	revision  int64 // of the customers
 	customers map[string]party.Customer
 	owner     map[measure.TenantID]party.Customer
+	facts     map[string]policy.Facts  // of customers
 	together  map[string][]resolve.Set // customer → sets of several customers that it is in, see together
 }
 
@@ -72,7 +73,7 @@ func doingsOf(tenants []measure.TenantID, of func(measure.TenantID) (map[string]
 // evaluate holds what is in force against the runs of the tenants, against what
 // their customers did altogether, and against customers that are taken together.
 // stored returns the days and the total of a tenant that is not among them.
-func evaluate(e *enforced, k *known, tenants []tenantRuns, stored func(measure.TenantID) (map[string][]lab.Day, total, error)) ([]found, error) {
+func evaluate(e *enforced, k *known, beside *aside, tenants []tenantRuns, stored func(measure.TenantID) (map[string][]lab.Day, total, error)) ([]found, error) {
 	fresh := map[measure.TenantID]*tenantRuns{}
 	affected := map[string]party.Customer{}
 	for i := range tenants {
@@ -120,8 +121,9 @@ func evaluate(e *enforced, k *known, tenants []tenantRuns, stored func(measure.T
 			if t == nil {
 				continue
 			}
-			for _, r := range t.runs {
-				all = e.hold(all, policy.Subject{Measure: policy.RunOperations, ID: r.id, Label: "run " + r.label, Tenant: tenant,
+			for i := range t.runs {
+				r := &t.runs[i]
+				all = e.hold(all, policy.Subject{Facts: beside.ofRun(tenant, r, k.facts[id]), Measure: policy.RunOperations, ID: r.id, Label: "run " + r.label, Tenant: tenant,
 					CustomerID: c.ID, CustomerName: c.Name, Status: c.Status}, t.days[r.id], sum.firstUse, r.endNS)
 			}
 		}
@@ -136,7 +138,7 @@ func evaluate(e *enforced, k *known, tenants []tenantRuns, stored func(measure.T
 			}
 			all = e.hold(all, s, d.days, d.firstUse, d.total.endNS)
 		}
-		s := policy.Subject{Measure: policy.CustomerOperations, ID: id, Label: "customer " + id, CustomerID: c.ID, CustomerName: c.Name, Status: c.Status}
+		s := policy.Subject{Measure: policy.CustomerOperations, ID: id, Label: "customer " + id, CustomerID: c.ID, CustomerName: c.Name, Status: c.Status, Facts: k.facts[id]}
 		if c.ID == "" {
 			s.Tenant = c.Tenants[0]
 			s.Label = "tenant " + string(s.Tenant) + ", which no customer claims"

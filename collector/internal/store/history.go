@@ -10,9 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/classify"
 	"github.com/flopwatch/flopwatch/collector/internal/draft"
 	"github.com/flopwatch/flopwatch/collector/internal/lab"
 	"github.com/flopwatch/flopwatch/collector/internal/party"
+	"github.com/flopwatch/flopwatch/collector/internal/policy"
 	"github.com/flopwatch/flopwatch/collector/internal/training"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
@@ -23,8 +25,12 @@ const IdentityNow = "as known now"
 // HistoryOptions choose a history.
 type HistoryOptions struct {
 	Days int // the last so many days of UTC, all if 0
-	// Weights joins the runs anew; nil takes them as they are.
-	Weights  *training.Weights
+	// Weights joins the runs anew, Scorecard judges them anew; nil takes what is in
+	// force. With neither, runs are taken as they are.
+	Weights   *training.Weights
+	Scorecard *classify.Scorecard
+	// Packs are those that the history is for: what their conditions ask for is read.
+	Packs    []*policy.Pack
 	Progress func(done, of int) // tenants
 }
 
@@ -32,7 +38,7 @@ type HistoryOptions struct {
 // nobody claims are customers of whom nothing is known.
 func (s *Store) History(ctx context.Context, o HistoryOptions) (h *lab.History, err error) {
 	err = NewReader(s, "", false).view(ctx, "history", func(tx *sql.Tx) error {
-		if h, err = readHistory(ctx, tx, o); err != nil {
+		if h, err = s.readHistory(ctx, tx, o); err != nil {
 			return err
 		}
 		return s.historySets(ctx, tx, h)
@@ -40,7 +46,7 @@ func (s *Store) History(ctx context.Context, o HistoryOptions) (h *lab.History, 
 	return h, err
 }
 
-func readHistory(ctx context.Context, tx *sql.Tx, o HistoryOptions) (*lab.History, error) {
+func (s *Store) readHistory(ctx context.Context, tx *sql.Tx, o HistoryOptions) (*lab.History, error) {
 	watermark, err := meta(ctx, tx, "watermark_ns")
 	if err != nil {
 		return nil, err
@@ -57,6 +63,26 @@ func readHistory(ctx context.Context, tx *sql.Tx, o HistoryOptions) (*lab.Histor
 	if err != nil {
 		return nil, err
 	}
+	facts, err := s.headquarters(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	beside, err := readAside(ctx, tx, o.Packs)
+	if err != nil {
+		return nil, err
+	}
+	var anew *judgement
+	if o.Weights != nil || o.Scorecard != nil {
+		all, err := policies(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		e, err := enforce(nil, all, s.opts.Now())
+		if err != nil {
+			return nil, err
+		}
+		anew = &judgement{cmp.Or(o.Weights, e.weights), cmp.Or(o.Scorecard, e.card)}
+	}
 	owner := holders(known)
 	h := &lab.History{Watermark: watermark, Identity: IdentityNow}
 	byID := map[string]*lab.Customer{}
@@ -68,14 +94,14 @@ func readHistory(ctx context.Context, tx *sql.Tx, o HistoryOptions) (*lab.Histor
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		runs, err := historyRuns(ctx, tx, tenant, watermark, o.Weights)
-		if err != nil {
-			return nil, err
-		}
 		id := "tenant:" + string(tenant)
 		c, claimed := owner[tenant]
 		if claimed {
 			id = c.ID
+		}
+		runs, err := historyRuns(ctx, tx, tenant, watermark, anew, func(r *runRow) policy.Facts { return beside.ofRun(tenant, r, facts[id]) })
+		if err != nil {
+			return nil, err
 		}
 		x := byID[id]
 		if x == nil {
@@ -83,7 +109,7 @@ func readHistory(ctx context.Context, tx *sql.Tx, o HistoryOptions) (*lab.Histor
 			if !claimed || status == "" {
 				status = party.Undetermined
 			}
-			x = &lab.Customer{ID: id, Status: status, Country: c.Country, FirstUse: math.MaxInt, Verified: status != party.Undetermined, Revenue: money[id]}
+			x = &lab.Customer{ID: id, Status: status, Country: c.Country, FirstUse: math.MaxInt, Verified: status != party.Undetermined, Revenue: money[id], Facts: facts[id]}
 			byID[id] = x
 		}
 		for _, r := range runs {
@@ -161,17 +187,18 @@ func (s *Store) historySets(ctx context.Context, tx *sql.Tx, h *lab.History) err
 	return nil
 }
 
-// historyRuns returns the runs of a tenant with their days: as they are stored,
-// or joined anew.
-func historyRuns(ctx context.Context, tx *sql.Tx, tenant measure.TenantID, watermark int64, weights *training.Weights) ([]lab.Run, error) {
+// historyRuns returns the runs of a tenant with their days and facts: as they are
+// stored, or joined and judged anew.
+func historyRuns(ctx context.Context, tx *sql.Tx, tenant measure.TenantID, watermark int64, anew *judgement, facts func(*runRow) policy.Facts) ([]lab.Run, error) {
 	var out []lab.Run
-	if weights != nil {
-		t, err := readRuns(ctx, tx, tenant, watermark, weights)
+	if anew != nil {
+		t, err := readRuns(ctx, tx, tenant, watermark, *anew)
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range t.runs {
-			out = append(out, lab.Run{ID: r.id, Days: t.days[r.id], EndNS: r.endNS})
+		for i := range t.runs {
+			r := &t.runs[i]
+			out = append(out, lab.Run{ID: r.id, Days: t.days[r.id], EndNS: r.endNS, Facts: facts(r)})
 		}
 		return out, nil
 	}
@@ -180,12 +207,11 @@ func historyRuns(ctx context.Context, tx *sql.Tx, tenant measure.TenantID, water
 		return nil, err
 	}
 	err = each(ctx, tx, func(rows *sql.Rows) error {
-		var r lab.Run
-		err := rows.Scan(&r.ID, &r.EndNS)
-		r.Days = days[r.ID]
-		out = append(out, r)
+		var r runRow
+		err := rows.Scan(&r.id, &r.startNS, &r.endNS, &r.hosts, &r.devices, &r.trainingPercent, &r.sums.attributed.seconds, &r.sums.attributed.nanos, &r.sums.unobserved.seconds, &r.sums.unobserved.nanos, &r.sums.ceiling)
+		out = append(out, lab.Run{ID: r.id, EndNS: r.endNS, Days: days[r.id], Facts: facts(&r)})
 		return err
-	}, "SELECT id, end_ns FROM run WHERE tenant = ?", string(tenant))
+	}, "SELECT id, start_ns, end_ns, hosts, devices, training_percent, attributed_s, attributed_ns, unobserved_s, unobserved_ns, ceiling FROM run WHERE tenant = ?", string(tenant))
 	if err != nil {
 		return nil, fmt.Errorf("read runs of tenant %s: %w", tenant, err)
 	}
@@ -207,6 +233,19 @@ func weightsInForce(ctx context.Context, q querier, now time.Time) (*training.We
 		return nil, err
 	}
 	return e.weights, nil
+}
+
+// ScorecardInForce returns the scorecard of classification that is in force.
+func (s *Store) ScorecardInForce(ctx context.Context, now time.Time) (*classify.Scorecard, error) {
+	all, err := policies(ctx, s.read)
+	if err != nil {
+		return nil, err
+	}
+	e, err := enforce(nil, all, now)
+	if err != nil {
+		return nil, err
+	}
+	return e.card, nil
 }
 
 // PackInForce is a pack that decides, and the policy that put it in force, "" from

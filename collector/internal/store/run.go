@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/classify"
 	"github.com/flopwatch/flopwatch/collector/internal/lab"
 	"github.com/flopwatch/flopwatch/collector/internal/training"
 	"github.com/flopwatch/flopwatch/pkg/measure"
@@ -24,19 +25,20 @@ type runRow struct {
 	recent              string // what it did on each of the last days, see dayText
 	places              string // sample of its hosts, see placeText
 	image               string // that most of its hosts run
+	trainingPercent     int64  // see trainingPercent
 	sums                sums
 }
 
 // runColumns are the columns of a runRow, in the order of its targets; the
 // tenant is not among them.
-const runColumns = "id, label, joined_by, hosts, devices, accelerators, start_ns, end_ns, verdict, recent, places, image, " + sumColumns
+const runColumns = "id, label, joined_by, hosts, devices, accelerators, start_ns, end_ns, verdict, recent, places, image, training_percent, " + sumColumns
 
 func (r *runRow) targets() []any {
-	return append([]any{&r.id, &r.label, &r.joinedBy, &r.hosts, &r.devices, &r.accelerators, &r.startNS, &r.endNS, &r.verdict, &r.recent, &r.places, &r.image}, r.sums.targets()...)
+	return append([]any{&r.id, &r.label, &r.joinedBy, &r.hosts, &r.devices, &r.accelerators, &r.startNS, &r.endNS, &r.verdict, &r.recent, &r.places, &r.image, &r.trainingPercent}, r.sums.targets()...)
 }
 
 func (r *runRow) values() []any {
-	return append([]any{r.id, r.label, r.joinedBy, r.hosts, r.devices, r.accelerators, r.startNS, r.endNS, r.verdict, r.recent, r.places, r.image}, r.sums.values()...)
+	return append([]any{r.id, r.label, r.joinedBy, r.hosts, r.devices, r.accelerators, r.startNS, r.endNS, r.verdict, r.recent, r.places, r.image, r.trainingPercent}, r.sums.values()...)
 }
 
 // total is what the runs of a tenant or customer add up to.
@@ -64,9 +66,16 @@ type tenantRuns struct {
 	stretches map[string][]training.Stretch // by run, what it is made of
 }
 
+// judgement is by what runs are joined and judged.
+type judgement struct {
+	weights *training.Weights
+	card    *classify.Scorecard
+}
+
 // readRuns joins the workloads of a tenant into runs, from its segments and from
 // what people said of joins.
-func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark int64, weights *training.Weights) (tenantRuns, error) {
+func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark int64, by judgement) (tenantRuns, error) {
+	weights := by.weights
 	out := tenantRuns{tenant: tenant, days: map[string][]lab.Day{}, stretches: map[string][]training.Stretch{}}
 	members, err := readMembers(ctx, q, tenant, weights)
 	if err != nil {
@@ -132,7 +141,7 @@ func readRuns(ctx context.Context, q querier, tenant measure.TenantID, watermark
 		r.hosts, r.devices, r.accelerators = len(hosts), len(devices), joinSet(accelerators)
 		r.image = mostOf(images)
 		r.recent, r.places = recent.text(watermark), placeText(places)
-		if r.verdict, err = verdictText(&r, &did); err != nil {
+		if err := r.judge(&did, by.card); err != nil {
 			return out, fmt.Errorf("run %s: %w", r.id, err)
 		}
 		out.runs = append(out.runs, r)

@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"maps"
+	"math"
+
+	"github.com/flopwatch/flopwatch/collector/internal/classify"
+	"github.com/flopwatch/flopwatch/collector/internal/foresight"
+	"github.com/flopwatch/flopwatch/collector/internal/party"
+	"github.com/flopwatch/flopwatch/collector/internal/party/control"
+	"github.com/flopwatch/flopwatch/collector/internal/policy"
+	"github.com/flopwatch/flopwatch/collector/internal/programme"
+	"github.com/flopwatch/flopwatch/collector/internal/reservation"
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
+
+// Facts beside operations that rules ask for and that the store knows: where the
+// customer's headquarters are, what a run was judged to do, and what its devices can
+// do together. Live evaluation and simulation are given the same. That a run trains
+// on biological sequences, and a declared business need, nobody reports: conditions
+// on them cannot be told, and keep a crossing possible.
+
+// headquarters returns what is known of the headquarters of customers.
+func (s *Store) headquarters(ctx context.Context, tx *sql.Tx) (map[string]policy.Facts, error) {
+	records, err := s.recordsOf(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	now := s.opts.Now().UTC()
+	snapshot := party.At(records, now, now)
+	pack := programme.Shipped()
+	out := map[string]policy.Facts{}
+	if pack.Headquarters.Key == "" {
+		return out, nil
+	}
+	key := policy.FactKey{Measure: policy.HeadquartersInGroup, CountryGroup: pack.Headquarters.Key}
+	for customer, contract := range snapshot.Contracts {
+		switch answer, _ := pack.HeadquartersOf(snapshot, contract.Party); answer {
+		case control.Yes:
+			out[customer] = policy.Facts{key: policy.Exactly(100)}
+		case control.No:
+			out[customer] = policy.Facts{key: policy.Exactly(0)}
+		}
+	}
+	return out, nil
+}
+
+// aside is what facts of runs rest on beside the runs.
+type aside struct {
+	speeds   []int // of networks, that rules name
+	reserved map[measure.TenantID][]reservation.Reservation
+}
+
+// readAside reads what facts of runs rest on, as far as the packs ask for it.
+func readAside(ctx context.Context, q querier, packs []*policy.Pack) (aside, error) {
+	a := aside{reserved: map[measure.TenantID][]reservation.Reservation{}}
+	for _, key := range policy.Named(packs) {
+		if key.Measure == policy.ClusterRate {
+			a.speeds = append(a.speeds, key.NetworkGbitS)
+		}
+	}
+	if len(a.speeds) == 0 {
+		return a, nil
+	}
+	all, err := reservations(ctx, q)
+	if err != nil {
+		return a, err
+	}
+	for _, id := range ordered(all) {
+		if r := all[id]; !r.Withdrawn() {
+			a.reserved[r.Tenant] = append(a.reserved[r.Tenant], r)
+		}
+	}
+	return a, nil
+}
+
+// ofRun returns the facts of a run of a tenant whose customer has some too.
+func (a *aside) ofRun(tenant measure.TenantID, r *runRow, customer policy.Facts) policy.Facts {
+	if r.trainingPercent < 0 && len(a.speeds) == 0 {
+		return customer
+	}
+	facts := make(policy.Facts, len(customer)+1+len(a.speeds))
+	maps.Copy(facts, customer)
+	if r.trainingPercent >= 0 {
+		facts[policy.FactKey{Measure: policy.TrainingPercent}] = policy.Exactly(r.trainingPercent)
+	}
+	held := r.sums.attributed.add(r.sums.unobserved)
+	run := foresight.Run{StartNS: r.startNS, EndNS: r.endNS, Hosts: r.hosts, Devices: r.devices, Ceiling: r.sums.ceiling, DeviceSeconds: float64(held.seconds) + float64(held.nanos)/1e9}
+	for _, speed := range a.speeds {
+		facts[policy.FactKey{Measure: policy.ClusterRate, NetworkGbitS: speed}] = foresight.Connected(&run, a.reserved[tenant], speed)
+	}
+	return facts
+}
+
+// trainingPercent is what a verdict says of training, -1 where it cannot be told.
+func trainingPercent(v *classify.Verdict) int64 {
+	if !v.Told() {
+		return -1
+	}
+	return int64(math.Round(v.Training * 100))
+}
+
+// packsOf are the packs in force.
+func (e *enforced) packsOf() []*policy.Pack {
+	var out []*policy.Pack
+	for i := range e.packs {
+		out = append(out, e.packs[i].pack)
+	}
+	return out
+}
