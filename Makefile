@@ -131,7 +131,7 @@ bundle-large: ## build and check the bundle of a run of 54 days on 2,048 hosts (
 	$(GO) test ./pkg/bundle -run '^$$' -bench LargeBundle -benchtime 1x -timeout 30m
 
 insider: ## edit the database 1,000 times behind the collector's back: each edit must be named
-	FLOPWATCH_LONG=1 $(GO) test -count=1 -run TestInsiderEditsAreNamed -v ./collector/internal/store
+	FLOPWATCH_LONG=1 $(GO) test -count=1 -timeout 2h -run TestInsiderEditsAreNamed -v ./collector/internal/store
 
 AGENTS ?= 1000
 settings-reach: ## how fast a change of settings reaches AGENTS simulated agents over one embedded broker

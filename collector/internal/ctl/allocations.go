@@ -16,11 +16,7 @@ type allocationsCommand struct{}
 
 func (allocationsCommand) Run(s *scope) error {
 	type row = apitypes.Allocation
-	rows, err := all[row](s, "/v1/allocations", nil, 0)
-	if err != nil {
-		return err
-	}
-	return list(s, rows, "No allocations yet: what hosts claim stands. Import with flopwatchctl allocations import FILE.", []column[row]{
+	return listAll(s, "/v1/allocations", nil, 0, "No allocations yet: what hosts claim stands. Import with flopwatchctl allocations import FILE.", []column[row]{
 		{name: "allocation_id", exact: func(a row) string { return a.ID }, title: "ID"},
 		{name: "host", exact: func(a row) string { return a.Host }, title: "HOST", text: func(a row) string { return orElse(a.Host, "(every host)") }},
 		{name: "device", exact: func(a row) string { return a.Device }, title: "DEVICE"},

@@ -14,11 +14,7 @@ type auditCommand struct {
 // Run prints the audit log.
 func (a auditCommand) Run(s *scope) error {
 	type row = apitypes.AuditEntry
-	rows, err := all[row](s, "/v1/audit/entries", nil, a.Limit)
-	if err != nil {
-		return err
-	}
-	return list(s, rows, "No entries: nothing that the log protects was ever changed.", []column[row]{
+	return listAll(s, "/v1/audit/entries", nil, a.Limit, "No entries: nothing that the log protects was ever changed.", []column[row]{
 		{name: "entry", exact: func(e row) string { return e.ID }, title: "ENTRY"},
 		{name: "at", exact: func(e row) string { return exactTime(e.At) }, title: "TIME", text: func(e row) string { return when(e.At) }},
 		{name: "actor_kind", exact: func(e row) string { return e.ActorKind }},

@@ -142,22 +142,8 @@ func printCase(s *scope, c apitypes.Case) error {
 // actOn does an act on the case as it stands. Version says what the person was
 // shown; 0 takes it as it is.
 func actOn(s *scope, id, path string, version int64, body apitypes.CaseAct) error {
-	client, err := s.connect()
-	if err != nil {
-		return err
-	}
-	if version == 0 {
-		c, err := one[apitypes.Case](s, "/v1/cases/"+url.PathEscape(id), nil)
-		if err != nil {
-			return err
-		}
-		version = c.Version
-	}
-	var out apitypes.Case
-	if err := client.post("/v1/cases/"+url.PathEscape(id)+"/"+path, body, http.Header{"If-Match": {strconv.Quote(strconv.FormatInt(version, 10))}}, &out); err != nil {
-		return err
-	}
-	return printCase(s, out)
+	c := object[apitypes.Case]{"/v1/cases/" + url.PathEscape(id), func(c apitypes.Case) int64 { return c.Version }, printCase}
+	return c.act(s, path, version, body)
 }
 
 type versioned struct {

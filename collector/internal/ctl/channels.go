@@ -12,11 +12,7 @@ type channelsCommand struct{}
 // Run prints how the channels fare by which people are told.
 func (channelsCommand) Run(s *scope) error {
 	type row = apitypes.Channel
-	rows, err := all[row](s, "/v1/channels", nil, 0)
-	if err != nil {
-		return err
-	}
-	return list(s, rows, "No channels: nobody is told outside the desk. See serve --notify.", []column[row]{
+	return listAll(s, "/v1/channels", nil, 0, "No channels: nobody is told outside the desk. See serve --notify.", []column[row]{
 		{name: "name", exact: func(c row) string { return c.Name }, title: "CHANNEL"},
 		{name: "waiting", exact: func(c row) string { return strconv.Itoa(c.Waiting) }, title: "WAITING", right: true},
 		{name: "took", exact: func(c row) string { return exactTime(c.Took) }, title: "LAST TOOK", text: func(c row) string { return when(c.Took) }},

@@ -83,11 +83,7 @@ type campaignsCommand struct{}
 // Run prints runs that follow each other.
 func (campaignsCommand) Run(s *scope) error {
 	type row = apitypes.Campaign
-	rows, err := all[row](s, "/v1/campaigns", nil, 0)
-	if err != nil {
-		return err
-	}
-	return list(s, rows, "No campaigns: no runs.", []column[row]{
+	return listAll(s, "/v1/campaigns", nil, 0, "No campaigns: no runs.", []column[row]{
 		{name: "campaign", exact: func(c row) string { return c.ID }, title: "CAMPAIGN"},
 		{name: "subject", exact: func(c row) string { return c.Subject }, title: "OF"},
 		{name: "customer", exact: func(c row) string { return c.CustomerName }, title: "CUSTOMER"},
@@ -128,11 +124,7 @@ type reservationsCommand struct{}
 // Run prints the reservations.
 func (reservationsCommand) Run(s *scope) error {
 	type row = apitypes.Reservation
-	rows, err := all[row](s, "/v1/reservations", nil, 0)
-	if err != nil {
-		return err
-	}
-	return list(s, rows, "No reservations. Import with flopwatchctl reservations import FILE.", []column[row]{
+	return listAll(s, "/v1/reservations", nil, 0, "No reservations. Import with flopwatchctl reservations import FILE.", []column[row]{
 		{name: "reservation_id", exact: func(r row) string { return r.ID }, title: "ID"},
 		{name: "tenant_id", exact: func(r row) string { return r.Tenant }, title: "TENANT"},
 		{name: "accelerator", exact: func(r row) string { return r.Accelerator }, title: "ACCELERATOR"},

@@ -69,11 +69,7 @@ type runHistoryCommand struct {
 // Run prints what became of the run.
 func (c runHistoryCommand) Run(s *scope) error {
 	type row = apitypes.RunChange
-	rows, err := all[row](s, "/v1/runs/"+c.RunID+"/history", nil, 0)
-	if err != nil {
-		return err
-	}
-	return list(s, rows, "No such run was ever there.", []column[row]{
+	return listAll(s, "/v1/runs/"+c.RunID+"/history", nil, 0, "No such run was ever there.", []column[row]{
 		{name: "at", exact: func(c row) string { return exactTime(c.At) }, title: "AT", text: func(c row) string { return when(c.At) }},
 		{name: "run", exact: func(c row) string { return c.Run }, title: "RUN"},
 		{name: "act", exact: func(c row) string { return c.Act }, title: "ACT", text: func(c row) string {

@@ -64,11 +64,7 @@ type customersCommand struct{}
 
 func (customersCommand) Run(s *scope) error {
 	type row = apitypes.Customer
-	rows, err := all[row](s, "/v1/customers", nil, 0)
-	if err != nil {
-		return err
-	}
-	return list(s, rows, "No customers yet: import them with flopwatchctl customers import FILE.", []column[row]{
+	return listAll(s, "/v1/customers", nil, 0, "No customers yet: import them with flopwatchctl customers import FILE.", []column[row]{
 		{name: "customer_id", exact: func(c row) string { return c.ID }, title: "ID"},
 		{name: "name", exact: func(c row) string { return c.Name }, title: "NAME"},
 		{name: "country", exact: func(c row) string { return c.Country }, title: "COUNTRY", text: func(c row) string { return orElse(c.Country, "not known") }},
@@ -134,11 +130,7 @@ type findingsCommand struct {
 // Run prints the findings.
 func (f findingsCommand) Run(s *scope) error {
 	type row = apitypes.Finding
-	rows, err := all[row](s, "/v1/findings", nil, f.Limit)
-	if err != nil {
-		return err
-	}
-	return list(s, rows, "No findings: no run has reached a level that a rule names.", []column[row]{
+	return listAll(s, "/v1/findings", nil, f.Limit, "No findings: no run has reached a level that a rule names.", []column[row]{
 		{name: "finding", exact: func(f row) string { return f.ID }, title: "FINDING"},
 		{name: "severity", exact: func(f row) string { return f.Severity }, title: "SEVERITY"},
 		{name: "level", exact: func(f row) string { return f.Level }, title: "LEVEL"},
@@ -180,11 +172,7 @@ type hostsCommand struct{}
 
 func (hostsCommand) Run(s *scope) error {
 	type row = apitypes.Host
-	rows, err := all[row](s, "/v1/hosts", nil, 0)
-	if err != nil {
-		return err
-	}
-	return list(s, rows, "No hosts yet: none has sent a signed batch.", []column[row]{
+	return listAll(s, "/v1/hosts", nil, 0, "No hosts yet: none has sent a signed batch.", []column[row]{
 		{name: "host", exact: func(h row) string { return h.ID }, title: "HOST"},
 		{name: "name", exact: func(h row) string { return h.Name }, title: "NAME"},
 		{name: "devices", exact: func(h row) string { return number(h.Devices) }, title: "DEVICES", right: true},
@@ -201,11 +189,7 @@ type coverageCommand struct{}
 
 func (coverageCommand) Run(s *scope) error {
 	type row = apitypes.Coverage
-	rows, err := all[row](s, "/v1/coverage", nil, 0)
-	if err != nil {
-		return err
-	}
-	return list(s, rows, "No coverage yet: no host has sent a signed batch.", append([]column[row]{
+	return listAll(s, "/v1/coverage", nil, 0, "No coverage yet: no host has sent a signed batch.", append([]column[row]{
 		{name: "host", exact: func(c row) string { return c.Host }, title: "HOST"},
 		{name: "name", exact: func(c row) string { return c.HostName }, title: "NAME"},
 		{name: "devices", exact: func(c row) string { return number(c.Devices) }, title: "DEVICES", right: true},

@@ -236,22 +236,8 @@ func (c editPolicyCommand) Run(s *scope) error {
 // onPolicy does an act on the policy as it stands. Version says what the person
 // was shown; 0 takes it as it is.
 func onPolicy(s *scope, id, path string, version int64, body any) error {
-	client, err := s.connect()
-	if err != nil {
-		return err
-	}
-	if version == 0 {
-		p, err := one[apitypes.Policy](s, "/v1/policies/"+url.PathEscape(id), nil)
-		if err != nil {
-			return err
-		}
-		version = p.Version
-	}
-	var out apitypes.Policy
-	if err := client.post("/v1/policies/"+url.PathEscape(id)+"/"+path, body, http.Header{"If-Match": {strconv.Quote(strconv.FormatInt(version, 10))}}, &out); err != nil {
-		return err
-	}
-	return printPolicy(s, out)
+	p := object[apitypes.Policy]{"/v1/policies/" + url.PathEscape(id), func(p apitypes.Policy) int64 { return p.Version }, printPolicy}
+	return p.act(s, path, version, body)
 }
 
 type simulatePolicyCommand struct {

@@ -149,22 +149,8 @@ func fieldText(f apitypes.ReportField) string {
 
 // actOnReport does an act on the report as it stands, or at the version given.
 func actOnReport(s *scope, id, path string, version int64, body apitypes.ReportAct) error {
-	client, err := s.connect()
-	if err != nil {
-		return err
-	}
-	if version == 0 {
-		r, err := one[apitypes.Report](s, "/v1/reports/"+url.PathEscape(id), nil)
-		if err != nil {
-			return err
-		}
-		version = r.Version
-	}
-	var out apitypes.Report
-	if err := client.post("/v1/reports/"+url.PathEscape(id)+"/"+path, body, http.Header{"If-Match": {strconv.Quote(strconv.FormatInt(version, 10))}}, &out); err != nil {
-		return err
-	}
-	return printReport(s, out)
+	r := object[apitypes.Report]{"/v1/reports/" + url.PathEscape(id), func(r apitypes.Report) int64 { return r.Version }, printReport}
+	return r.act(s, path, version, body)
 }
 
 type openReportCommand struct {
