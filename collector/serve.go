@@ -39,9 +39,13 @@ const deriveEvery = 500 * time.Millisecond
 
 // serveCommand runs the collector.
 type serveCommand struct {
-	Data    string `help:"Data directory." default:"data" type:"path"`
-	Listen  string `help:"Loopback address of API and desk; port 0 takes a free one." default:"127.0.0.1:0"`
-	Monitor string `help:"Loopback address of /healthz, /readyz and /metrics, such as 127.0.0.1:8472; none by default." placeholder:"ADDRESS"`
+	Data       string `help:"Data directory." default:"data" type:"path"`
+	Listen     string `help:"Loopback address of API and desk; port 0 takes a free one." default:"127.0.0.1:0"`
+	Public     string `help:"Address at which other machines reach API and desk, over TLS and with accounts, such as 0.0.0.0:8443; none by default." placeholder:"ADDRESS"`
+	PublicName string `help:"Host name that the certificate is for." placeholder:"NAME"`
+	TLSCert    string `name:"tls-cert" help:"Certificate with its chain, PEM; read anew when it changes." placeholder:"FILE" type:"path"`
+	TLSKey     string `name:"tls-key" help:"Its key, PEM." placeholder:"FILE" type:"path"`
+	Monitor    string `help:"Loopback address of /healthz, /readyz and /metrics, such as 127.0.0.1:8472; none by default." placeholder:"ADDRESS"`
 
 	fleetFlags
 
@@ -66,6 +70,9 @@ type serveCommand struct {
 func (c serveCommand) Run(ctx context.Context, s cli.Streams) error {
 	return serve(ctx, s, c, false, func(ctx context.Context, r *running) error {
 		fmt.Fprintf(s.Out, "desk: %s\n", r.http.LoginLink())
+		if url := r.http.PublicURL(); url != "" {
+			fmt.Fprintf(s.Out, "desk for other machines: %s\n", url)
+		}
 		if r.fleet.roster != nil {
 			fmt.Fprintf(s.Out, "agents: enrol at %s\n", r.fleet.server)
 		}
@@ -194,11 +201,11 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 		Foreseer:    r.ahead,
 		Policymaker: policies{db, reader, library, jobs},
 		Revenues:    revenues{db},
-		Listen:      c.Listen,
-		DataDir:     c.Data,
-		Messenger:   mail,
-		Calendar:    mail,
-		Version:     version.Version, Demonstration: demonstration, Now: c.now, Log: log,
+		Listen:      c.Listen, Public: httpd.Public{Listen: c.Public, Name: c.PublicName, Certificate: c.TLSCert, Key: c.TLSKey},
+		DataDir:   c.Data,
+		Messenger: mail,
+		Calendar:  mail,
+		Version:   version.Version, Demonstration: demonstration, Now: c.now, Log: log,
 	})
 	if err != nil {
 		return err

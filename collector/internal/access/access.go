@@ -41,7 +41,7 @@ const (
 const maxLinks, maxSessions = 32, 64
 
 // ErrNotLoopback says that an address is reachable from other machines.
-var ErrNotLoopback = errors.New("not a loopback address; until people have accounts the collector listens on this machine only")
+var ErrNotLoopback = errors.New("not a loopback address: over a network the desk is reached with TLS alone (--public)")
 
 // CheckLoopback accepts host:port whose host is localhost or a loopback IP
 // address. Errors wrap ErrNotLoopback where the address is well formed.
@@ -71,6 +71,7 @@ type Guard struct {
 	now     func() time.Time
 	users   Users
 	log     *slog.Logger
+	public  string        // URL of a desk that other machines reach over TLS, "" on loopback
 	hashing chan struct{} // one place for each password that is checked at a time
 
 	mu       sync.Mutex
@@ -127,8 +128,45 @@ func New(addr net.Addr, o Options) (*Guard, error) {
 	return g, nil
 }
 
+// ErrNoAccounts says that a desk which other machines reach has nobody to sign in.
+var ErrNoAccounts = errors.New("nobody has an account: make one on this machine before others can reach the desk")
+
+// NewPublic returns a guard for a server that other machines reach over TLS, under
+// the one name that browsers and programs know it by. There is no token and no link
+// there: people and programs sign in with accounts, of which there must be one.
+func NewPublic(ctx context.Context, name string, port int, o Options) (*Guard, error) {
+	if name == "" || strings.ContainsAny(name, "/:@ ") {
+		return nil, fmt.Errorf("public name %q: must be the host name that the certificate is for", name)
+	}
+	if any, err := (&Guard{users: o.Users}).anyUser(ctx); err != nil {
+		return nil, fmt.Errorf("public desk: %w", err)
+	} else if !any {
+		return nil, fmt.Errorf("public desk: %w", ErrNoAccounts)
+	}
+	g, err := New(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}, o)
+	if err != nil {
+		return nil, err
+	}
+	g.hosts, g.origins, g.cookie = map[string]bool{}, map[string]bool{}, "__Host-flopwatch_session"
+	name = strings.ToLower(name)
+	hosts := []string{net.JoinHostPort(name, strconv.Itoa(port))}
+	if port == 443 {
+		hosts = append([]string{name}, hosts...)
+	}
+	for _, host := range hosts {
+		g.hosts[host], g.origins["https://"+host] = true, true
+	}
+	g.public = "https://" + hosts[0]
+	return g, nil
+}
+
 // URL is where the server is.
-func (g *Guard) URL() string { return "http://" + g.addr.String() }
+func (g *Guard) URL() string {
+	if g.public != "" {
+		return g.public
+	}
+	return "http://" + g.addr.String()
+}
 
 // Token is the API token. It ends with the process.
 func (g *Guard) Token() string { return g.token }

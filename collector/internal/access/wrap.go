@@ -24,6 +24,9 @@ const AssetPrefix = "/assets/"
 func (g *Guard) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
+		if g.public != "" {
+			w.Header().Set("Strict-Transport-Security", "max-age=63072000")
+		}
 		if !g.hosts[strings.ToLower(r.Host)] {
 			refuse(w, r, http.StatusMisdirectedRequest, "this collector is not known under that host name")
 			return
@@ -33,6 +36,8 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 			return
 		}
 		switch {
+		case r.URL.Path == "/login" && g.public != "":
+			refuse(w, r, http.StatusNotFound, "people sign in with their accounts here: open /sign-in")
 		case r.URL.Path == "/login":
 			g.login(w, r)
 		case r.URL.Path == "/sign-in":
@@ -49,7 +54,7 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 			// Calendars cannot sign in: the secret is in the link, and what answers looks
 			// at nothing before it.
 			next.ServeHTTP(w, acting(r, audit.Actor{Kind: audit.Service, ID: "calendar"}, permission.Principal{}))
-		case g.hasToken(r) && isAPI(r):
+		case g.public == "" && g.hasToken(r) && isAPI(r):
 			next.ServeHTTP(w, acting(r, audit.Actor{Kind: audit.Service, ID: "api-token"}, permission.Principal{ID: "api-token", Roles: []permission.Role{permission.Machine}}))
 		default:
 			g.person(w, r, next)
@@ -132,7 +137,7 @@ func (g *Guard) login(w http.ResponseWriter, r *http.Request) {
 
 func (g *Guard) setCookie(w http.ResponseWriter, id string) {
 	http.SetCookie(w, &http.Cookie{
-		Name: g.cookie, Value: id, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, MaxAge: int(SessionLife.Seconds()),
+		Name: g.cookie, Value: id, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: g.public != "", MaxAge: int(SessionLife.Seconds()),
 	})
 }
 

@@ -47,6 +47,7 @@ type Options struct {
 	Calendar      http.Handler        // of deadlines, by secret links; nil: there is none
 	Webhooks      http.Handler        // of vendors, who sign what they send; nil: none are taken
 	Listen        string              // loopback host:port; port 0 takes a free one
+	Public        Public              // where other machines reach it; nowhere if its Listen is empty
 	DataDir       string              // exists; api.json is written there
 	Version       string
 	Demonstration bool             // pages say that organisations and runs are invented
@@ -60,6 +61,7 @@ type Server struct {
 	guard    *access.Guard
 	listener net.Listener
 	link     string
+	public   *public       // nil without one
 	stopping chan struct{} // closed to end event streams
 	log      *slog.Logger
 }
@@ -132,7 +134,13 @@ func New(o Options) (*Server, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	link, _ := guard.NewLink()
-	return &Server{handler: guard.Wrap(limitBody(mux)), guard: guard, listener: listener, link: link, stopping: stopping, log: o.Log}, nil
+	s := &Server{handler: guard.Wrap(limitBody(mux)), guard: guard, listener: listener, link: link, stopping: stopping, log: o.Log}
+	if o.Public.Listen != "" {
+		if s.public, err = listenPublic(o.Public, access.Options{Users: o.Users, Now: o.Now, Log: o.Log}, limitBody(mux)); err != nil {
+			return nil, errors.Join(err, listener.Close())
+		}
+	}
+	return s, nil
 }
 
 // caseworkerOf keeps a caseworker that is not there from being one that is nil.
@@ -190,40 +198,66 @@ func (s *Server) URL() string { return s.guard.URL() }
 func (s *Server) LoginLink() string { return s.link }
 
 // Close gives the address back when Serve is never called.
-func (s *Server) Close() error { return s.listener.Close() }
+func (s *Server) Close() error {
+	if s.public != nil {
+		return errors.Join(s.listener.Close(), s.public.listener.Close())
+	}
+	return s.listener.Close()
+}
 
 // Serve answers until ctx ends, then ends event streams, lets other requests
 // finish for five seconds and returns when no goroutine is left. It returns nil
 // after an orderly end. It can be called once.
 func (s *Server) Serve(ctx context.Context) error {
-	server := &http.Server{
-		Handler: s.handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes,
-		// Requests outlive ctx, so that an import under way is not torn.
-		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
-		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	all := []serving{{s.newServer(ctx, s.handler), s.listener}}
+	if s.public != nil {
+		all = append(all, serving{s.newServer(ctx, s.public.handler), s.public.listener})
 	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(s.listener) }()
+	served := make(chan error, len(all))
+	for _, v := range all {
+		go func() { served <- v.server.Serve(v.listener) }()
+	}
+	var err error
+	ended := 0
 	select {
-	case err := <-served:
-		return fmt.Errorf("serve API and desk: %w", err)
+	case failed := <-served:
+		ended, err = 1, fmt.Errorf("serve API and desk: %w", failed)
 	case <-ctx.Done():
 	}
 	close(s.stopping)
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	err := server.Shutdown(grace)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = server.Close() // a client that does not read its answer cannot hold up the stop
+	for _, v := range all {
+		stopped := v.server.Shutdown(grace)
+		if errors.Is(stopped, context.DeadlineExceeded) {
+			stopped = v.server.Close() // a client that does not read its answer cannot hold up the stop
+		}
+		err = errors.Join(err, stopped)
 	}
-	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
-		err = errors.Join(err, ended)
+	for ; ended < len(all); ended++ {
+		if last := <-served; !errors.Is(last, http.ErrServerClosed) {
+			err = errors.Join(err, last)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("stop API and desk: %w", err)
 	}
 	return nil
+}
+
+type serving struct {
+	server   *http.Server
+	listener net.Listener
+}
+
+func (s *Server) newServer(ctx context.Context, handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes,
+		// Requests outlive ctx, so that an import under way is not torn.
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
 }
 
 var _ io.Closer = (*Server)(nil)
