@@ -247,7 +247,7 @@ func (a *attacker) otherNames(t *testing.T) {
 
 // hostile is what nothing in an address is.
 var hostile = []string{
-	"'", `"`, "' OR 1=1 --", "x'; DROP TABLE finding; --", "<script>alert(1)</script>", "{{.}}", "${7*7}", "../../../../etc/passwd", "..%2f..%2fetc%2fpasswd", "%00", "a\x00b", "\xff\xfe", "‮evil", "-1", "0", "99999999999999999999", "1e309", "NaN",
+	"'", `"`, "' OR 1=1 --", "x'; DROP TABLE finding; --", "<script>alert(1)</script>", "{{.}}", "${7*7}", "../../../../etc/passwd", "..%2f..%2fetc%2fpasswd", "%00", "a\x00b", "\xff\xfe", "\u202eevil", "-1", "0", "99999999999999999999", "1e309", "NaN",
 	"file:///etc/passwd", "http://169.254.169.254/latest/meta-data/", "http://[::ffff:169.254.169.254]/", "//evil.example", "javascript:alert(1)", "\r\nSet-Cookie: x=y", strings.Repeat("A", 5000), "=cmd|' /C calc'!A0",
 }
 

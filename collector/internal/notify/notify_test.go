@@ -285,7 +285,6 @@ type postOffice struct {
 	messages []string
 	to       []string
 	refuse   error
-	plain    bool // whether it let anybody in without TLS
 }
 
 func (p *postOffice) NewSession(c *smtp.Conn) (smtp.Session, error) {
