@@ -14,7 +14,7 @@ export GOTOOLCHAIN = local
 export GOFLAGS ?= -trimpath
 
 .DEFAULT_GOAL := help
-.PHONY: desk-speed long-run lab-year moved-lines packages reproducible units-check deploy-check eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench links suppression insider fuzz clean bundle-large
+.PHONY: long desk-speed long-run lab-year moved-lines packages reproducible units-check deploy-check eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench links suppression insider fuzz clean bundle-large
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,11 @@ race: ## run every test with the race detector
 	$(GO) test -race -timeout 120m ./...
 
 check: fmt vet lint generate-check units-check deploy-check truth-selftest race ## what CI runs
+
+long: ## the slow checks one after the other, some hours: two kernels, kills, faults, suppression, hostile input, large runs, insiders, fuzzing
+	$(MAKE) kernels SERIES="5.10 6.12"
+	$(MAKE) faults hostile suppression long-run lab-year moved-lines links accesses insider bundle-large chaos
+	$(MAKE) fuzz FUZZTIME=10m
 
 fmt: ## fail on files that gofmt would change
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
