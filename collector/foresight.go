@@ -155,7 +155,7 @@ func (f *foreseer) Reservations(ctx context.Context) ([]apitypes.Reservation, er
 	all, err := f.reader.Reservations(ctx)
 	return apitypes.Each(all, func(r reservation.Reservation) apitypes.Reservation {
 		return apitypes.Reservation{ID: r.ID, Tenant: string(r.Tenant), Accelerator: r.Accelerator, Devices: r.Devices, From: apitypes.Time(r.FromNS), To: apitypes.Time(r.ToNS),
-			NetworkGbitS: r.NetworkGbitS, Withdrawn: r.Withdrawn(), Most: r.Most(0).Decimal(), Recorded: apitypes.Time(r.RecordedNS)}
+			NetworkGbitS: r.NetworkGbitS, DeclaredUse: string(r.DeclaredUse), Withdrawn: r.Withdrawn(), Most: r.Most(0).Decimal(), Recorded: apitypes.Time(r.RecordedNS)}
 	}), err
 }
 

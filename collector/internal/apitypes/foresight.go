@@ -11,6 +11,7 @@ type Reservation struct {
 	From         time.Time `json:"from"`
 	To           time.Time `json:"to"`
 	NetworkGbitS int       `json:"network_gbit_s,omitempty" doc:"Absent where it is not stated"`
+	DeclaredUse  string    `json:"declared_use,omitempty" doc:"training, inference or other; absent where nobody said"`
 	Withdrawn    bool      `json:"withdrawn,omitempty"`
 	Most         string    `json:"most" doc:"What the devices can do in its time at peak, single operations"`
 	Recorded     time.Time `json:"recorded,omitzero"`

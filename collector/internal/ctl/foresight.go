@@ -136,6 +136,7 @@ func (reservationsCommand) Run(s *scope) error {
 			}
 			return when(r.To)
 		}},
+		{name: "declared_use", exact: func(r row) string { return r.DeclaredUse }, title: "DECLARED USE"},
 		{name: "network_gbit_s", exact: func(r row) string {
 			if r.NetworkGbitS == 0 {
 				return ""
@@ -149,7 +150,7 @@ func (reservationsCommand) Run(s *scope) error {
 }
 
 type importReservationsCommand struct {
-	File   string `arg:"" help:"CSV file: reservation_id,tenant_id,accelerator,devices,from,to[,network_gbit_s]." type:"existingfile"`
+	File   string `arg:"" help:"CSV file: reservation_id,tenant_id,accelerator,devices,from,to[,network_gbit_s][,declared_use]." type:"existingfile"`
 	DryRun bool   `help:"Say what would change and write nothing."`
 }
 

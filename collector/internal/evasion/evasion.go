@@ -74,6 +74,14 @@ type Transfer struct {
 	Out    bool
 }
 
+// Declaration is what an account says that it holds devices for.
+type Declaration struct {
+	Tenant       measure.TenantID
+	FromNS, ToNS int64
+	Training     bool   // or something else
+	What         string // in words
+}
+
 // Line is a threshold that findings are held against.
 type Line struct {
 	Operations compute.Operations
@@ -88,6 +96,7 @@ type Input struct {
 	Clusters  []Cluster
 	Runs      []Run
 	Transfers []Transfer
+	Declared  []Declaration
 	Lines     []Line // of run rules of the active packs; those of the rules come on top
 }
 
@@ -99,6 +108,7 @@ const (
 	Carried     = "weights_carried"
 	Interleaved = "interleaved"
 	Masquerade  = "masquerade"
+	Mismatch    = "class_mismatch"
 	UnderUse    = "under_use"
 	Silenced    = "silenced_near_crossing"
 	Sudden      = "sudden_cluster"

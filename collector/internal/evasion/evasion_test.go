@@ -2,6 +2,7 @@ package evasion
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -150,5 +151,34 @@ func TestRules(t *testing.T) {
 	}
 	if _, err := ReadRules("r.yaml", []byte("id: x\nversion: 1\ntitle: x\nlines: [\"no\"]\n")); err == nil || !strings.Contains(err.Error(), "lines") {
 		t.Errorf("%v", err)
+	}
+}
+
+// What moves like training is told where the account declared something else, and
+// not where it declared training too, or nothing, or for another time.
+func TestDeclaredUse(t *testing.T) {
+	run := Run{ID: "run_x", Label: "x", Tenant: "ten-x", StartNS: from, EndNS: from + 3*day, Devices: 64, Hosts: 8, Training: 0.97, Utilization: 0.6, Operations: compute.Bounds{Best: 1}}
+	serving := Declaration{Tenant: "ten-x", FromNS: from - day, ToNS: from + 9*day, What: "inference, reservation r-1 of 64 H100"}
+	for name, c := range map[string]struct {
+		change   func(*Run)
+		declared []Declaration
+		want     int
+	}{
+		"serving":              {func(*Run) {}, []Declaration{serving}, 1},
+		"nothing":              {func(*Run) {}, nil, 0},
+		"training too":         {func(*Run) {}, []Declaration{serving, {Tenant: "ten-x", FromNS: from, ToNS: from + day, Training: true}}, 0},
+		"another account":      {func(*Run) {}, []Declaration{{Tenant: "ten-y", FromNS: from, ToNS: from + 9*day}}, 0},
+		"another time":         {func(*Run) {}, []Declaration{{Tenant: "ten-x", FromNS: from + 4*day, ToNS: from + 9*day, What: "w"}}, 0},
+		"hardly likely":        {func(r *Run) { r.Training = 0.6 }, []Declaration{serving}, 0},
+		"nobody can tell":      {func(r *Run) { r.Training = -1 }, []Declaration{serving}, 0},
+		"few devices":          {func(r *Run) { r.Devices = 8 }, []Declaration{serving}, 0},
+		"an hour of something": {func(r *Run) { r.EndNS = r.StartNS + hour }, []Declaration{serving}, 0},
+	} {
+		r := run
+		c.change(&r)
+		found := slices.DeleteFunc(Find(Input{NowNS: from + 10*day, Runs: []Run{r}, Declared: c.declared}, Default()), func(f Finding) bool { return f.Rule != Mismatch })
+		if len(found) != c.want || c.want == 1 && !strings.Contains(found[0].Reason, "inference, reservation r-1") {
+			t.Errorf("%s: %+v", name, found)
+		}
 	}
 }

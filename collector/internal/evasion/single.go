@@ -13,6 +13,7 @@ func (s *seen) perRun() {
 	for i := range s.Runs {
 		r := &s.Runs[i]
 		s.masquerade(r)
+		s.mismatch(r)
 		s.underUse(r)
 		s.silenced(r)
 	}
@@ -32,6 +33,31 @@ func (s *seen) masquerade(r *Run) {
 	}
 	s.ofRun(Masquerade, "warning", r, Line{}, fmt.Sprintf("Run %s (%s) uses %.0f %% of its %d devices, as serving does, and moves like training, probability %.2f: %s",
 		r.ID, r.Label, 100*r.Utilization, r.Devices, r.Training, r.Regular))
+}
+
+// mismatch: declared to be something else than training, and moving like training.
+// It asks for as many devices, as long and as surely as masquerade does.
+func (s *seen) mismatch(r *Run) {
+	x := &s.r.Masquerade
+	if r.Training*100 < float64(x.TrainingPercent) || r.Devices < x.MinDevices || r.EndNS-r.StartNS < int64(x.MinDuration) {
+		return
+	}
+	said := ""
+	for _, d := range s.Declared {
+		if d.Tenant != r.Tenant || d.FromNS >= r.EndNS || d.ToNS <= r.StartNS {
+			continue
+		}
+		if d.Training {
+			return // it may run in this one
+		}
+		if said == "" || d.What < said {
+			said = d.What
+		}
+	}
+	if said == "" {
+		return
+	}
+	s.ofRun(Mismatch, "warning", r, Line{}, fmt.Sprintf("Run %s (%s) on %d devices moves like training, probability %.2f, and the account declared another use: %s", r.ID, r.Label, r.Devices, r.Training, said))
 }
 
 // underUse: held for long and hardly used, where full use would reach a line.

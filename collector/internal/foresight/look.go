@@ -2,12 +2,14 @@ package foresight
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/flopwatch/flopwatch/collector/internal/classify"
 	"github.com/flopwatch/flopwatch/collector/internal/evasion"
 	"github.com/flopwatch/flopwatch/collector/internal/forecast"
 	"github.com/flopwatch/flopwatch/collector/internal/policy"
+	"github.com/flopwatch/flopwatch/collector/internal/reservation"
 	"github.com/flopwatch/flopwatch/collector/internal/training"
 	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/measure"
@@ -92,6 +94,12 @@ func (x *subject) campaigns() []Campaign {
 // patterns looks for what hides how much was done.
 func (s *State) patterns(rules *evasion.Rules) []Found {
 	in := evasion.Input{NowNS: s.NowNS, SinceNS: s.SinceNS, Clusters: s.Clusters, Transfers: s.Transfers}
+	for i := range s.Reservations {
+		if r := &s.Reservations[i]; r.DeclaredUse != "" && !r.Withdrawn() {
+			in.Declared = append(in.Declared, evasion.Declaration{Tenant: r.Tenant, FromNS: r.FromNS, ToNS: r.ToNS, Training: r.DeclaredUse == reservation.Training,
+				What: fmt.Sprintf("%s, reservation %s of %d %s", r.DeclaredUse, r.ID, r.Devices, r.Accelerator)})
+		}
+	}
 	who := map[measure.TenantID]policy.Subject{}
 	for _, x := range s.subjects() {
 		for _, tenant := range x.tenants {

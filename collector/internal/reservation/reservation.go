@@ -29,9 +29,20 @@ type Reservation struct {
 	FromNS       int64
 	ToNS         int64 // FromNS withdraws it, as if it had never been made
 	NetworkGbitS int   // speed at which the devices are connected, 0 if not stated
+	DeclaredUse  Use   // what the customer says that it is for, "" where nobody said
 	RecordedNS   int64 // when the collector took it
 	Source       string
 }
+
+// Use is what devices are said to be for.
+type Use string
+
+// The uses.
+const (
+	Training  Use = "training"
+	Inference Use = "inference"
+	Other     Use = "other"
+)
 
 // Withdrawn reports whether it was taken back.
 func (r *Reservation) Withdrawn() bool { return r.ToNS <= r.FromNS }
@@ -68,11 +79,11 @@ const (
 	maxFaults  = 100
 )
 
-// columns of the file; the last is optional.
-var columns = []string{"reservation_id", "tenant_id", "accelerator", "devices", "from", "to", "network_gbit_s"}
+// columns of the file; the last two are optional.
+var columns = []string{"reservation_id", "tenant_id", "accelerator", "devices", "from", "to", "network_gbit_s", "declared_use"}
 
 // ReadCSV reads reservations: a header line with reservation_id, tenant_id,
-// accelerator, devices, from, to and optionally network_gbit_s; times are RFC
+// accelerator, devices, from, to and optionally network_gbit_s and declared_use; times are RFC
 // 3339. All faults are told, each as "name:line: column: rule".
 func ReadCSV(name string, data []byte) ([]Reservation, error) {
 	if len(data) > MaxBytes {
@@ -176,6 +187,11 @@ func (r *rows) row(cells []string) {
 	}
 	if text("network_gbit_s") != "" {
 		v.NetworkGbitS = number("network_gbit_s", 1_000_000)
+	}
+	switch v.DeclaredUse = Use(text("declared_use")); v.DeclaredUse {
+	case "", Training, Inference, Other:
+	default:
+		r.fault("declared_use", "must be training, inference or other")
 	}
 	if len(r.faults) == before {
 		r.all = append(r.all, v)

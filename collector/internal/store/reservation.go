@@ -32,9 +32,9 @@ func (s *Store) PutReservations(ctx context.Context, next []reservation.Reservat
 		if len(changed) == 0 {
 			return nil
 		}
-		err = w.each("INSERT INTO reservation (id, tenant, accelerator, devices, from_ns, to_ns, network_gbit_s, recorded_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "reservation", len(changed), func(i int) []any {
+		err = w.each("INSERT INTO reservation (id, tenant, accelerator, devices, from_ns, to_ns, network_gbit_s, declared_use, recorded_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", "reservation", len(changed), func(i int) []any {
 			r := &changed[i]
-			return []any{r.ID, string(r.Tenant), r.Accelerator, r.Devices, r.FromNS, r.ToNS, r.NetworkGbitS, now.UnixNano()}
+			return []any{r.ID, string(r.Tenant), r.Accelerator, r.Devices, r.FromNS, r.ToNS, r.NetworkGbitS, string(r.DeclaredUse), now.UnixNano()}
 		})
 		if err != nil {
 			return err
@@ -56,10 +56,10 @@ func reservations(ctx context.Context, q querier) (map[string]reservation.Reserv
 	all := map[string]reservation.Reservation{}
 	err := each(ctx, q, func(rows *sql.Rows) error {
 		var r reservation.Reservation
-		err := rows.Scan(&r.ID, &r.Tenant, &r.Accelerator, &r.Devices, &r.FromNS, &r.ToNS, &r.NetworkGbitS, &r.RecordedNS)
+		err := rows.Scan(&r.ID, &r.Tenant, &r.Accelerator, &r.Devices, &r.FromNS, &r.ToNS, &r.NetworkGbitS, &r.DeclaredUse, &r.RecordedNS)
 		all[r.ID] = r
 		return err
-	}, `SELECT id, tenant, accelerator, devices, from_ns, to_ns, network_gbit_s, recorded_ns FROM reservation WHERE no IN (SELECT max(no) FROM reservation GROUP BY id)`)
+	}, `SELECT id, tenant, accelerator, devices, from_ns, to_ns, network_gbit_s, declared_use, recorded_ns FROM reservation WHERE no IN (SELECT max(no) FROM reservation GROUP BY id)`)
 	if err != nil {
 		return nil, fmt.Errorf("read reservations: %w", err)
 	}
