@@ -166,6 +166,31 @@ func allocatedAhead(ctx context.Context, tx *sql.Tx, now int64) ([]reservation.R
 	return out, nil
 }
 
+// waitingPacks are the packs that a policy put in force and that history was not held
+// against yet. What they find now is what looking back will find, and is known since
+// the policy came into force: looking ahead must not be first to write it. It comes
+// to it again, because looking back is a commit.
+func waitingPacks(ctx context.Context, tx *sql.Tx, now time.Time) (map[string]bool, error) {
+	all, err := policies(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	e, err := enforce(nil, all, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.findWaiting(ctx, tx); err != nil {
+		return nil, err
+	}
+	waiting := map[string]bool{}
+	for i := range e.packs {
+		if p := &e.packs[i]; p.by != nil && e.toLook[p.by.ID] != nil {
+			waiting[p.pack.ID] = true
+		}
+	}
+	return waiting, nil
+}
+
 // FindForesight writes findings, each once, and takes up in cases what starts a
 // clock. It reports how many were new.
 func (s *Store) FindForesight(ctx context.Context, all []foresight.Found, now time.Time) (int, error) {
@@ -178,6 +203,11 @@ func (s *Store) FindForesight(ctx context.Context, all []foresight.Found, now ti
 	}
 	fresh := 0
 	err := s.update(ctx, func(tx *sql.Tx) error {
+		waiting, err := waitingPacks(ctx, tx, now)
+		if err != nil {
+			return err
+		}
+		rows := slices.DeleteFunc(slices.Clone(rows), func(f found) bool { return waiting[f.Pack.ID] })
 		added, err := writeFindings(ctx, tx, rows, now)
 		if err != nil || len(added) == 0 {
 			return err
