@@ -118,9 +118,9 @@ RESTORES ?= 50
 chaos: ## play the fault matrix with real programs: KILLS kills, RESTORES restores, full disks, a partition, stopped processes (root for some)
 	CHAOS_KILLS=$(KILLS) CHAOS_RESTORES=$(RESTORES) CHAOS_PARTITIONS=3 $(GO) test -count=1 -timeout 3h -run 'TestChaos|TestRestoreDrill' -v .
 
-faults: ## fail every file operation of the spool and of the database once
-	$(GO) test -count=1 -run 'EveryFileOperationFailsOnce' -v ./agent/internal/spool
-	FLOPWATCH_LONG=1 $(GO) test -count=1 -timeout 1h -run 'EveryDatabaseOperationFailsOnce' -v ./collector/internal/backup
+faults: ## fail every file operation of the spool, of its thinning, of the database and of the evidence once
+	$(GO) test -count=1 -run 'EveryFileOperationFailsOnce|ThinningFails' -v ./agent/internal/spool
+	FLOPWATCH_LONG=1 $(GO) test -count=1 -timeout 1h -run 'Every(Database|Evidence)OperationFailsOnce' -v ./collector/internal/backup
 
 hostile: ## send 100,000 mutated, replayed, shuffled and borrowed envelopes: none may be counted
 	ENVELOPES=100000 $(GO) test -count=1 -run HostileEnvelopes -v ./collector/internal/ingest

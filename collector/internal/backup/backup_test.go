@@ -27,10 +27,19 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // count stores batches of one host from number first on, one checkpoint each.
 func count(t *testing.T, data string, first, n int, at time.Time) {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(data, "flopwatch.db"), store.Options{})
-	if err != nil {
+	if _, err := countOn(t, data, store.Options{}, first, n, at); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// countOn does the same on other files, and returns how many batches it promised.
+func countOn(t *testing.T, data string, options store.Options, first, n int, at time.Time) (promised int, err error) {
+	t.Helper()
+	s, err := store.Open(t.Context(), filepath.Join(data, "flopwatch.db"), options)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
 	key, err := attest.LoadOrCreateKey(filepath.Join(data, "host.key"))
 	if err != nil {
 		t.Fatal(err)
@@ -63,12 +72,11 @@ func count(t *testing.T, data string, first, n int, at time.Time) {
 			t.Fatal(err)
 		}
 		if _, err := s.Checkpoint(t.Context(), store.Checkpoint{At: at, Changes: book.Take(), Frames: evidence.AppendFrame(nil, envelope), FrameCount: 1}); err != nil {
-			t.Fatal(err)
+			return promised, err
 		}
+		promised++
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	return promised, nil
 }
 
 func names(all []backup.Backup) (out []string) {

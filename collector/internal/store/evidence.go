@@ -24,26 +24,73 @@ const fileSuffix = ".fwe"
 // ErrDamaged means that a file of evidence does not hold what was written.
 var ErrDamaged = framing.ErrDamaged
 
+// Files is the part of the file system that holds evidence, so that a test can make
+// each call fail. Names are full paths.
+type Files interface {
+	MkdirAll(dir string) error
+	ReadDir(dir string) ([]os.DirEntry, error)
+	// Open opens a file for reading and writing, and makes it if it is not there.
+	Open(name string) (File, error)
+	Truncate(name string, size int64) error
+	// SyncDir makes the creation of names in dir durable.
+	SyncDir(dir string) error
+}
+
+// File is one open file of evidence.
+type File interface {
+	io.WriterAt
+	io.Seeker
+	io.Closer
+	Sync() error
+	Truncate(size int64) error
+}
+
+type diskFiles struct{}
+
+func (diskFiles) MkdirAll(dir string) error                 { return os.MkdirAll(dir, 0o700) }
+func (diskFiles) ReadDir(dir string) ([]os.DirEntry, error) { return os.ReadDir(dir) }
+func (diskFiles) Truncate(name string, size int64) error    { return os.Truncate(name, size) }
+
+func (diskFiles) Open(name string) (File, error) {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err // a typed nil inside the interface would look like a file
+	}
+	return f, nil
+}
+
+func (diskFiles) SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
 // evidence appends to the file of the day.
 type evidence struct {
+	files Files
 	dir   string
 	day   string
-	file  *os.File
+	file  File
 	bytes int64 // length of file
 }
 
 // openEvidence brings the files back to what the database has committed: it
 // cuts what a crash left behind, and refuses a file that is shorter, because
 // evidence is then lost and a person must know.
-func openEvidence(ctx context.Context, db *sql.DB, dir string) (*evidence, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+func openEvidence(ctx context.Context, db *sql.DB, dir string, files Files) (*evidence, error) {
+	if files == nil {
+		files = diskFiles{}
+	}
+	if err := files.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("create evidence directory: %w", err)
 	}
 	committed, err := committedEvidence(ctx, db)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(dir)
+	entries, err := files.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("list evidence: %w", err)
 	}
@@ -62,7 +109,7 @@ func openEvidence(ctx context.Context, db *sql.DB, dir string) (*evidence, error
 		case info.Size() < want:
 			return nil, fmt.Errorf("evidence of %s: %d bytes of %d: %w", day, info.Size(), want, ErrDamaged)
 		case info.Size() > want:
-			if err := os.Truncate(filepath.Join(dir, entry.Name()), want); err != nil {
+			if err := files.Truncate(filepath.Join(dir, entry.Name()), want); err != nil {
 				return nil, fmt.Errorf("cut evidence of %s: %w", day, err)
 			}
 		}
@@ -72,7 +119,7 @@ func openEvidence(ctx context.Context, db *sql.DB, dir string) (*evidence, error
 			return nil, fmt.Errorf("evidence of %s: the file is missing: %w", day, ErrDamaged)
 		}
 	}
-	return &evidence{dir: dir}, nil
+	return &evidence{dir: dir, files: files}, nil
 }
 
 func committedEvidence(ctx context.Context, db *sql.DB) (map[string]int64, error) {
@@ -123,20 +170,20 @@ func (e *evidence) turn(day string) error {
 	if err := e.close(); err != nil {
 		return err
 	}
-	file, err := os.OpenFile(filepath.Join(e.dir, day+fileSuffix), os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := e.files.Open(filepath.Join(e.dir, day+fileSuffix))
 	if err != nil {
 		return err
 	}
-	e.file, e.day = file, day
-	if e.bytes, err = file.Seek(0, io.SeekEnd); err != nil {
-		return err
+	at, err := file.Seek(0, io.SeekEnd)
+	if err == nil {
+		// The name of a new file must be as durable as its bytes.
+		err = e.files.SyncDir(e.dir)
 	}
-	// The name of a new file must be as durable as its bytes.
-	dir, err := os.Open(e.dir)
 	if err != nil {
-		return err
+		return errors.Join(err, file.Close())
 	}
-	return errors.Join(dir.Sync(), dir.Close())
+	e.file, e.day, e.bytes = file, day, at
+	return nil
 }
 
 func (e *evidence) close() error {

@@ -34,6 +34,8 @@ type Options struct {
 	QuarantineRows  int   // refused batches kept, 10,000 if 0
 	QuarantineBytes int64 // bytes of refused batches kept, 64 MiB if 0
 
+	Files Files // that hold evidence, those of the disk if nil
+
 	Now func() time.Time // the clock of audit entries, time.Now if nil
 }
 
@@ -125,7 +127,7 @@ func (s *Store) open(ctx context.Context, dir, path string) error {
 	}
 	s.watch = sql.OpenDB(newConnector(path, s.opts.BusyTimeout, true))
 	s.watch.SetMaxOpenConns(1)
-	s.evidence, err = openEvidence(ctx, s.db, evidenceDir(path))
+	s.evidence, err = openEvidence(ctx, s.db, evidenceDir(path), s.opts.Files)
 	return err
 }
 
