@@ -26,8 +26,17 @@ type moment struct {
 
 // at reads a moment. Parties, accounts, links and whose operations were are as
 // recorded up to known; what was counted late is of when it was done.
-func (r *Reader) at(ctx context.Context, tx *sql.Tx, valid, known time.Time) (moment, error) {
-	var m moment
+//
+// The moment that is now is shared, and nobody writes to it.
+func (r *Reader) at(ctx context.Context, tx *sql.Tx, valid, known time.Time) (*moment, error) {
+	if valid.IsZero() && known.IsZero() {
+		return r.now.get(ctx, r.store, func() (*moment, error) { return r.readMoment(ctx, tx, valid, known) })
+	}
+	return r.readMoment(ctx, tx, valid, known)
+}
+
+func (r *Reader) readMoment(ctx context.Context, tx *sql.Tx, valid, known time.Time) (*moment, error) {
+	m := &moment{}
 	now := r.store.opts.Now().UTC()
 	until := int64(0)
 	if valid.IsZero() {
@@ -43,15 +52,15 @@ func (r *Reader) at(ctx context.Context, tx *sql.Tx, valid, known time.Time) (mo
 	}
 	records, err := r.store.Records(ctx)
 	if err != nil {
-		return m, err
+		return nil, err
 	}
 	m.snapshot = party.At(records, valid, known)
 	if m.customers, err = customers(ctx, tx); err != nil {
-		return m, err
+		return nil, err
 	}
 	history, err := linkHistory(ctx, tx, "")
 	if err != nil {
-		return m, err
+		return nil, err
 	}
 	m.links = resolve.At(history, valid.UnixNano(), known.UnixNano())
 	current := m.customers

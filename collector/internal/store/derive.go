@@ -142,7 +142,7 @@ func (d *Deriver) derive(ctx context.Context) error {
 	if err != nil || len(tenants) == 0 && (d.rules == nil || !d.rules.fresh()) {
 		return err
 	}
-	return d.store.update(ctx, func(tx *sql.Tx) error {
+	return d.store.update(growing(ctx), func(tx *sql.Tx) error {
 		if now, err := meta(ctx, tx, "customers"); err != nil {
 			return err
 		} else if d.known != nil && now != d.known.revision {

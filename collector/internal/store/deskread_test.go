@@ -237,6 +237,41 @@ func TestReadersNeedOneConnection(t *testing.T) {
 	}
 }
 
+// An answer that took long may be given again while the ledger grows, and never
+// after somebody did something.
+func TestActsShowAtOnce(t *testing.T) {
+	s := open(t, t.TempDir())
+	var reads int
+	slow := remembered[int]{}
+	read := func() int {
+		t.Helper()
+		got, err := slow.get(t.Context(), s, func() (int, error) { reads++; return reads, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	write := func(ctx context.Context) {
+		t.Helper()
+		if err := s.update(ctx, func(tx *sql.Tx) error {
+			_, err := tx.Exec("UPDATE meta SET value = value + 1 WHERE key = 'revision'")
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read()
+	slow.took = time.Hour
+	write(growing(t.Context()))
+	if got := read(); got != 1 {
+		t.Errorf("the ledger grew, and what takes an hour was read %d times", got)
+	}
+	write(t.Context())
+	if got := read(); got != 2 {
+		t.Errorf("somebody did something, and it was read %d times", got)
+	}
+}
+
 // BenchmarkDeskLists reads what the desk shows first of 10,000 customers, 100,000
 // runs and 1,000,000 findings.
 func BenchmarkDeskLists(b *testing.B) {

@@ -61,7 +61,7 @@ func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follo
 	}
 	done := Commit{At: c.At, Hosts: c.Changes.Hosts, Accounts: c.Changes.Accounts, Events: c.Changes.Events}
 	done.Segments = append(append(done.Segments, c.Changes.Opened...), c.Changes.Extended...)
-	err := s.update(ctx, func(tx *sql.Tx) error {
+	err := s.update(growing(ctx), func(tx *sql.Tx) error {
 		w := &writer{ctx: ctx, tx: tx, words: s.words}
 		if err := w.changes(&c.Changes); err != nil {
 			return err

@@ -280,11 +280,12 @@ func (r *Reader) Standing(ctx context.Context, customer string, q desk.PartyQuer
 	if _, ok := s.Contracts[customer]; !ok {
 		return desk.Standing{}, false, nil
 	}
-	names, err := customers(ctx, r.store.read)
+	var name string
+	err = r.store.read.QueryRowContext(ctx, "SELECT coalesce((SELECT name FROM customer WHERE id = ?), '')", customer).Scan(&name)
 	if err != nil {
-		return desk.Standing{}, false, err
+		return desk.Standing{}, false, fmt.Errorf("read the name of customer %s: %w", customer, err)
 	}
-	return r.standing(book.Customer(customer), names[customer].Name, s), true, nil
+	return r.standing(book.Customer(customer), name, s), true, nil
 }
 
 func (r *Reader) standing(c programme.Customer, name string, s party.Snapshot) desk.Standing {

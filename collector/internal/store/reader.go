@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/collector/internal/party"
@@ -32,13 +33,15 @@ type Reader struct {
 	coverage  remembered[[]desk.Coverage]
 	check     remembered[desk.Check]
 	cases     remembered[[]desk.Case]
+	now       remembered[*moment]
 }
 
 var _ desk.Reader = (*Reader)(nil)
 
 // NewReader returns a reader that names the given version.
 func NewReader(s *Store, version string, demonstration bool) *Reader {
-	return &Reader{store: s, version: version, demonstration: demonstration}
+	// What is valid now changes with the clock too, by days.
+	return &Reader{store: s, version: version, demonstration: demonstration, now: remembered[*moment]{fresh: 10 * time.Second}}
 }
 
 // VerifyAudit makes the reader hold checkpoints of the audit log against their

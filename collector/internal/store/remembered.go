@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// A list that took longer than dear is given again for up to staleFor times as
-// long, also when the store has changed since: with millions of segments and a
-// checkpoint each second nothing else would be computed.
+// An answer that took longer than dear is given again for up to staleFor times as
+// long, also when the ledger has grown since: with millions of segments and a
+// checkpoint each second nothing else would be computed. What people do shows at
+// once.
 const (
 	dear     = 200 * time.Millisecond
 	staleFor = 10
@@ -21,6 +22,8 @@ const (
 type remembered[T any] struct {
 	mu    sync.Mutex
 	known bool
+	fresh time.Duration // how long the answer holds by the clock, 0 for ever
+	asOf  time.Time     // of the value, by the store's clock
 	value T
 	state state // of the store when the value was read
 	read  time.Time
@@ -38,25 +41,42 @@ func (m *remembered[T]) get(ctx context.Context, s *Store, compute func() (T, er
 	if err != nil {
 		return none, err
 	}
-	if m.known && (m.state == state || m.took > dear && now.Sub(m.read) < staleFor*m.took) {
+	asOf := s.opts.Now()
+	old := m.fresh > 0 && asOf.Sub(m.asOf).Abs() > m.fresh
+	if m.known && !old && (m.state == state || m.state.acts == state.acts && m.took > dear && now.Sub(m.read) < staleFor*m.took) {
 		return m.value, nil
 	}
 	value, err := compute()
 	if err != nil {
 		return none, err
 	}
+	m.asOf = asOf
 	m.known, m.value, m.state, m.read, m.took = true, value, state, now, time.Since(now)
 	return value, nil
 }
 
 // state tells one content of the database from another: commits of this program
 // are counted, and SQLite says whether another program wrote.
-type state struct{ changes, version uint64 }
+type state struct{ changes, acts, version uint64 }
 
 func (s *Store) state(ctx context.Context) (now state, err error) {
-	now.changes = s.changes.Load()
+	now.changes, now.acts = s.changes.Load(), s.acts.Load()
 	if err := s.watch.QueryRowContext(ctx, "PRAGMA data_version").Scan(&now.version); err != nil {
 		return now, fmt.Errorf("ask whether the database changed: %w", err)
 	}
 	return now, nil
+}
+
+type growth struct{}
+
+// growing marks a change by which the ledger grows or more is derived from it:
+// nobody waits to see it.
+func growing(ctx context.Context) context.Context { return context.WithValue(ctx, growth{}, true) }
+
+// committed counts a change, also where nobody knows whether its commit holds.
+func (s *Store) committed(ctx context.Context) {
+	s.changes.Add(1)
+	if ctx.Value(growth{}) == nil {
+		s.acts.Add(1)
+	}
 }

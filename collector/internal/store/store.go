@@ -44,8 +44,9 @@ type Options struct {
 type Store struct {
 	db       *sql.DB // the one writing connection; never used inside a transaction of it
 	read     *sql.DB
-	watch    *sql.DB // one connection for short questions that also a reader may ask who holds one of read
-	changes  atomic.Uint64
+	watch    *sql.DB       // one connection for short questions that also a reader may ask who holds one of read
+	changes  atomic.Uint64 // commits
+	acts     atomic.Uint64 // commits by which the ledger did not only grow
 	lock     *os.File
 	words    *words
 	evidence *evidence
@@ -180,7 +181,7 @@ func (s *Store) transact(ctx context.Context, f func(*sql.Tx) error) error {
 		return errors.Join(err, tx.Rollback())
 	}
 	err = tx.Commit()
-	s.changes.Add(1) // also where nobody knows whether the commit holds
+	s.committed(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errOutcome, err)
 	}
