@@ -376,7 +376,11 @@ func (w reportwork) runsOf(ctx context.Context, subject string, findings []desk.
 
 // programme gathers what a report about the programme says.
 func (w reportwork) programme(ctx context.Context, r report.Report, f *report.Form, out *report.Facts) error {
-	var err error
+	certification, err := w.reader.Certification(ctx)
+	if err != nil {
+		return err
+	}
+	out.Known = certified(certification)
 	if out.Cases, err = w.reader.Cases(ctx); err != nil || !f.Internal {
 		return err
 	}
