@@ -144,7 +144,7 @@ func (v *Vault) prepare(ctx context.Context) error {
 		return err
 	}
 	if have > version {
-		return fmt.Errorf("it has schema %d, this program knows %d", have, version)
+		return fmt.Errorf("it has schema %d, this program knows %d; the way back: start the newer program again, or put a backup from before the upgrade in its place (flopwatch-collector restore)", have, version)
 	}
 	if _, err := v.db.ExecContext(ctx, schema+fmt.Sprintf("PRAGMA user_version = %d;", version)); err != nil {
 		return err
