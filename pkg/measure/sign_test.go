@@ -33,3 +33,18 @@ func TestEventsThatAreNoSigns(t *testing.T) {
 		}
 	}
 }
+
+// Whatever an event says, a sign that is read from it is told as the same again.
+func FuzzSignOf(f *testing.F) {
+	f.Add(string(EventImage), int64(0), "abc pod 1234")
+	f.Add(string(EventCommunicator), int64(16), "abc rank 3 slurm_job 77")
+	f.Fuzz(func(t *testing.T, kind string, code int64, detail string) {
+		s, ok := SignOf(Event{Kind: EventKind(kind), Code: code, Detail: detail})
+		if !ok {
+			return
+		}
+		if again, ok := SignOf(s.Event()); !ok || again != s {
+			t.Errorf("%+v is told as %+v, %v", s, again, ok)
+		}
+	})
+}
