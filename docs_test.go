@@ -3,7 +3,13 @@ package flopwatch_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -134,6 +140,7 @@ func openDocs(t *testing.T) *docs {
 	if err := errors.Join(os.WriteFile(filepath.Join(d.dir, "anchors"), nil, 0o600), os.Mkdir(filepath.Join(d.dir, "older"), 0o700), os.WriteFile(filepath.Join(d.dir, "older", "checkpoint"), nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
+	selfSigned(t, filepath.Join(d.dir, "desk.pem"), filepath.Join(d.dir, "desk.key"))
 	data := filepath.Join(d.dir, "data")
 	monitor := "127.0.0.1:" + strconv.Itoa(freePort(t))
 	start(t, d.dir, "flopwatch-collector", "serve", "--data", data, "--monitor", monitor)
@@ -147,7 +154,7 @@ func openDocs(t *testing.T) *docs {
 		t.Fatal(err)
 	}
 	d.words = []string{"127.0.0.1:8472", monitor, "testdata/recordings/NAME", recording, "/var/lib/flopwatch-collector", data, "/var/lib/flopwatch", filepath.Join(d.dir, "other"), "/etc/nats", filepath.Join(d.dir, "nats"), "/etc/flopwatch/agent.json", filepath.Join(data, "agent.json"),
-		"0.0.0.0:7443", "127.0.0.1:0", "--broker-port 4222", "--broker-port 0"}
+		"0.0.0.0:7443", "127.0.0.1:0", "0.0.0.0:8443", "127.0.0.1:0", "--broker-port 4222", "--broker-port 0"}
 	for _, line := range []string{"flopwatchctl parties import everything.ndjson", "flopwatch-agent replay --jobs trace.csv"} {
 		if out, code := d.run(line); code != 0 {
 			t.Fatalf("%s: exit %d\n%s", line, code, out)
@@ -163,6 +170,29 @@ func openDocs(t *testing.T) *docs {
 	}
 	d.words = append(d.words, "DIGEST", strings.Repeat("0", 64), "UUID", "GPU-0", "FOLDER", "recorded", "--collector ID", "--collector "+strings.Repeat("a", 26), "U…", "U"+strings.Repeat("A", 55), " …", "")
 	return d
+}
+
+// selfSigned writes a certificate for desk.example that nobody trusts, and its key.
+func selfSigned(t *testing.T, certificate, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"desk.example"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	signed, err := x509.CreateCertificate(rand.Reader, &template, &template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, block := range map[string]*pem.Block{certificate: {Type: "CERTIFICATE", Bytes: signed}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // docPatience is for commands that go on until somebody stops them.
