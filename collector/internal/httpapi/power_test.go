@@ -45,7 +45,7 @@ func TestPower(t *testing.T) {
 	if w := call(t, h, "PUT", "/v1/power", "text/csv", "x"); w.Code != 500 || strings.Contains(w.Body.String(), "secret") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	if w := call(t, h, "PUT", "/v1/power", "application/json", "x"); w.Code != 415 {
+	if w := call(t, h, "PUT", "/v1/power", "application/json", "{}"); w.Code != 415 {
 		t.Errorf("%d", w.Code)
 	}
 	if w := call(t, httpapi.New(httpapi.Deps{Reader: r}), "PUT", "/v1/power", "text/csv", "x"); w.Code != 501 {

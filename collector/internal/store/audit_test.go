@@ -328,6 +328,8 @@ func TestEveryTableIsThoughtOf(t *testing.T) {
 		"customer_tenant": "state of the customer", "case_change": "state of the case", "report_change": "state of the report", "filer_change": "state of the filer", "policy_change": "state of the policy", "rollout_change": "state of the roll-out",
 		"run_day": "from segments", "host_energy": "from signed batches", "power_meter": "from power_reading", "power_reading": "its digest is in power_import",
 		"power_slot": "from power_reading and host_energy", "power_span": "from power_slot", "policy_lookback": "follows from policy and policy_finding",
+		"notification": "tells of what the log has", "notification_channel": "how far a channel was told", "escalation": "which deadlines were told of",
+		"finding_standing": "follows from finding and finding_work",
 	}
 	for _, k := range auditedKinds {
 		unprotected[k.kind] = "protected"

@@ -17,6 +17,7 @@ var sentences = map[measure.EventKind]string{
 	measure.EventReleased:        "An operator asked the agent to let go of the device; the agent does not read it meanwhile.",
 	measure.EventResumed:         "The agent reads the device again after it had let go of it.",
 	measure.EventMissed:          "The host missed events of processes; who used a device then may not be known.",
+	measure.EventCanary:          "What watches processes on the host did not see a process of the agent's own: others may have gone unseen.",
 	measure.EventDropped:         "The spool of the host was full and batches were dropped; their time is unobserved.",
 	measure.EventCommunicator:    "A process set up a communicator with others; equal hashes work together. The code is how many take part.",
 	measure.EventImage:           "A workload was seen running an image; equal hashes are one image.",
