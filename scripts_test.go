@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,8 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", programs+string(os.PathListSeparator)+os.Getenv("PATH"))
 			e.Setenv("TESTDATA", testdata)
+			e.Setenv("DEPLOY", filepath.Join(filepath.Dir(testdata), "deploy"))
+			e.Setenv("NATSPORT", strconv.Itoa(freePort(t)))
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("STANDIN", filepath.Join(programs, "libnvml-standin.so"))
 			return errors.Join(nameHost(filepath.Join(e.WorkDir, "leases.ndjson")), nameHost(filepath.Join(e.WorkDir, "allocations.csv")))
@@ -86,6 +89,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"eventually":    eventually,
 			"capture":       capture,
+			"nats-server":   natsServer,
 			"hides":         hides,
 			"answer":        answer,
 			"keep":          keep,
@@ -136,6 +140,17 @@ func keep(ts *testscript.TestScript, neg bool, args []string) {
 		if folder != "" {
 			ts.Check(os.WriteFile(filepath.Join(folder, filepath.Base(name)), []byte(ts.ReadFile(name)), 0o600))
 		}
+	}
+}
+
+// natsServer puts a NATS server beside the programs, built from the module that is
+// the broker inside a collector: it is there wherever the programs can be built.
+func natsServer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: nats-server")
+	}
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(programs, "nats-server"), "github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
+		ts.Fatalf("build the NATS server: %v: %s", err, out)
 	}
 }
 

@@ -118,7 +118,7 @@ func (c *counting) probe(ctx context.Context) error {
 		}
 		failed++
 		c.log.WarnContext(ctx, "broker", slog.Int("failed", failed), slog.Any("error", err))
-		if _, outside := c.bus.(*broker.External); !outside && failed >= stuckAfter {
+		if _, outside := c.bus.(*broker.External); (!outside || broker.Lost(err)) && failed >= stuckAfter {
 			return fmt.Errorf("%d probes in turn: %w", failed, err)
 		}
 	}

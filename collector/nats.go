@@ -21,6 +21,9 @@ type natsCommand struct {
 // Run writes server.pem and server.key, which are made anew each time, and on the
 // first time collector.nk, the seed of the collector's user there.
 func (c natsCommand) Run(s cli.Streams) error {
+	if err := os.MkdirAll(c.Data, 0o700); err != nil { // before the first start of the collector
+		return fmt.Errorf("make data directory: %w", err)
+	}
 	authority, err := enrolment.LoadAuthority(c.Data, time.Now)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )
@@ -33,6 +34,7 @@ func ExternalUser(path string) (string, error) { return loadOrCreateSeed(path) }
 type External struct {
 	url  string
 	conn *nats.Conn
+	make func(context.Context) error // the stream
 }
 
 // connectWait bounds how long a start waits for a broker outside.
@@ -66,13 +68,19 @@ func Connect(ctx context.Context, o ExternalOptions) (*External, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to broker %s: %w", o.URL, err)
 	}
-	making, cancel := context.WithTimeout(ctx, connectWait)
-	defer cancel()
-	if err := makeStream(making, conn, o.MaxBytes, o.MaxPerHost, max(o.Replicas, 1)); err != nil {
+	e := &External{url: o.URL, conn: conn, make: func(ctx context.Context) error {
+		making, cancel := context.WithTimeout(ctx, connectWait)
+		defer cancel()
+		if err := makeStream(making, conn, o.MaxBytes, o.MaxPerHost, max(o.Replicas, 1)); err != nil {
+			return fmt.Errorf("broker %s: %w", o.URL, err)
+		}
+		return nil
+	}}
+	if err := e.make(ctx); err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("broker %s: %w", o.URL, err)
+		return nil, err
 	}
-	return &External{url: o.URL, conn: conn}, nil
+	return e, nil
 }
 
 // Conn returns the connection. It is closed by Close.
@@ -86,11 +94,13 @@ func (e *External) Recheck() error { return nil }
 // wraps ErrStuck.
 func (e *External) Probe(ctx context.Context) error { return probe(ctx, e.conn) }
 
-// ErrExternal means that a broker outside needs a person.
-var ErrExternal = errors.New("the broker is not the collector's to start anew")
+// Lost reports whether the error of a probe says that the broker is there and has
+// lost the stream. A broker outside that is merely stuck needs a person.
+func Lost(err error) bool { return errors.Is(err, jetstream.ErrStreamNotFound) }
 
-// Restart returns ErrExternal.
-func (e *External) Restart(context.Context) error { return ErrExternal }
+// Restart makes the stream again, which the broker lost with its store. The hosts
+// send again what has no receipt.
+func (e *External) Restart(ctx context.Context) error { return e.make(ctx) }
 
 // Close closes the connection.
 func (e *External) Close() error {
