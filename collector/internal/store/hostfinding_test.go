@@ -38,7 +38,7 @@ func TestIdentityFindings(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
-	want := []string{"broker_refused warning host unknown", "copied_key critical host hosta", "not_admitted warning host hosta",
+	want := []string{"bad_input warning host hosta", "broker_refused warning host unknown", "copied_key critical host hosta", "not_admitted warning host hosta",
 		"wrong_identity critical host hosta", "wrong_identity critical host hosta", "wrong_identity critical host unknown"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
