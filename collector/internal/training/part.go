@@ -52,7 +52,10 @@ func partsOf(stretches []Stretch, w *Weights, until int64) []part {
 	slices.SortFunc(order, func(i, j int) int {
 		a, b := &stretches[i], &stretches[j]
 		return cmp.Or(cmp.Compare(keys[i], keys[j]), cmp.Compare(a.StartNS, b.StartNS), cmp.Compare(a.EndNS, b.EndNS),
-			cmp.Compare(a.Host, b.Host), cmp.Compare(a.Accelerator, b.Accelerator))
+			cmp.Compare(a.Host, b.Host), cmp.Compare(a.Accelerator, b.Accelerator),
+			// A part has the rhythm of its first stretch that has one, whichever came first.
+			cmp.Compare(a.Rhythm.PeriodNS, b.Rhythm.PeriodNS), cmp.Compare(a.Rhythm.PhaseNS, b.Rhythm.PhaseNS),
+			cmp.Compare(len(a.Activity.Values), len(b.Activity.Values)))
 	})
 	// A part is large and a fleet has many: where each begins and ends is found
 	// and put in order first, so that no part is ever moved.
