@@ -43,9 +43,18 @@ func name(tenant measure.TenantID, runs []Run, known map[PartKey]string) {
 				where[id] = map[int]int{}
 			}
 			where[id][i]++
-			if runs[i].ID == "" && runID(tenant, p.Key) == id {
+		}
+	}
+	for i := range runs {
+		if len(where) == 0 {
+			break // nothing has an id yet
+		}
+		for _, p := range runs[i].Parts {
+			// The founder may come back from another run to which it was moved.
+			if id := runID(tenant, p.Key); runs[i].ID == "" && where[id][i] > 0 && !taken[id] {
 				runs[i].ID = id
 				taken[id] = true
+				break
 			}
 		}
 	}
