@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/flopwatch/flopwatch/pkg/measure"
+	"github.com/flopwatch/flopwatch/pkg/table"
 )
 
 // Bounds of one import.
@@ -97,29 +97,11 @@ func ReadCSV(name string, data []byte) ([]Allocation, error) {
 	if !b.header(header) {
 		return b.finish()
 	}
-	for !b.full() {
-		cells, err := reader.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			var bad *csv.ParseError
-			if !errors.As(err, &bad) {
-				return nil, fmt.Errorf("%s: read: %w", name, err)
-			}
-			b.fault(bad.StartLine, "row", "is not CSV") // the reader goes on after it
-			continue
-		}
-		line, _ := reader.FieldPos(0)
-		if len(cells) != len(header) {
-			b.fault(line, "row", fmt.Sprintf("has %d cells, the header has %d", len(cells), len(header)))
-			continue
-		}
-		fields := make(map[string]string, len(cells))
-		for i, column := range header {
-			fields[column] = cells[i]
-		}
-		b.put(line, fields)
+	rows := table.Reader{Name: name, Width: len(header), Full: b.full, Fault: b.fault, Row: func(line int, cells []string) {
+		b.put(line, table.Named(header, cells))
+	}}
+	if err := rows.Read(reader); err != nil {
+		return nil, err
 	}
 	return b.finish()
 }

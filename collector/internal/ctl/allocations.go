@@ -1,11 +1,7 @@
 package ctl
 
 import (
-	"fmt"
 	"net/http"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -89,31 +85,8 @@ type importAllocationsCommand struct {
 // Run sends the file and prints what changed. Faults of the file are an error
 // that names each.
 func (i importAllocationsCommand) Run(s *scope) error {
-	info, err := os.Stat(i.File)
-	if err != nil {
-		return fmt.Errorf("allocations: %w", err)
-	}
-	if info.Size() > apitypes.MaxImportBytes {
-		return fmt.Errorf("allocations %s: larger than %d MiB", i.File, apitypes.MaxImportBytes>>20)
-	}
-	data, err := os.ReadFile(i.File)
-	if err != nil {
-		return fmt.Errorf("allocations: %w", err)
-	}
-	media := "text/csv"
-	if ext := strings.ToLower(filepath.Ext(i.File)); ext == ".ndjson" || ext == ".json" {
-		media = "application/x-ndjson"
-	}
-	c, err := s.connect()
-	if err != nil {
-		return err
-	}
-	query := url.Values{"name": {plainName(filepath.Base(i.File))}}
-	if i.DryRun {
-		query.Set("dry_run", "true")
-	}
 	var diff apitypes.AllocationDiff
-	if err := c.do(http.MethodPut, "/v1/allocations", query, media, data, &diff); err != nil {
+	if err := (fileImport{"allocations", i.File, i.DryRun}).send(s, http.MethodPut, "/v1/allocations", rowsOrLines(i.File), &diff); err != nil {
 		return err
 	}
 	if s.format != "table" {

@@ -3,9 +3,6 @@ package ctl
 import (
 	"fmt"
 	"net/http"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -156,27 +153,8 @@ type importReservationsCommand struct {
 
 // Run sends the file and prints what changed.
 func (i importReservationsCommand) Run(s *scope) error {
-	info, err := os.Stat(i.File)
-	if err != nil {
-		return fmt.Errorf("reservations: %w", err)
-	}
-	if info.Size() > apitypes.MaxImportBytes {
-		return fmt.Errorf("reservations %s: larger than %d MiB", i.File, apitypes.MaxImportBytes>>20)
-	}
-	data, err := os.ReadFile(i.File)
-	if err != nil {
-		return fmt.Errorf("reservations: %w", err)
-	}
-	c, err := s.connect()
-	if err != nil {
-		return err
-	}
-	query := url.Values{"name": {plainName(filepath.Base(i.File))}}
-	if i.DryRun {
-		query.Set("dry_run", "true")
-	}
 	var diff apitypes.Diff
-	if err := c.do(http.MethodPut, "/v1/reservations", query, "text/csv", data, &diff); err != nil {
+	if err := (fileImport{"reservations", i.File, i.DryRun}).send(s, http.MethodPut, "/v1/reservations", "text/csv", &diff); err != nil {
 		return err
 	}
 	if s.format != "table" {

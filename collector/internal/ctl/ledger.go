@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -153,31 +152,12 @@ type importCommand struct {
 // Run sends the file and prints what changed. Faults of the file are an error
 // that names each.
 func (i importCommand) Run(s *scope) error {
-	info, err := os.Stat(i.File)
-	if err != nil {
-		return fmt.Errorf("customers: %w", err)
-	}
-	if info.Size() > apitypes.MaxImportBytes {
-		return fmt.Errorf("customers %s: larger than %d MiB", i.File, apitypes.MaxImportBytes>>20)
-	}
-	data, err := os.ReadFile(i.File)
-	if err != nil {
-		return fmt.Errorf("customers: %w", err)
-	}
 	media := "text/csv"
 	if strings.EqualFold(filepath.Ext(i.File), ".json") {
 		media = "application/json"
 	}
-	c, err := s.connect()
-	if err != nil {
-		return err
-	}
-	query := url.Values{"name": {plainName(filepath.Base(i.File))}}
-	if i.DryRun {
-		query.Set("dry_run", "true")
-	}
 	var diff apitypes.Diff
-	if err := c.do(http.MethodPost, "/v1/customers/import", query, media, data, &diff); err != nil {
+	if err := (fileImport{"customers", i.File, i.DryRun}).send(s, http.MethodPost, "/v1/customers/import", media, &diff); err != nil {
 		return err
 	}
 	if s.format != "table" {

@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 )
@@ -88,31 +85,8 @@ type importPowerCommand struct {
 // Run sends the file and prints what changed. Faults of the file are an error
 // that names each.
 func (i importPowerCommand) Run(s *scope) error {
-	info, err := os.Stat(i.File)
-	if err != nil {
-		return fmt.Errorf("power: %w", err)
-	}
-	if info.Size() > apitypes.MaxImportBytes {
-		return fmt.Errorf("power %s: larger than %d MiB", i.File, apitypes.MaxImportBytes>>20)
-	}
-	data, err := os.ReadFile(i.File)
-	if err != nil {
-		return fmt.Errorf("power: %w", err)
-	}
-	media := "text/csv"
-	if ext := strings.ToLower(filepath.Ext(i.File)); ext == ".ndjson" || ext == ".json" {
-		media = "application/x-ndjson"
-	}
-	c, err := s.connect()
-	if err != nil {
-		return err
-	}
-	query := url.Values{"name": {plainName(filepath.Base(i.File))}}
-	if i.DryRun {
-		query.Set("dry_run", "true")
-	}
 	var diff apitypes.PowerDiff
-	if err := c.do(http.MethodPut, "/v1/power", query, media, data, &diff); err != nil {
+	if err := (fileImport{"power", i.File, i.DryRun}).send(s, http.MethodPut, "/v1/power", rowsOrLines(i.File), &diff); err != nil {
 		return err
 	}
 	if s.format != "table" {

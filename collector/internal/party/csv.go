@@ -3,11 +3,11 @@ package party
 import (
 	"bytes"
 	"encoding/csv"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
+
+	"github.com/flopwatch/flopwatch/pkg/table"
 )
 
 var columns = []string{"customer_id", "name", "country", "foreign_status", "status_reason", "demonstration", "tenant_id"}
@@ -32,25 +32,9 @@ func ReadCSV(name string, data []byte) ([]Customer, error) {
 	if !b.header(header) {
 		return b.finish()
 	}
-	for !b.full() {
-		cells, err := reader.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			var bad *csv.ParseError
-			if !errors.As(err, &bad) {
-				return nil, fmt.Errorf("%s: read: %w", name, err)
-			}
-			b.fault(bad.StartLine, "row", "is not CSV") // the reader goes on after it
-			continue
-		}
-		line, _ := reader.FieldPos(0)
-		if len(cells) != len(header) {
-			b.fault(line, "row", fmt.Sprintf("has %d cells, the header has %d", len(cells), len(header)))
-			continue
-		}
-		b.row(line, header, cells)
+	rows := table.Reader{Name: name, Width: len(header), Full: b.full, Fault: b.fault, Row: func(line int, cells []string) { b.row(line, header, cells) }}
+	if err := rows.Read(reader); err != nil {
+		return nil, err
 	}
 	return b.finish()
 }

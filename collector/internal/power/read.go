@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/flopwatch/flopwatch/pkg/table"
 )
 
 // Bounds of one import.
@@ -104,29 +106,11 @@ func ReadCSV(name string, data []byte) ([]Reading, error) {
 		}
 		return b.finish()
 	}
-	for !b.full() {
-		cells, err := in.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			var bad *csv.ParseError
-			if !errors.As(err, &bad) {
-				return nil, fmt.Errorf("%s: read: %w", name, err)
-			}
-			b.fault(bad.StartLine, "row", "is not CSV")
-			continue
-		}
-		line, _ := in.FieldPos(0)
-		if len(cells) != len(header) {
-			b.fault(line, "row", fmt.Sprintf("has %d cells, the header has %d", len(cells), len(header)))
-			continue
-		}
-		fields := make(map[string]string, len(cells))
-		for i, column := range header {
-			fields[column] = cells[i]
-		}
-		b.put(line, fields)
+	rows := table.Reader{Name: name, Width: len(header), Full: b.full, Fault: b.fault, Row: func(line int, cells []string) {
+		b.put(line, table.Named(header, cells))
+	}}
+	if err := rows.Read(in); err != nil {
+		return nil, err
 	}
 	return b.finish()
 }

@@ -103,7 +103,7 @@ func findingQuery(ctx context.Context, tx *sql.Tx, q desk.FindingQuery) (text st
 		}
 		need("f.no < ?", behind)
 	}
-	if states := writtenAs(q.State); len(where) > 0 && (q.IDs != nil || q.About != nil) && states != nil {
+	if states := writtenAs(q.State); states != nil && (q.IDs != nil || q.About != nil) {
 		need("(SELECT state FROM finding_standing WHERE no = f.no) IN (SELECT value FROM json_each(?))", jsonList(states))
 	} else if states != nil {
 		// Of each state the newest, along its index: among all findings they may be few.

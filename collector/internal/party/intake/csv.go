@@ -3,12 +3,11 @@ package intake
 import (
 	"bytes"
 	"encoding/csv"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/flopwatch/flopwatch/collector/internal/party"
+	"github.com/flopwatch/flopwatch/pkg/table"
 )
 
 // ReadCSV reads rows of one kind, which the header tells: the column of its id
@@ -27,29 +26,12 @@ func ReadCSV(name string, data []byte) ([]party.Change, error) {
 		return r.finish()
 	}
 	k := r.header(header)
-	for k != nil && !r.full() {
-		cells, err := rows.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			var bad *csv.ParseError
-			if !errors.As(err, &bad) {
-				return nil, fmt.Errorf("%s: read: %w", name, err)
-			}
-			r.fault(bad.StartLine, "row", "is not CSV") // the reader goes on after it
-			continue
-		}
-		line, _ := rows.FieldPos(0)
-		if len(cells) != len(header) {
-			r.fault(line, "row", fmt.Sprintf("has %d cells, the header has %d", len(cells), len(header)))
-			continue
-		}
-		named := make(map[string]string, len(cells))
-		for i, column := range header {
-			named[column] = cells[i]
-		}
-		r.row(line, k, named)
+	if k == nil {
+		return r.finish()
+	}
+	below := table.Reader{Name: name, Width: len(header), Full: r.full, Fault: r.fault, Row: func(line int, cells []string) { r.row(line, k, table.Named(header, cells)) }}
+	if err := below.Read(rows); err != nil {
+		return nil, err
 	}
 	return r.finish()
 }
