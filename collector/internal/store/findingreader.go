@@ -65,10 +65,17 @@ func (r *Reader) standSo(ctx context.Context, tx *sql.Tx, state string, page []d
 }
 
 func findingPage(ctx context.Context, tx *sql.Tx, q desk.FindingQuery) (page []desk.Finding, err error) {
+	if q.Urgent {
+		return urgentPage(ctx, tx, q)
+	}
 	text, args, err := findingQuery(ctx, tx, q)
 	if err != nil {
 		return nil, err
 	}
+	return scanFindings(ctx, tx, text, args)
+}
+
+func scanFindings(ctx context.Context, tx *sql.Tx, text string, args []any) (page []desk.Finding, err error) {
 	err = each(ctx, tx, func(rows *sql.Rows) error {
 		var f desk.Finding
 		err := rows.Scan(&f.ID, &f.Rule, &f.Pack, &f.PackStatus, &f.Citation, &f.Level, &f.Severity, &f.Subject, &f.Tenant, &f.CustomerID, &f.CustomerName,
@@ -92,6 +99,9 @@ func findingQuery(ctx context.Context, tx *sql.Tx, q desk.FindingQuery) (text st
 		need(`f.no IN (SELECT no FROM finding WHERE subject IN (SELECT value FROM json_each(?))
 			UNION SELECT no FROM finding WHERE customer IN (SELECT value FROM json_each(?)))`, about, about)
 	}
+	if q.Prefix != "" {
+		need("f.id >= ? AND f.id < ?", q.Prefix, prefixEnd(q.Prefix))
+	}
 	behind := int64(math.MaxInt64)
 	if q.After != "" {
 		err := tx.QueryRowContext(ctx, "SELECT no FROM finding WHERE id = ?", q.After).Scan(&behind)
@@ -103,7 +113,10 @@ func findingQuery(ctx context.Context, tx *sql.Tx, q desk.FindingQuery) (text st
 		}
 		need("f.no < ?", behind)
 	}
-	if states := writtenAs(q.State); states != nil && (q.IDs != nil || q.About != nil) {
+	if states := writtenAs(q.State); q.By != "" {
+		// What one person worked on last is few enough to be read along its index.
+		need("f.no IN (SELECT no FROM finding_standing WHERE actor = ? AND state IN (SELECT value FROM json_each(?)))", q.By, jsonList(orEvery(states)))
+	} else if states != nil && (q.IDs != nil || q.About != nil || q.Prefix != "") {
 		need("(SELECT state FROM finding_standing WHERE no = f.no) IN (SELECT value FROM json_each(?))", jsonList(states))
 	} else if states != nil {
 		// Of each state the newest, along its index: among all findings they may be few.
@@ -115,10 +128,24 @@ func findingQuery(ctx context.Context, tx *sql.Tx, q desk.FindingQuery) (text st
 		}
 		where, args = []string{"f.no IN (" + strings.Join(newest, " UNION ALL ") + ")"}, own
 	}
-	return `SELECT f.id, rule, pack, pack_status, citation, level, severity, subject, tenant, customer, customer_name, foreign_status,
-			threshold, ops_low, ops_best, ops_high, reason, occurred_ns, signalled_ns, pack_version, coalesce(p.policy, ''), coalesce(p.known_ns, signalled_ns)
-			FROM finding f LEFT JOIN policy_finding p ON p.finding = f.id` + conditions(where) + " ORDER BY f.no DESC LIMIT ?", append(args, rowLimit(q.Limit)), nil
+	return findingColumns + conditions(where) + " ORDER BY f.no DESC LIMIT ?", append(args, rowLimit(q.Limit)), nil
 }
+
+// orEvery is the states, or all that there are.
+func orEvery(states []string) []string {
+	if states != nil {
+		return states
+	}
+	return []string{string(casefile.FindingOpen), string(casefile.FindingTriaged), string(casefile.FindingAttached), string(casefile.FindingDismissed), string(casefile.FindingSuppressed)}
+}
+
+const findingColumns = `SELECT f.id, rule, pack, pack_status, citation, level, severity, subject, tenant, customer, customer_name, foreign_status,
+			threshold, ops_low, ops_best, ops_high, reason, occurred_ns, signalled_ns, pack_version, coalesce(p.policy, ''), coalesce(p.known_ns, signalled_ns)
+		FROM finding f LEFT JOIN policy_finding p ON p.finding = f.id`
+
+// prefixEnd is the first text behind all that begin with the prefix. Ids are of
+// characters below "~".
+func prefixEnd(prefix string) string { return prefix + "~" }
 
 // writtenAs are the states that findings which stand so may be written with, nil
 // for any: a suppression that ended is open, and still written as one.

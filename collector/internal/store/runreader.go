@@ -93,6 +93,9 @@ func runQuery(ctx context.Context, tx *sql.Tx, q desk.RunQuery) (text string, ar
 	if q.IDs != nil {
 		need("id IN (SELECT value FROM json_each(?))", jsonList(q.IDs))
 	}
+	if q.Prefix != "" {
+		need("id >= ? AND id < ?", q.Prefix, prefixEnd(q.Prefix))
+	}
 	if q.Tenant != "" {
 		need("tenant = ?", string(q.Tenant))
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -124,7 +125,7 @@ func (r *Reader) Runs(_ context.Context, q desk.RunQuery) ([]desk.Run, error) {
 	}
 	var out []desk.Run
 	for _, run := range all {
-		if (q.Tenant == "" || run.Tenant == q.Tenant) && (q.IDs == nil || slices.Contains(q.IDs, run.ID)) && (q.Customer == "" || run.CustomerID == q.Customer) {
+		if (q.Tenant == "" || run.Tenant == q.Tenant) && (q.IDs == nil || slices.Contains(q.IDs, run.ID)) && (q.Customer == "" || run.CustomerID == q.Customer) && strings.HasPrefix(run.ID, q.Prefix) {
 			out = append(out, run)
 		}
 	}
@@ -189,6 +190,7 @@ func (r *Reader) Findings(_ context.Context, q desk.FindingQuery) ([]desk.Findin
 	var out []desk.Finding
 	for _, f := range all {
 		if (q.IDs == nil || slices.Contains(q.IDs, f.ID)) && (q.State == "" || cmp.Or(r.WorkView[f.ID].State, "open") == q.State) &&
+			(q.By == "" || r.WorkView[f.ID].By == q.By) && strings.HasPrefix(f.ID, q.Prefix) &&
 			(q.About == nil || slices.Contains(q.About, f.Subject) || slices.Contains(q.About, f.CustomerID)) {
 			out = append(out, f)
 		}

@@ -1,0 +1,19 @@
+-- How urgent a finding is and who worked on it last, beside how the work on it
+-- stands, so that a queue in order of urgency costs what it shows. Both are
+-- derived: severity never changes, and triggers follow the newest row of
+-- finding_work.
+ALTER TABLE finding_standing ADD COLUMN urgency INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE finding_standing ADD COLUMN actor   TEXT    NOT NULL DEFAULT '';
+UPDATE finding_standing SET
+  urgency = (SELECT CASE f.severity WHEN 'critical' THEN 3 WHEN 'high' THEN 2 WHEN 'warning' THEN 1 ELSE 0 END FROM finding f WHERE f.no = finding_standing.no),
+  actor   = coalesce((SELECT w.actor FROM finding f JOIN finding_work w ON w.finding = f.id WHERE f.no = finding_standing.no ORDER BY w.no DESC LIMIT 1), '');
+CREATE INDEX finding_standing_urgency ON finding_standing (state, urgency, no);
+CREATE INDEX finding_standing_actor ON finding_standing (actor, state, no);
+DROP TRIGGER finding_stands;
+DROP TRIGGER finding_work_stands;
+CREATE TRIGGER finding_stands AFTER INSERT ON finding BEGIN
+  INSERT INTO finding_standing (no, state, urgency) VALUES (NEW.no, 'open', CASE NEW.severity WHEN 'critical' THEN 3 WHEN 'high' THEN 2 WHEN 'warning' THEN 1 ELSE 0 END);
+END;
+CREATE TRIGGER finding_work_stands AFTER INSERT ON finding_work BEGIN
+  UPDATE finding_standing SET state = NEW.state, actor = NEW.actor WHERE no = (SELECT no FROM finding WHERE id = NEW.finding);
+END;
