@@ -25,8 +25,10 @@ type replayCommand struct {
 	Recordings []string      `name:"recording" help:"Recording (folder or .tar.gz)." placeholder:"PATH"`
 	Traces     []string      `arg:"" optional:"" name:"trace" help:"Job trace or recording; which of the two is found out."`
 	Leases     string        `help:"Tenancy leases (NDJSON) for the workloads of recordings." placeholder:"FILE" type:"path"`
-	Speed      string        `help:"Times faster than real time, or max." default:"max" placeholder:"N|max"`
+	Speed      string        `help:"Times faster than real time, real for 1, or max, which fast is too." default:"max" placeholder:"N|max"`
 	Window     time.Duration `help:"Window length; 0 chooses by the size of the fleet." default:"0s"`
+
+	swarmFlags
 }
 
 // Run validates every input before the first window is sent, replays them, and
@@ -35,6 +37,9 @@ func (c replayCommand) Run(ctx context.Context, s cli.Streams) error {
 	speed, err := parseSpeed(c.Speed)
 	if err != nil {
 		return err
+	}
+	if c.Fleet > 0 {
+		return c.swarm(ctx, s, speed)
 	}
 	fleets, err := c.load(s.Err)
 	if err != nil {
@@ -73,8 +78,11 @@ func (c replayCommand) load(warn io.Writer) ([]*fleet.Fleet, error) {
 }
 
 func parseSpeed(text string) (float64, error) {
-	if text == "max" {
+	switch text {
+	case "max", "fast":
 		return 0, nil
+	case "real":
+		return 1, nil
 	}
 	speed, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(speed > 0) || speed > 1e9 {
