@@ -125,9 +125,9 @@ func (l *Ledger) add(acc *account, e *part, start, end int64) {
 		}
 	}
 	if s == nil {
-		l.nextSegment++
+		l.lastSegment = l.part.next(l.lastSegment)
 		s = &segment{Segment: Segment{
-			ID: l.nextSegment, DeviceNo: acc.No, StartNS: start,
+			ID: l.lastSegment, DeviceNo: acc.No, StartNS: start,
 			Key: Key{
 				Host: acc.Host, Device: acc.ID, State: e.State, Tenant: measure.TenantID(intern(string(e.Tenant))),
 				Claim: Claim{e.Claim.State, measure.TenantID(intern(string(e.Claim.Tenant)))},

@@ -18,8 +18,9 @@ type Host struct {
 	Attribution  string // how it learns who holds its devices
 	BootID       string
 	Position     Position
-	FirstNS      int64 // start of its first window, 0 before one
-	LastNS       int64 // end of its newest window
+	Before       Position // that was stored when Position was not yet; zero for a new host
+	FirstNS      int64    // start of its first window, 0 before one
+	LastNS       int64    // end of its newest window
 	Batches      int64
 	Clocks       Clocks
 	Energy       Energy // of the slot that is being filled

@@ -38,10 +38,12 @@ type Batch struct {
 // Ledger holds the accounts of all devices and the segments that may still
 // grow. It is not safe for concurrent use.
 type Ledger struct {
-	hosts       map[HostID]*host
-	nextHost    int64
-	nextDevice  int64
-	nextSegment int64
+	hosts map[HostID]*host
+	part  Partition // whose hosts these are, and which numbers they get
+	// The highest numbers that were given.
+	lastHost    int64
+	lastDevice  int64
+	lastSegment int64
 
 	dirtyHosts    []*host
 	dirtyAccounts []*account
@@ -79,13 +81,16 @@ type segment struct {
 	taken bool // given out by Take before
 }
 
-// State is what a ledger needs to go on where another one stopped: all hosts,
-// all accounts, the segments that end where their account ends, and the
-// highest segment id ever given.
+// State is what a ledger needs to go on where another one stopped: the hosts of
+// its partition, their accounts, the segments that end where their account ends,
+// and the highest numbers ever given, in any partition.
 type State struct {
+	Partition   Partition
 	Hosts       []Host
 	Accounts    []Account
 	Open        []Segment
+	LastHost    int64
+	LastDevice  int64
 	LastSegment int64
 }
 
@@ -96,9 +101,11 @@ func New() *Ledger { return &Ledger{hosts: map[HostID]*host{}} }
 // state refers to a host or account that it does not hold.
 func Restore(s State) (*Ledger, error) {
 	l := New()
+	l.part, l.lastHost, l.lastDevice, l.lastSegment = s.Partition, s.LastHost, s.LastDevice, s.LastSegment
 	for _, h := range s.Hosts {
+		h.Before = h.Position
 		l.hosts[h.ID] = &host{Host: h, accounts: map[measure.DeviceID]*account{}}
-		l.nextHost = max(l.nextHost, h.No)
+		l.lastHost = max(l.lastHost, h.No)
 	}
 	byNo := make(map[int64]*account, len(s.Accounts))
 	for _, a := range s.Accounts {
@@ -108,9 +115,8 @@ func Restore(s State) (*Ledger, error) {
 		}
 		acc := &account{Account: a}
 		h.accounts[a.ID], byNo[a.No] = acc, acc
-		l.nextDevice = max(l.nextDevice, a.No)
+		l.lastDevice = max(l.lastDevice, a.No)
 	}
-	l.nextSegment = s.LastSegment
 	for _, seg := range s.Open {
 		acc := byNo[seg.DeviceNo]
 		if acc == nil {
@@ -156,8 +162,8 @@ func (l *Ledger) Apply(b *Batch) error {
 		return fmt.Errorf("batch %d/%d of host %s: %w", b.Position.Epoch, b.Position.Seq, b.Host, err)
 	}
 	if h == nil {
-		l.nextHost++
-		h = &host{Host: Host{No: l.nextHost, ID: HostID(intern(string(b.Host)))}, accounts: map[measure.DeviceID]*account{}}
+		l.lastHost = l.part.next(l.lastHost)
+		h = &host{Host: Host{No: l.lastHost, ID: HostID(intern(string(b.Host)))}, accounts: map[measure.DeviceID]*account{}}
 		l.hosts[h.ID] = h
 	}
 	l.describe(h, b)
@@ -218,9 +224,9 @@ func (l *Ledger) describe(h *host, b *Batch) {
 
 func (l *Ledger) openAccount(h *host, b *Batch, w *measure.Window) *account {
 	row, _ := deviceRow(b.Devices, w.Device)
-	l.nextDevice++
+	l.lastDevice = l.part.next(l.lastDevice)
 	acc := &account{Account: Account{
-		No: l.nextDevice, Host: h.ID, Device: keep(row), FirstNS: w.StartNS, LastNS: w.StartNS,
+		No: l.lastDevice, Host: h.ID, Device: keep(row), FirstNS: w.StartNS, LastNS: w.StartNS,
 	}}
 	h.accounts[acc.ID] = acc
 	return acc
@@ -286,6 +292,7 @@ func (l *Ledger) Take() Changes {
 		h.dirty = false
 		row := h.Host
 		row.PublicKey = append([]byte(nil), h.PublicKey...)
+		h.Before = h.Position
 		c.Hosts = append(c.Hosts, row)
 	}
 	for _, a := range l.dirtyAccounts {

@@ -16,6 +16,7 @@ package wire
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 
 	"github.com/flopwatch/flopwatch/pkg/compute"
@@ -48,6 +49,16 @@ const StreamName = "TELEMETRY"
 
 // BatchSubject returns the subject on which a host publishes its batches.
 func BatchSubject(host string) string { return "telemetry." + host + ".batch" }
+
+// PartitionSubject matches the batches of the hosts of a partition in the stream,
+// where the broker has put the partition's number behind their subject.
+func PartitionSubject(no int) string { return fmt.Sprintf("telemetry.*.batch.%d", no) }
+
+// PartitionMapping is the mapping by which it does so, for so many partitions: of
+// the subject on which hosts publish, and to that in the stream.
+func PartitionMapping(of int) (from, to string) {
+	return BatchSubject("*"), fmt.Sprintf("telemetry.{{wildcard(1)}}.batch.{{partition(%d,1)}}", of)
+}
 
 // ReceiptSubject returns the subject on which a host hears of its receipts.
 func ReceiptSubject(host string) string { return "receipt." + host }

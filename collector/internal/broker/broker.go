@@ -49,6 +49,9 @@ type Options struct {
 	// MaxBytes of the stream on disk, 2 GiB if 0; less where the volume is small.
 	MaxBytes   int64
 	MaxPerHost int64 // messages of one host in the stream, 1,000 if 0
+	// Partitions into which the hosts are divided. With more than one the stream names
+	// the partition of each batch (see wire.PartitionMapping).
+	Partitions int
 	// Access admits hosts by keys of their own. nil admits none but the agents of
 	// this machine.
 	Access Access
@@ -156,7 +159,7 @@ func (b *Broker) listen(ctx context.Context) error {
 	b.mu.Lock()
 	b.conn = conn
 	b.mu.Unlock()
-	return makeStream(ctx, conn, b.opts.MaxBytes, b.opts.MaxPerHost, 1)
+	return makeStream(ctx, conn, b.opts.MaxBytes, streamConfig(b.opts.MaxBytes, b.opts.MaxPerHost, 1, b.opts.Partitions))
 }
 
 // below returns how much the stream may take of the volume that holds dir: less
@@ -200,13 +203,23 @@ func serverOptions(opts Options) *server.Options {
 	}
 }
 
-// makeStream makes the stream that agents publish to, or brings it up to date.
-func makeStream(ctx context.Context, conn *nats.Conn, maxBytes, maxPerHost int64, replicas int) error {
+// makeStream makes the stream that agents publish to, or brings it up to date. One
+// with another mapping is made anew: no consumer would be sent what lies in it, and
+// the agents send that again.
+func makeStream(ctx context.Context, conn *nats.Conn, maxBytes int64, config jetstream.StreamConfig) error {
 	js, err := jetstream.New(conn)
 	if err != nil {
 		return fmt.Errorf("open JetStream: %w", err)
 	}
-	_, err = js.CreateOrUpdateStream(ctx, streamConfig(maxBytes, maxPerHost, replicas))
+	if old, err := js.Stream(ctx, wire.StreamName); err == nil {
+		is, want := old.CachedInfo().Config.SubjectTransform, config.SubjectTransform
+		if (is == nil) != (want == nil) || is != nil && *is != *want {
+			if err := js.DeleteStream(ctx, wire.StreamName); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+				return fmt.Errorf("make stream %s anew for another number of partitions: %w", wire.StreamName, err)
+			}
+		}
+	}
+	_, err = js.CreateOrUpdateStream(ctx, config)
 	if err != nil {
 		return fmt.Errorf("make stream %s: %w", wire.StreamName, err)
 	}
@@ -214,8 +227,14 @@ func makeStream(ctx context.Context, conn *nats.Conn, maxBytes, maxPerHost int64
 }
 
 // streamConfig is the stream with every optional feature off.
-func streamConfig(maxBytes, maxPerHost int64, replicas int) jetstream.StreamConfig {
+func streamConfig(maxBytes, maxPerHost int64, replicas, partitions int) jetstream.StreamConfig {
+	var mapping *jetstream.SubjectTransformConfig
+	if partitions > 1 {
+		from, to := wire.PartitionMapping(partitions)
+		mapping = &jetstream.SubjectTransformConfig{Source: from, Destination: to}
+	}
 	return jetstream.StreamConfig{
+		SubjectTransform:     mapping,
 		Name:                 wire.StreamName,
 		Subjects:             []string{wire.BatchSubject("*")},
 		Storage:              jetstream.FileStorage,

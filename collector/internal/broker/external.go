@@ -23,6 +23,7 @@ type ExternalOptions struct {
 	MaxBytes   int64       // of the stream, 2 GiB if 0
 	MaxPerHost int64       // messages of one host in the stream, 1,000 if 0
 	Replicas   int         // of the stream, 1 if 0
+	Partitions int         // as in Options
 	Log        *slog.Logger
 }
 
@@ -71,7 +72,7 @@ func Connect(ctx context.Context, o ExternalOptions) (*External, error) {
 	e := &External{url: o.URL, conn: conn, make: func(ctx context.Context) error {
 		making, cancel := context.WithTimeout(ctx, connectWait)
 		defer cancel()
-		if err := makeStream(making, conn, o.MaxBytes, o.MaxPerHost, max(o.Replicas, 1)); err != nil {
+		if err := makeStream(making, conn, o.MaxBytes, streamConfig(o.MaxBytes, o.MaxPerHost, max(o.Replicas, 1), o.Partitions)); err != nil {
 			return fmt.Errorf("broker %s: %w", o.URL, err)
 		}
 		return nil

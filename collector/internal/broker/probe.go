@@ -51,11 +51,19 @@ func probe(ctx context.Context, conn *nats.Conn) error {
 		return fmt.Errorf("%w: stream %s: %w", ErrStuck, wire.StreamName, err)
 	}
 	subject := wire.BatchSubject(wire.ProbeHost)
-	before, err := stream.Info(ctx, jetstream.WithSubjectFilter(subject))
+	stored := subject
+	if mapping := stream.CachedInfo().Config.SubjectTransform; mapping != nil {
+		stored = wire.BatchSubject(wire.ProbeHost) + ".*" // the partition stands behind it
+	}
+	before, err := stream.Info(ctx, jetstream.WithSubjectFilter(stored))
 	if err != nil {
 		return fmt.Errorf("%w: stream %s: %w", ErrStuck, wire.StreamName, err)
 	}
-	if limit := before.Config.MaxBytes; before.State.Subjects[subject] >= maxProbes || limit > 0 && before.State.Bytes > uint64(limit-limit/20) {
+	waiting := uint64(0)
+	for _, n := range before.State.Subjects {
+		waiting += n
+	}
+	if limit := before.Config.MaxBytes; waiting >= maxProbes || limit > 0 && before.State.Bytes > uint64(limit-limit/20) {
 		return nil // nobody consumes, or the stream is full: it stores as it should
 	}
 	if err := conn.Publish(subject, nil); err != nil {

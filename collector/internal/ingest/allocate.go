@@ -29,6 +29,10 @@ var errEnded = errors.New("ingest has ended")
 // Run has not begun. When ctx ends first they may be recorded all the same; to
 // record them again is safe.
 func (in *Ingest) PutAllocations(ctx context.Context, next []allocation.Allocation, dryRun bool) (store.Amendment, error) {
+	if in.cfg.shared() {
+		// Whoever counts a partition hears of it at the next checkpoint, and counts again.
+		return in.cfg.Store.PutAllocations(ctx, next, in.cfg.Now(), dryRun)
+	}
 	reply := make(chan answer, 1)
 	select {
 	case in.requests <- request{ctx, next, dryRun, reply}:
@@ -56,6 +60,7 @@ func (r *run) allocate(q request) error {
 	if err == nil && done.Table != nil {
 		r.intake.book.SetAllocations(done.Table)
 		r.intake.book.Close(done.Closed)
+		r.lease = r.lease.Knows(done)
 		r.lessor.amend(allocation.NewLessor(done.Standing))
 	}
 	q.answer <- answer{done, err}

@@ -11,6 +11,7 @@ package ingest
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,14 +21,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/flopwatch/flopwatch/collector/internal/store"
-	"github.com/flopwatch/flopwatch/pkg/allocation"
 	"github.com/flopwatch/flopwatch/pkg/attest"
 	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )
-
-// ConsumerName is the durable consumer of the stream of batches.
-const ConsumerName = "ledger"
 
 // Config of an Ingest. Store, Conn, Key and Collector must be set.
 type Config struct {
@@ -38,6 +35,12 @@ type Config struct {
 	Followers []store.Follower   // derive facts in the transaction of each checkpoint
 	Log       *slog.Logger       // nil drops
 	Now       func() time.Time   // time.Now if nil
+
+	// Partition is which hosts are counted; the zero value is all of them, by one
+	// collector. Of more than one, several collectors stand by for each, and the
+	// broker says which of them counts (see shared).
+	Partition ledger.Partition
+	Owner     string // names this process in leases, Collector and a random word if ""
 
 	// Identify says which host signs with a key, and why not if none may. It is all
 	// that says who sent a batch: what subject and batch say must agree with it.
@@ -59,6 +62,7 @@ type Config struct {
 type Ingest struct {
 	cfg      Config
 	requests chan request
+	wanted   chan bool     // newest answer to whether it stands by for a shared partition
 	ended    chan struct{} // closed when Run returns
 }
 
@@ -85,107 +89,88 @@ func New(cfg Config) (*Ingest, error) {
 	if cfg.MaxAhead == 0 {
 		cfg.MaxAhead = 5 * time.Minute
 	}
+	if cfg.shared() { // what waits of all partitions is to be bounded too
+		cfg.MaxBatches, cfg.MaxBytes = max(64, cfg.MaxBatches/cfg.Partition.Of), max(4*maxEnvelope, cfg.MaxBytes/cfg.Partition.Of)
+	}
 	if cfg.OrphanGrace <= 0 {
 		cfg.OrphanGrace = 10 * time.Second
 	}
-	return &Ingest{cfg: cfg, requests: make(chan request), ended: make(chan struct{})}, nil
+	if cfg.Partition.Of == 0 {
+		cfg.Partition.Of = 1
+	}
+	if cfg.Owner == "" {
+		cfg.Owner = cfg.Collector + "-" + rand.Text()
+	}
+	return &Ingest{cfg: cfg, requests: make(chan request), wanted: make(chan bool, 1), ended: make(chan struct{})}, nil
 }
+
+// shared reports whether other collectors may count the partition.
+func (c *Config) shared() bool { return c.Partition.Of > 1 }
 
 // byKey knows a host by the key that it first came with.
 func byKey(key ed25519.PublicKey) (ledger.HostID, string) {
 	return ledger.HostID(attest.HostID(key)), ""
 }
 
-// Run loads the ledger and counts batches until ctx ends; what was taken by
-// then is committed. It returns nil at the end of ctx, and an error when a
-// checkpoint fails or the broker goes away: the caller may make a new Ingest
-// and run that, and nothing is lost or counted twice.
+// Run counts batches until ctx ends; what was taken by then is committed. It
+// returns nil at the end of ctx, and an error when a checkpoint fails or the
+// broker goes away: the caller may make a new Ingest and run that, and nothing is
+// lost or counted twice. Of a shared partition that another collector took it drops
+// what it holds and stands by again.
 func (in *Ingest) Run(ctx context.Context) error {
 	defer close(in.ended)
-	book, err := in.cfg.Store.LoadLedger(ctx)
-	if err != nil {
-		return fmt.Errorf("ingest: %w", err)
-	}
-	table, err := in.cfg.Store.LoadAllocations(ctx)
-	if err != nil {
-		return fmt.Errorf("ingest: %w", err)
-	}
-	book.SetAllocations(table)
-	all, err := in.cfg.Store.StandingAllocations(ctx)
-	if err != nil {
-		return fmt.Errorf("ingest: %w", err)
-	}
 	// A consumer that is gone while it waits must not end the last checkpoint.
-	r := &run{cfg: in.cfg, ctx: context.WithoutCancel(ctx), intake: newIntake(in.cfg, book), lessor: newLessor(in.cfg, allocation.NewLessor(all))}
-	source, err := in.subscribe(ctx)
-	if err != nil {
-		return fmt.Errorf("ingest: %w", err)
+	r := &run{cfg: in.cfg, ctx: context.WithoutCancel(ctx)}
+	var err error
+	if in.cfg.shared() {
+		err = in.share(ctx, r)
+	} else {
+		err = in.keep(ctx, r)
 	}
-	err = r.loop(ctx, source, in.requests)
-	source.close()
 	if err != nil {
 		return fmt.Errorf("ingest: %w", err)
 	}
 	return nil
 }
 
-// source hands over messages one by one; the bound on what waits is the
-// consumer's, since the handler blocks.
-type source struct {
-	messages chan jetstream.Msg
-	stop     chan struct{}
-	consume  jetstream.ConsumeContext
-}
-
-func (in *Ingest) subscribe(ctx context.Context) (*source, error) {
-	js, err := jetstream.New(in.cfg.Conn)
-	if err != nil {
-		return nil, fmt.Errorf("open JetStream: %w", err)
+// keep counts what no other collector counts.
+func (in *Ingest) keep(ctx context.Context, r *run) error {
+	// Whoever had it before, in a process that is gone or in this one, may not go on.
+	if _, err := in.cfg.Store.Divide(ctx, 1, 1); err != nil {
+		return err
 	}
-	consumer, err := js.CreateOrUpdateConsumer(ctx, wire.StreamName, jetstream.ConsumerConfig{
-		Durable:       ConsumerName,
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       30 * time.Second,
-		MaxAckPending: 2 * in.cfg.MaxBatches,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make consumer %s of %s: %w", ConsumerName, wire.StreamName, err)
+	if err := r.begin(); err != nil {
+		return err
 	}
-	s := &source{messages: make(chan jetstream.Msg, 64), stop: make(chan struct{})}
-	s.consume, err = consumer.Consume(func(m jetstream.Msg) {
-		select {
-		case s.messages <- m:
-		case <-s.stop:
-		}
-	}, jetstream.PullMaxMessagesWithBytesLimit(in.cfg.MaxBatches, in.cfg.MaxBytes),
-		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
-			in.cfg.Log.WarnContext(ctx, "consume", slog.Any("error", err))
-		}))
+	source, err := in.subscribe(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("consume %s: %w", wire.StreamName, err)
+		return err
 	}
-	return s, nil
-}
-
-func (s *source) close() {
-	close(s.stop)
-	s.consume.Stop()
-	<-s.consume.Closed()
+	err = r.loop(ctx, source, in.requests, nil)
+	source.close()
+	return err
 }
 
 // run is the state of one Run.
 type run struct {
 	cfg    Config
 	ctx    context.Context // without cancellation: a checkpoint is finished
-	intake *intake
+	lease  store.Lease
+	intake *intake // nil while another collector counts the partition
 	lessor *lessor
 	acks   []jetstream.Msg
 	size   int
+
+	lostPin string    // under which the broker sent what came before the partition was lost
+	renewed time.Time // the lease, or a checkpoint under it
 }
 
 var errConsumerEnded = errors.New("the consumer ended (was the broker stopped?)")
 
-func (r *run) loop(ctx context.Context, s *source, requests <-chan request) error {
+// loop counts until ctx ends or it is not wanted any more.
+func (r *run) loop(ctx context.Context, s *source, requests <-chan request, wanted <-chan bool) error {
+	renew := time.NewTicker(RenewEvery)
+	defer renew.Stop()
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
 	var group []jetstream.Msg
@@ -193,6 +178,18 @@ func (r *run) loop(ctx context.Context, s *source, requests <-chan request) erro
 		select {
 		case <-ctx.Done():
 			return r.checkpoint()
+		case want := <-wanted:
+			if !want {
+				timer.Stop()
+				if err := r.checkpoint(); err != nil {
+					return err
+				}
+				return errUnwanted
+			}
+		case <-renew.C:
+			if err := r.renew(); err != nil {
+				return err
+			}
 		case <-s.consume.Closed():
 			return errors.Join(errConsumerEnded, r.checkpoint())
 		case <-timer.C:
@@ -205,10 +202,20 @@ func (r *run) loop(ctx context.Context, s *source, requests <-chan request) erro
 				return err
 			}
 		case m := <-s.messages:
+			group = gather(append(group[:0], m), s.messages)
+			if r.intake == nil {
+				if r.late(m) {
+					r.giveBack(group)
+					clear(group)
+					continue
+				}
+				if err := r.begin(); err != nil {
+					return err
+				}
+			}
 			if len(r.acks) == 0 {
 				timer.Reset(r.cfg.Interval)
 			}
-			group = gather(append(group[:0], m), s.messages)
 			r.take(group)
 			clear(group)
 			if len(r.acks) >= r.cfg.MaxBatches || r.size >= r.cfg.MaxBytes {
@@ -254,12 +261,13 @@ func (r *run) checkpoint() error {
 	if len(r.acks) == 0 {
 		return nil
 	}
-	c, hosts := r.intake.drain()
-	if !c.Changes.Empty() || len(c.Quarantine) > 0 {
-		c.At = r.cfg.Now()
-		if _, err := r.cfg.Store.Checkpoint(r.ctx, c, r.cfg.Followers...); err != nil {
-			return err
-		}
+	hosts, err := r.commit()
+	if r.cfg.shared() && errors.Is(err, store.ErrLost) {
+		r.drop(err)
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	for _, m := range r.acks {
 		if err := m.Ack(); err != nil {

@@ -37,6 +37,9 @@ func (s *Store) PutAllocations(ctx context.Context, next []allocation.Allocation
 	var done Amendment
 	errDry := errors.New("dry run")
 	err := s.update(ctx, func(tx *sql.Tx) error {
+		if err := stopCounting(ctx, tx, 0); err != nil {
+			return err
+		}
 		current, err := allocations(ctx, tx)
 		if err != nil {
 			return err
@@ -57,6 +60,9 @@ func (s *Store) PutAllocations(ctx context.Context, next []allocation.Allocation
 		done.Conflicts = table.Conflicts()
 		if len(changed) == 0 {
 			return nil
+		}
+		if err := stopCounting(ctx, tx, 1); err != nil {
+			return err
 		}
 		done.Table, done.Standing = table, standing
 		if err := writeAllocations(ctx, tx, changed, now); err != nil {

@@ -100,7 +100,7 @@ func (h *changedHost) add(changes ...allocation.Change) {
 
 // hosts returns the hosts that changes are about and that had reported by then.
 func (c *corrector) hosts(changes []allocation.Change) ([]*changedHost, error) {
-	all, err := loadHosts(c.ctx, c.tx)
+	all, err := loadHosts(c.ctx, c.tx, "")
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 // Checkpoint is what ingest makes durable in one transaction.
 type Checkpoint struct {
+	Lease      Lease     // under which it was counted; the zero value guards nothing
 	At         time.Time // when it was received; names the file of evidence
 	Changes    ledger.Changes
 	Frames     []byte // of evidence, from AppendFrame
@@ -49,8 +50,12 @@ type Follower interface {
 }
 
 // Checkpoint makes a checkpoint durable and tells the followers. After an
-// error nothing of it is durable, and the ledger must be loaded anew.
+// error nothing of it is durable, and the ledger must be loaded anew. The error
+// wraps ErrLost or ErrStale where the lease says so, and where a host's chain does
+// not stand where the ledger began.
 func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follower) (Commit, error) {
+	s.checkpointing.Lock()
+	defer s.checkpointing.Unlock()
 	if s.unknown {
 		return Commit{}, ErrReopen
 	}
@@ -62,6 +67,9 @@ func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follo
 	done := Commit{At: c.At, Hosts: c.Changes.Hosts, Accounts: c.Changes.Accounts, Events: c.Changes.Events}
 	done.Segments = append(append(done.Segments, c.Changes.Opened...), c.Changes.Extended...)
 	err := s.update(growing(ctx), func(tx *sql.Tx) error {
+		if err := c.Lease.guard(ctx, tx, c.At); err != nil {
+			return err
+		}
 		w := &writer{ctx: ctx, tx: tx, words: s.words}
 		if err := w.changes(&c.Changes); err != nil {
 			return err
@@ -84,6 +92,9 @@ func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follo
 			return err
 		}
 		if err := w.meta(&c.Changes, &done); err != nil {
+			return err
+		}
+		if err := c.Lease.counted(ctx, tx, done.Revision, c.Changes.Batches, c.At); err != nil {
 			return err
 		}
 		for _, f := range followers {
@@ -146,32 +157,48 @@ func (s *Store) quarantine(ctx context.Context, tx *sql.Tx, rows []Quarantine) e
 	return nil
 }
 
-// LoadLedger returns the ledger as the last checkpoint left it.
+// LoadLedger returns the ledger of all hosts as the last checkpoint left it.
 func (s *Store) LoadLedger(ctx context.Context) (*ledger.Ledger, error) {
-	var state ledger.State
 	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return nil, fmt.Errorf("load ledger: begin: %w", err)
 	}
-	if state.Hosts, err = loadHosts(ctx, tx); err == nil {
-		state.Accounts, err = loadAccounts(ctx, tx)
-	}
-	if err == nil {
-		state.Open, err = loadSegments(ctx, tx, " WHERE s.end_ns = d.last_ns AND s.id NOT IN (SELECT segment FROM piece)")
-	}
-	if err == nil {
-		err = tx.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM segment").Scan(&state.LastSegment)
-	}
+	book, err := loadLedger(ctx, tx, ledger.Partition{})
 	if err = errors.Join(err, tx.Rollback()); err != nil {
 		return nil, fmt.Errorf("load ledger: %w", err)
+	}
+	return book, nil
+}
+
+// loadLedger returns the ledger of a partition.
+func loadLedger(ctx context.Context, tx *sql.Tx, p ledger.Partition) (*ledger.Ledger, error) {
+	state := ledger.State{Partition: p}
+	where, and, args := "", "", []any(nil)
+	if p.Of > 1 {
+		where, and, args = " WHERE h.spread % ? = ?", " AND h.spread % ? = ?", []any{p.Of, p.No}
+	}
+	var err error
+	if state.Hosts, err = loadHosts(ctx, tx, where, args...); err == nil {
+		state.Accounts, err = loadAccounts(ctx, tx, where, args...)
+	}
+	if err == nil {
+		state.Open, err = loadSegments(ctx, tx, " WHERE s.end_ns = d.last_ns AND s.id NOT IN (SELECT segment FROM piece)"+and, args...)
+	}
+	if err == nil {
+		err = tx.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(no), 0) FROM host), (SELECT coalesce(max(no), 0) FROM device), (SELECT coalesce(max(id), 0) FROM segment)").
+			Scan(&state.LastHost, &state.LastDevice, &state.LastSegment)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return ledger.Restore(state)
 }
 
-func loadHosts(ctx context.Context, tx *sql.Tx) ([]ledger.Host, error) {
+// loadHosts reads the hosts with the condition, "" for all.
+func loadHosts(ctx context.Context, tx *sql.Tx, where string, args ...any) ([]ledger.Host, error) {
 	return collect(ctx, tx, "hosts", `SELECT no, id, public_key, name, os, kernel, agent_version, attribution, boot_id, epoch, seq, hash,
 		first_ns, last_ns, batches, settings, clock_boot_ns, clock_shift_ns, clock_step_ns, clock_sealed_ns, clock_lag_ns,
-		energy_slot_ns, energy_mj, energy_known_ns FROM host ORDER BY no`, func(rows *sql.Rows, h *ledger.Host) error {
+		energy_slot_ns, energy_mj, energy_known_ns FROM host h`+where+` ORDER BY no`, func(rows *sql.Rows, h *ledger.Host) error {
 		var hash []byte
 		err := rows.Scan(&h.No, &h.ID, &h.PublicKey, &h.Name, &h.OS, &h.Kernel, &h.AgentVersion, &h.Attribution, &h.BootID,
 			&h.Position.Epoch, &h.Position.Seq, &hash, &h.FirstNS, &h.LastNS, &h.Batches, &h.Settings,
@@ -181,16 +208,16 @@ func loadHosts(ctx context.Context, tx *sql.Tx) ([]ledger.Host, error) {
 			err = fmt.Errorf("hash of host %s has %d bytes", h.ID, len(hash))
 		}
 		return err
-	})
+	}, args...)
 }
 
-func loadAccounts(ctx context.Context, tx *sql.Tx) ([]ledger.Account, error) {
+func loadAccounts(ctx context.Context, tx *sql.Tx, where string, args ...any) ([]ledger.Account, error) {
 	return collect(ctx, tx, "devices", `SELECT d.no, h.id, d.id, d.name, pci_id, cc, sm_count, max_sm_mhz, memory_mib, parent, fabric, sku, grade,
 		peak, ceiling, d.first_ns, d.last_ns, overlap_ns, windows, recent_ops, recent_ns
-		FROM device d JOIN host h ON h.no = d.host ORDER BY d.no`, func(rows *sql.Rows, a *ledger.Account) error {
+		FROM device d JOIN host h ON h.no = d.host`+where+` ORDER BY d.no`, func(rows *sql.Rows, a *ledger.Account) error {
 		return rows.Scan(&a.No, &a.Host, &a.ID, &a.Name, &a.PCIID, &a.CC, &a.SMCount, &a.MaxSMMHz, &a.MemoryMiB, &a.Parent, &a.Fabric, &a.SKU, &a.Grade,
 			&a.Peak, &a.Ceiling, &a.FirstNS, &a.LastNS, &a.OverlapNS, &a.Windows, &a.RecentOperations, &a.RecentNS)
-	})
+	}, args...)
 }
 
 // loadSegments reads segments with the condition, "" for all.

@@ -35,8 +35,8 @@ func rows(t testing.TB, s *Store) *ledgertest.Rows {
 			t.Error(err)
 		}
 	}()
-	hosts, err1 := loadHosts(context.Background(), tx)
-	accounts, err2 := loadAccounts(context.Background(), tx)
+	hosts, err1 := loadHosts(context.Background(), tx, "")
+	accounts, err2 := loadAccounts(context.Background(), tx, "")
 	segments, err3 := loadSegments(context.Background(), tx, "")
 	if err := errors.Join(err1, err2, err3); err != nil {
 		t.Fatal(err)

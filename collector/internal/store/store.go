@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -40,7 +41,7 @@ type Options struct {
 }
 
 // Store is the collector's database and evidence. Its methods may be called
-// from many goroutines, Checkpoint from one at a time.
+// from many goroutines.
 type Store struct {
 	db       *sql.DB // the one writing connection; never used inside a transaction of it
 	read     *sql.DB
@@ -53,7 +54,9 @@ type Store struct {
 	path     string
 	opts     Options
 	records  records
-	unknown  bool // what the last checkpoint left behind; used by Checkpoint alone
+	// One checkpoint at a time: the file of evidence and the words are shared.
+	checkpointing sync.Mutex
+	unknown       bool // what the last checkpoint left behind; used by Checkpoint alone
 }
 
 // Open opens the database at path, in a directory that it creates and keeps
@@ -118,6 +121,9 @@ func (s *Store) open(ctx context.Context, dir, path string) error {
 		return err
 	}
 	if err := s.adopt(ctx, migrated); err != nil {
+		return err
+	}
+	if err := s.spreadHosts(ctx); err != nil {
 		return err
 	}
 	s.read = sql.OpenDB(newConnector(path, s.opts.BusyTimeout, true))

@@ -44,23 +44,30 @@ func (w *writer) changes(c *ledger.Changes) error {
 		w.words.forget()
 	}
 	hosts := make(map[ledger.HostID]int64, len(c.Hosts))
+	// A host whose chain does not stand where the ledger began was counted by another
+	// one meanwhile: no row changes, and the checkpoint is refused.
 	err := w.each(`INSERT INTO host (no, id, public_key, name, os, kernel, agent_version, attribution, boot_id, epoch, seq, hash, first_ns, last_ns, batches, settings,
 		clock_boot_ns, clock_shift_ns, clock_step_ns, clock_sealed_ns, clock_lag_ns,
-		energy_slot_ns, energy_mj, energy_known_ns)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		energy_slot_ns, energy_mj, energy_known_ns, spread)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (no) DO UPDATE SET public_key = excluded.public_key, name = excluded.name, os = excluded.os, kernel = excluded.kernel,
 		agent_version = excluded.agent_version, attribution = excluded.attribution, boot_id = excluded.boot_id, epoch = excluded.epoch, seq = excluded.seq, hash = excluded.hash,
 		first_ns = excluded.first_ns, last_ns = excluded.last_ns, batches = excluded.batches, settings = excluded.settings,
 		clock_boot_ns = excluded.clock_boot_ns, clock_shift_ns = excluded.clock_shift_ns, clock_step_ns = excluded.clock_step_ns,
 		clock_sealed_ns = excluded.clock_sealed_ns, clock_lag_ns = excluded.clock_lag_ns,
-		energy_slot_ns = excluded.energy_slot_ns, energy_mj = excluded.energy_mj, energy_known_ns = excluded.energy_known_ns`, "host", len(c.Hosts), func(i int) []any {
+		energy_slot_ns = excluded.energy_slot_ns, energy_mj = excluded.energy_mj, energy_known_ns = excluded.energy_known_ns
+		WHERE host.epoch = ? AND host.seq = ? AND host.hash = ?`, "host", len(c.Hosts), func(i int) []any {
 		h := &c.Hosts[i]
 		hosts[h.ID] = h.No
 		return []any{h.No, string(h.ID), h.PublicKey, h.Name, h.OS, h.Kernel, h.AgentVersion, h.Attribution, h.BootID,
 			int64(h.Position.Epoch), int64(h.Position.Seq), h.Position.Hash[:], h.FirstNS, h.LastNS, h.Batches, h.Settings,
 			h.Clocks.BootNS, h.Clocks.ShiftNS, h.Clocks.StepNS, h.Clocks.SealedNS, h.Clocks.LagNS,
-			h.Energy.SlotNS, h.Energy.EnergyMJ, h.Energy.KnownNS}
+			h.Energy.SlotNS, h.Energy.EnergyMJ, h.Energy.KnownNS, int64(h.ID.Spread()),
+			int64(h.Before.Epoch), int64(h.Before.Seq), h.Before.Hash[:]}
 	})
+	if errors.Is(err, errRows) {
+		err = fmt.Errorf("%w: %w", ErrLost, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -112,6 +119,9 @@ func (w *writer) changes(c *ledger.Changes) error {
 		})
 }
 
+// errRows means that a row was not written, or more than one.
+var errRows = errors.New("another number of rows changed")
+
 // each runs the statement once for each of n rows and expects each to count.
 func (w *writer) each(query, what string, n int, row func(int) []any) error {
 	if n == 0 {
@@ -130,7 +140,7 @@ func (w *writer) each(query, what string, n int, row func(int) []any) error {
 		if rows, err := result.RowsAffected(); err != nil {
 			return fmt.Errorf("write %s %v: %w", what, args[0], err)
 		} else if rows != 1 {
-			return fmt.Errorf("write %s %v: %d rows changed instead of one", what, args[0], rows)
+			return fmt.Errorf("write %s %v: %w: %d instead of one", what, args[0], errRows, rows)
 		}
 	}
 	if err := stmt.Close(); err != nil {
