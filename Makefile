@@ -81,10 +81,10 @@ eval: ## hold the judgements against public recordings and write docs/evaluation
 fit: ## fit the scorecard anew from the tuning recordings, then look at make eval
 	UPDATE=1 $(GO) test -count=1 -v -run TestScorecardIsFitted ./collector/internal/eval
 
-cost: build standin ## measure the agent with 8 stand-in GPUs and 1,000 processes: one process, two units, and while 2,500 processes start each second
+cost: build standin ## measure the agent with 8 stand-in GPUs and 1,000 processes: one process, two units, and while 2,000 processes start each second (6,000 events)
 	testdata/cost/cost.sh $(BIN) 60
 	UNITS=1 testdata/cost/cost.sh $(BIN) 60
-	CHURN=2500 testdata/cost/cost.sh $(BIN) 60
+	CHURN=2000 testdata/cost/cost.sh $(BIN) 60
 
 LIVE_SECONDS ?= 3600
 live-hour: build standin ## run collector and agent for an hour while devices, holders and programs change, then check that the ledger balances

@@ -52,6 +52,7 @@ const stopDrain = 5 * time.Second
 
 // Run samples until it is interrupted, then seals and syncs what it holds.
 func (c runCommand) Run(ctx context.Context, s cli.Streams) error {
+	beQuiet()
 	from, err := c.open(ctx, s)
 	if errors.Is(err, nvml.ErrNoDriver) && len(c.WithoutGPU) > 0 {
 		fmt.Fprintf(s.Err, "%v\nno GPU to read: replaying what published runs and recordings say instead\n", err)
@@ -60,7 +61,6 @@ func (c runCommand) Run(ctx context.Context, s cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	oneThread()
 	target, err := endpoint.Read(c.Endpoint)
 	if err != nil {
 		return errors.Join(err, from.Close())

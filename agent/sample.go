@@ -38,7 +38,7 @@ type sampleCommand struct {
 
 // Run samples until it is interrupted, then seals and syncs what it holds.
 func (c sampleCommand) Run(ctx context.Context, s cli.Streams) error {
-	oneThread()
+	beQuiet()
 	from, err := c.open(ctx, s)
 	if err != nil {
 		return err

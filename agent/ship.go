@@ -36,7 +36,7 @@ const samplerWait = time.Second
 // Run ships until it is interrupted. It needs no sampler: what is in the spool is
 // sent while the sampler is away.
 func (c shipCommand) Run(ctx context.Context, s cli.Streams) (err error) {
-	oneThread()
+	beQuiet()
 	target, err := endpoint.Read(c.Endpoint)
 	if err != nil {
 		return err
