@@ -60,6 +60,8 @@ type serveCommand struct {
 	Notify         string `help:"File of channels by which people are told what waits for them: e-mail and webhooks; none by default." placeholder:"FILE" type:"path"`
 	AuditAnchor    string `help:"File at a second place, such as a mount of another machine or of write-once storage, to which each signed checkpoint of the audit log is appended; none by default." placeholder:"FILE" type:"path"`
 
+	Profile string `help:"File to write a CPU profile of this run to, and what it holds in memory at the end beside it, to see what costs most." placeholder:"FILE" type:"path"`
+
 	now  func() time.Time // of everything that the law dates; the real clock if nil
 	look time.Duration    // how often deadlines and channels are looked at; as usual if 0
 
@@ -67,7 +69,12 @@ type serveCommand struct {
 }
 
 // Run serves until it is interrupted.
-func (c serveCommand) Run(ctx context.Context, s cli.Streams) error {
+func (c serveCommand) Run(ctx context.Context, s cli.Streams) (err error) {
+	stop, err := profiling(c.Profile)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
 	return serve(ctx, s, c, false, func(ctx context.Context, r *running) error {
 		fmt.Fprintf(s.Out, "desk: %s\n", r.http.LoginLink())
 		if url := r.http.PublicURL(); url != "" {

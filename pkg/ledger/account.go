@@ -57,7 +57,7 @@ func (l *Ledger) window(h *host, acc *account, w *measure.Window, allocated bool
 		if allocated {
 			l.parts = append(l.parts, e)
 		} else if !e.empty() {
-			l.add(acc, &e, start, end)
+			l.add(h, acc, &e, start, end)
 		}
 	}
 	if allocated {
@@ -65,8 +65,8 @@ func (l *Ledger) window(h *host, acc *account, w *measure.Window, allocated bool
 		clear(l.parts) // they point into the batch
 		l.parts = l.parts[:0]
 	}
-	acc.prune()
-	l.touch(acc)
+	h.prune(acc)
+	h.touch(acc)
 }
 
 // part is the share of an entry that the account takes, and whose it is.
@@ -105,17 +105,17 @@ func (l *Ledger) hole(h *host, acc *account, endNS int64, allocated bool) {
 	if allocated {
 		l.assign(h, acc, []part{e}, acc.LastNS, endNS)
 	} else {
-		l.add(acc, &e, acc.LastNS, endNS)
+		l.add(h, acc, &e, acc.LastNS, endNS)
 	}
 	acc.LastNS = endNS
-	acc.prune()
+	h.prune(acc)
 }
 
 // add extends the segment that the part continues, or opens one. A segment is
 // continued when it ends where the part starts, or where it ends already: by
 // another entry of the same window. Known and unknown energy do not mix, since
 // their sum would be neither.
-func (l *Ledger) add(acc *account, e *part, start, end int64) {
+func (l *Ledger) add(h *host, acc *account, e *part, start, end int64) {
 	var s *segment
 	for _, o := range acc.open {
 		if o.Key.State == e.State && (o.EndNS == start || o.EndNS == end) && (o.EnergyMJ < 0) == (e.EnergyMJ < 0) &&
@@ -144,6 +144,7 @@ func (l *Ledger) add(acc *account, e *part, start, end int64) {
 			s.EnergyMJ = -1
 		}
 		acc.open = append(acc.open, s)
+		h.due = true
 	}
 	s.EndNS = end
 	s.DurationNS += e.DurationNS
@@ -156,16 +157,18 @@ func (l *Ledger) add(acc *account, e *part, start, end int64) {
 	s.follow(e, end-start)
 	if !s.dirty {
 		s.dirty = true
-		l.dirtySegments = append(l.dirtySegments, s)
+		h.dirtySegments = append(h.dirtySegments, s)
 	}
 }
 
 // prune forgets the segments that can no longer grow.
-func (a *account) prune() {
+func (h *host) prune(a *account) {
 	kept := a.open[:0]
 	for _, s := range a.open {
 		if s.EndNS == a.LastNS {
 			kept = append(kept, s)
+		} else if s.dirty {
+			h.due = true // only what is open can be carried
 		}
 	}
 	clear(a.open[len(kept):])

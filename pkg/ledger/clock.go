@@ -150,6 +150,7 @@ func absolute(ns int64) time.Duration { return time.Duration(max(ns, -ns)) }
 // clocksOf takes over what Place decided on a batch.
 func (l *Ledger) clocksOf(h *host, b *Batch) {
 	if b.clockReason != "" || h.Clocks.ShiftNS != b.clocks.ShiftNS {
+		h.due = true
 		l.clocks = append(l.clocks, ClockChange{Host: h.ID, Position: b.Position, BootID: intern(b.BootID),
 			ShiftNS: b.clocks.ShiftNS, StepNS: b.clocks.StepNS, Reason: b.clockReason})
 	}

@@ -18,7 +18,7 @@ type Host struct {
 	Attribution  string // how it learns who holds its devices
 	BootID       string
 	Position     Position
-	Before       Position // that was stored when Position was not yet; zero for a new host
+	Before       Position // of the row that was given out last; zero for a new host
 	FirstNS      int64    // start of its first window, 0 before one
 	LastNS       int64    // end of its newest window
 	Batches      int64

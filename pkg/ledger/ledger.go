@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -44,18 +45,18 @@ type Ledger struct {
 	lastHost    int64
 	lastDevice  int64
 	lastSegment int64
+	accounts    int // how many there are
 
-	dirtyHosts    []*host
-	dirtyAccounts []*account
-	dirtySegments []*segment
-	events        []HostEvent
-	addresses     []HostAddress
-	traffic       []HostTraffic
-	differences   []Difference
-	clocks        []ClockChange
-	energy        []HostEnergy
-	batches       int64
-	windows       int64
+	dirtyHosts  []*host
+	carriers    []carrier // hosts whose rows are behind, longest first
+	events      []HostEvent
+	addresses   []HostAddress
+	traffic     []HostTraffic
+	differences []Difference
+	clocks      []ClockChange
+	energy      []HostEnergy
+	batches     int64
+	windows     int64
 
 	table *allocation.Table
 	parts []part // of the window that is being counted
@@ -66,6 +67,12 @@ type host struct {
 	accounts map[measure.DeviceID]*account
 	dirty    bool
 	told     map[string]bool // differences that were given out
+
+	dirtyAccounts []*account
+	dirtySegments []*segment
+	taken         bool  // its row was given out before
+	due           bool  // more than figures of known rows changed
+	carriedNS     int64 // since when its rows are behind, 0 if they are not
 }
 
 type account struct {
@@ -92,6 +99,7 @@ type State struct {
 	LastHost    int64
 	LastDevice  int64
 	LastSegment int64
+	Carried     []Carried // what hosts counted since their rows were given out
 }
 
 // New returns an empty ledger.
@@ -104,7 +112,7 @@ func Restore(s State) (*Ledger, error) {
 	l.part, l.lastHost, l.lastDevice, l.lastSegment = s.Partition, s.LastHost, s.LastDevice, s.LastSegment
 	for _, h := range s.Hosts {
 		h.Before = h.Position
-		l.hosts[h.ID] = &host{Host: h, accounts: map[measure.DeviceID]*account{}}
+		l.hosts[h.ID] = &host{Host: h, accounts: map[measure.DeviceID]*account{}, taken: true}
 		l.lastHost = max(l.lastHost, h.No)
 	}
 	byNo := make(map[int64]*account, len(s.Accounts))
@@ -115,6 +123,7 @@ func Restore(s State) (*Ledger, error) {
 		}
 		acc := &account{Account: a}
 		h.accounts[a.ID], byNo[a.No] = acc, acc
+		l.accounts++
 		l.lastDevice = max(l.lastDevice, a.No)
 	}
 	for _, seg := range s.Open {
@@ -134,6 +143,21 @@ func Restore(s State) (*Ledger, error) {
 			open.beat = &beat
 		}
 		acc.open = append(acc.open, open)
+	}
+	if len(s.Carried) > 0 {
+		hosts := make(map[int64]*host, len(l.hosts))
+		for _, h := range l.hosts {
+			hosts[h.No] = h
+		}
+		for _, c := range s.Carried {
+			h := hosts[c.HostNo]
+			if h == nil {
+				return nil, fmt.Errorf("restore ledger: something is carried of unknown host %d", c.HostNo)
+			}
+			if err := l.carry(h, byNo, c.State); err != nil {
+				return nil, fmt.Errorf("restore ledger: %w", err)
+			}
+		}
 	}
 	return l, nil
 }
@@ -170,7 +194,8 @@ func (l *Ledger) Apply(b *Batch) error {
 	for i := range b.Devices {
 		if acc := h.accounts[b.Devices[i].ID]; acc != nil && acc.Device != b.Devices[i] {
 			acc.Device = keep(b.Devices[i])
-			l.touch(acc)
+			h.due = true
+			h.touch(acc)
 		}
 	}
 	allocated := l.table.Concerns(string(h.ID), h.Name)
@@ -184,11 +209,12 @@ func (l *Ledger) Apply(b *Batch) error {
 		}
 		l.window(h, acc, w, allocated)
 		if h.FirstNS == 0 || w.StartNS < h.FirstNS {
-			h.FirstNS = w.StartNS
+			h.FirstNS, h.due = w.StartNS, true
 		}
 		h.LastNS = max(h.LastNS, w.EndNS)
 	}
 	for i := range b.Events {
+		h.due = true
 		e := b.Events[i]
 		e.Device, e.Kind, e.Detail = measure.DeviceID(intern(string(e.Device))), measure.EventKind(intern(string(e.Kind))), strings.Clone(e.Detail)
 		l.events = append(l.events, HostEvent{HostNo: h.No, Event: e})
@@ -207,10 +233,12 @@ func (l *Ledger) Apply(b *Batch) error {
 }
 
 func (l *Ledger) describe(h *host, b *Batch) {
-	h.PublicKey = append(h.PublicKey[:0], b.PublicKey...)
+	if !bytes.Equal(h.PublicKey, b.PublicKey) {
+		h.PublicKey, h.due = bytes.Clone(b.PublicKey), true // rows that were given out share the old one
+	}
 	if h.Name != b.Name || h.OS != b.OS || h.Kernel != b.Kernel || h.AgentVersion != b.AgentVersion || h.Attribution != b.Attribution || h.Settings != b.Settings || h.BootID != b.BootID {
 		h.Name, h.OS, h.Kernel = intern(b.Name), intern(b.OS), intern(b.Kernel)
-		h.Settings = b.Settings
+		h.Settings, h.due = b.Settings, true
 		h.AgentVersion, h.Attribution, h.BootID = intern(b.AgentVersion), intern(b.Attribution), intern(b.BootID)
 	}
 	l.clocksOf(h, b)
@@ -229,13 +257,15 @@ func (l *Ledger) openAccount(h *host, b *Batch, w *measure.Window) *account {
 		No: l.lastDevice, Host: h.ID, Device: keep(row), FirstNS: w.StartNS, LastNS: w.StartNS,
 	}}
 	h.accounts[acc.ID] = acc
+	l.accounts++
+	h.due = true
 	return acc
 }
 
-func (l *Ledger) touch(acc *account) {
+func (h *host) touch(acc *account) {
 	if !acc.dirty {
 		acc.dirty = true
-		l.dirtyAccounts = append(l.dirtyAccounts, acc)
+		h.dirtyAccounts = append(h.dirtyAccounts, acc)
 	}
 }
 
@@ -257,68 +287,6 @@ type HostAddress struct {
 type HostTraffic struct {
 	HostNo int64
 	measure.Traffic
-}
-
-// Changes is what changed since the last Take, as values that the ledger no
-// longer touches.
-type Changes struct {
-	Hosts    []Host
-	Accounts []Account
-	Opened   []Segment // new since the last Take
-	Extended []Segment // known before; their figures grew
-	Events   []HostEvent
-
-	Addresses []HostAddress
-	Traffic   []HostTraffic
-	// Differences between claims and allocations, each once since the ledger began.
-	Differences []Difference
-	Clocks      []ClockChange
-	Energy      []HostEnergy // of slots that are full, to be added
-	Batches     int64        // counted since the last Take
-	Windows     int64
-}
-
-// Empty reports whether nothing changed.
-func (c *Changes) Empty() bool {
-	return len(c.Hosts) == 0 && len(c.Accounts) == 0 && len(c.Opened) == 0 && len(c.Extended) == 0 && len(c.Events) == 0 && len(c.Differences) == 0 && len(c.Addresses) == 0 && len(c.Traffic) == 0 && len(c.Clocks) == 0 && len(c.Energy) == 0
-}
-
-// Take returns the changes since the last Take. A caller that cannot store them
-// must drop the ledger and restore one from what is stored.
-func (l *Ledger) Take() Changes {
-	c := Changes{Events: l.events, Addresses: l.addresses, Traffic: l.traffic, Differences: l.differences, Clocks: l.clocks, Energy: l.energy, Batches: l.batches, Windows: l.windows}
-	l.events, l.differences, l.addresses, l.traffic, l.clocks, l.energy = nil, nil, nil, nil, nil, nil
-	for _, h := range l.dirtyHosts {
-		h.dirty = false
-		row := h.Host
-		row.PublicKey = append([]byte(nil), h.PublicKey...)
-		h.Before = h.Position
-		c.Hosts = append(c.Hosts, row)
-	}
-	for _, a := range l.dirtyAccounts {
-		a.dirty = false
-		c.Accounts = append(c.Accounts, a.Account)
-	}
-	for _, s := range l.dirtySegments {
-		s.encode()
-		if s.dirty = false; s.taken {
-			c.Extended = append(c.Extended, s.Segment)
-		} else {
-			s.taken = true
-			c.Opened = append(c.Opened, s.Segment)
-		}
-	}
-	clear(l.dirtyHosts)
-	clear(l.dirtyAccounts)
-	clear(l.dirtySegments) // closed segments must not stay in memory
-	l.dirtyHosts, l.dirtyAccounts, l.dirtySegments = l.dirtyHosts[:0], l.dirtyAccounts[:0], l.dirtySegments[:0]
-	l.batches, l.windows = 0, 0
-	return c
-}
-
-// Pending returns the number of rows that Take would return.
-func (l *Ledger) Pending() int {
-	return len(l.dirtyHosts) + len(l.dirtyAccounts) + len(l.dirtySegments) + len(l.events) + len(l.differences) + len(l.addresses) + len(l.traffic) + len(l.clocks) + len(l.energy)
 }
 
 func deviceRow(rows []Device, id measure.DeviceID) (Device, bool) {

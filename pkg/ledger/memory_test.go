@@ -28,7 +28,7 @@ func TestClosedSegmentsAreForgotten(t *testing.T) {
 	if n := len(l.hosts["h"].accounts["GPU-0"].open); n != 1 {
 		t.Errorf("%d segments are open, want 1", n)
 	}
-	for _, s := range l.dirtySegments[:cap(l.dirtySegments)] {
+	for _, s := range l.hosts["h"].dirtySegments[:cap(l.hosts["h"].dirtySegments)] {
 		if s != nil {
 			t.Fatal("a segment that was given out is still held")
 		}

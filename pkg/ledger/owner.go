@@ -152,7 +152,7 @@ func (l *Ledger) give(h *host, acc *account, p part, answers *[]allocation.Piece
 			l.tell(h, claim, tenants, p.Operations, start, end)
 		}
 	}
-	l.add(acc, &p, start, end)
+	l.add(h, acc, &p, start, end)
 }
 
 func (l *Ledger) tell(h *host, claim Claim, tenants []measure.TenantID, ops compute.Bounds, start, end int64) {

@@ -84,6 +84,7 @@ func (s *Swarm) receipt(m *nats.Msg) {
 	if r.Epoch != h.epoch {
 		return // of what an earlier swarm with this seed sent
 	}
+	s.heardNS = now.UnixNano()
 	done := 0
 	for done < len(h.pending) && h.pending[done].seq <= r.Seq {
 		p := &h.pending[done]
@@ -92,6 +93,7 @@ func (s *Swarm) receipt(m *nats.Msg) {
 			return
 		}
 		s.waiting -= int64(len(p.envelope))
+		s.reachedNS = max(s.reachedNS, p.atNS)
 		s.unsent--
 		if s.cfg.Real {
 			s.lag.add(now.Sub(time.Unix(0, p.dueNS)))
@@ -160,7 +162,9 @@ func (s *Swarm) tend(ctx context.Context, stop <-chan struct{}) {
 	}
 }
 
-// resend goes back to the oldest batch of each host that waits too long.
+// resend goes back to the oldest batch of each host that seems to be lost: what was
+// sent well after it is receipted, or nothing is receipted any more. A collector that
+// is merely behind is not given more to do.
 func (s *Swarm) resend() error {
 	now := time.Now().UnixNano()
 	type again struct {
@@ -169,9 +173,13 @@ func (s *Swarm) resend() error {
 	}
 	var all []again
 	s.mu.Lock()
+	late := s.reachedNS - int64(s.cfg.RetryAfter)
+	if now-s.heardNS > int64(s.cfg.RetryAfter) {
+		late = now - int64(s.cfg.RetryAfter)
+	}
 	for i := range s.hosts {
 		h := &s.hosts[i]
-		if len(h.pending) == 0 || now-h.pending[0].atNS < int64(s.cfg.RetryAfter) {
+		if len(h.pending) == 0 || h.pending[0].atNS > late {
 			continue
 		}
 		a := again{h: h}

@@ -39,8 +39,8 @@ type Config struct {
 	Tenants int           // that the workloads belong to
 	Seed    uint64
 	EndNS   int64 // end of the last window when it is not real, Unix
-	// MaxWaiting bounds the bytes that are sent and not receipted, 256 MiB if 0. Hosts
-	// would keep them on their disks.
+	// MaxWaiting bounds the bytes that are sent and not receipted, 256 MiB if 0, 16 MiB
+	// when as fast as possible. Hosts would keep them on their disks.
 	MaxWaiting int64
 	RetryAfter time.Duration // without a receipt until a host sends again, 10 s if 0
 	AgentName  string        // version that hosts say they run
@@ -67,6 +67,9 @@ type Swarm struct {
 	room    chan struct{}
 	counts  Counts
 	fault   error
+	// When the last receipt came, and when the newest batch of those that have one was
+	// sent.
+	heardNS, reachedNS int64
 }
 
 // Counts is what passed over the wire.
@@ -86,7 +89,10 @@ func New(cfg Config) (*Swarm, error) {
 		return nil, errors.New("swarm: needs a broker, hosts, devices, windows of a second or more, and batches that can be sent")
 	}
 	if cfg.MaxWaiting <= 0 {
-		cfg.MaxWaiting = 256 << 20
+		cfg.MaxWaiting = 16 << 20
+		if cfg.Real {
+			cfg.MaxWaiting = 256 << 20
+		}
 	}
 	if cfg.RetryAfter <= 0 {
 		cfg.RetryAfter = 10 * time.Second
@@ -122,6 +128,7 @@ func (s *Swarm) Run(ctx context.Context) (Report, error) {
 	}
 	defer s.conn.Close()
 	s.began = time.Now()
+	s.heardNS = s.began.UnixNano()
 	whole := s.period() * time.Duration(s.cfg.Batches)
 	if s.cfg.Real {
 		s.origin = s.began.UnixNano() - int64(s.period()) // the first windows end now

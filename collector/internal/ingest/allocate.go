@@ -52,7 +52,7 @@ func (in *Ingest) PutAllocations(ctx context.Context, next []allocation.Allocati
 // allocate makes durable what was counted by the old table, and then goes on with
 // the new one. Allocations that cannot be recorded stop nothing.
 func (r *run) allocate(q request) error {
-	if err := r.checkpoint(); err != nil {
+	if err := r.checkpoint(true); err != nil {
 		q.answer <- answer{err: err}
 		return err
 	}

@@ -33,7 +33,7 @@ func TestEventsOfGoodAndRefusedBatches(t *testing.T) {
 		h, d := newHost("a", 2), testIntake(Config{MaxAhead: 5 * time.Minute})
 		for _, l := range batches(h) {
 			d.takeAll([]letter{l}, now)
-			c, _ := d.drain()
+			c, _ := d.drain(true)
 			c.At = now
 			if _, err := s.Checkpoint(t.Context(), c); err != nil {
 				t.Fatal(err)

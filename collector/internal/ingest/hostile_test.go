@@ -55,7 +55,7 @@ func honest(t *testing.T, d *intake, hosts, batches int) *fleetLog {
 func TestHostileEnvelopesAreNeverCounted(t *testing.T) {
 	d := testIntake(Config{})
 	f := honest(t, d, 5, 12)
-	c, _ := d.drain()
+	c, _ := d.drain(true)
 	if c.FrameCount != 60 {
 		t.Fatalf("%d of 60 honest batches counted", c.FrameCount)
 	}
@@ -77,7 +77,7 @@ func TestHostileEnvelopesAreNeverCounted(t *testing.T) {
 		}
 		made += n
 		d.takeAll(letters, now)
-		c, _ := d.drain()
+		c, _ := d.drain(true)
 		if c.FrameCount != 0 || c.Changes.Windows != 0 || !c.Changes.Empty() {
 			t.Fatalf("after %d hostile envelopes: %d batches and %d windows counted", made, c.FrameCount, c.Changes.Windows)
 		}

@@ -54,7 +54,10 @@ type Config struct {
 	MaxAge     time.Duration // how long ago a window may end, no limit if 0
 	Limit      bool          // how many batches a host may send, see rate.go
 	// Flooded is told of a host that goes on sending more than it may; nil tells nobody.
-	Flooded     func(host string)
+	Flooded func(host string)
+	// Carry says how long the rows of a host may stay behind what was counted, by the
+	// number of devices in the ledger; Carry of this package if nil.
+	Carry       func(devices int64) time.Duration
 	OrphanGrace time.Duration // wait for the batches before a new epoch, 10 s if 0
 }
 
@@ -92,6 +95,9 @@ func New(cfg Config) (*Ingest, error) {
 	if cfg.shared() { // what waits of all partitions is to be bounded too
 		cfg.MaxBatches, cfg.MaxBytes = max(64, cfg.MaxBatches/cfg.Partition.Of), max(4*maxEnvelope, cfg.MaxBytes/cfg.Partition.Of)
 	}
+	if cfg.Carry == nil {
+		cfg.Carry = Carry
+	}
 	if cfg.OrphanGrace <= 0 {
 		cfg.OrphanGrace = 10 * time.Second
 	}
@@ -106,6 +112,25 @@ func New(cfg Config) (*Ingest, error) {
 
 // shared reports whether other collectors may count the partition.
 func (c *Config) shared() bool { return c.Partition.Of > 1 }
+
+// Devices up to which the rows of each checkpoint are written at once, and how many
+// devices' rows are written a second in a larger fleet.
+const (
+	carryAbove     = 150_000
+	rowsEachSecond = 3_000
+	carryLeast     = time.Minute
+)
+
+// Carry is how long the rows of a host may stay behind what was counted of it: not at
+// all in a fleet of up to 150,000 devices, so that runs and findings follow within
+// moments, and in a larger one as long as it takes to write the rows of all devices
+// at a steady pace, a minute at least.
+func Carry(devices int64) time.Duration {
+	if devices <= carryAbove {
+		return 0
+	}
+	return max(carryLeast, time.Duration(devices)*time.Second/rowsEachSecond)
+}
 
 // byKey knows a host by the key that it first came with.
 func byKey(key ed25519.PublicKey) (ledger.HostID, string) {
@@ -173,15 +198,17 @@ func (r *run) loop(ctx context.Context, s *source, requests <-chan request, want
 	defer renew.Stop()
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
+	settle := time.NewTicker(carryLeast / 4)
+	defer settle.Stop()
 	var group []jetstream.Msg
 	for {
 		select {
 		case <-ctx.Done():
-			return r.checkpoint()
+			return r.checkpoint(true)
 		case want := <-wanted:
 			if !want {
 				timer.Stop()
-				if err := r.checkpoint(); err != nil {
+				if err := r.checkpoint(true); err != nil {
 					return err
 				}
 				return errUnwanted
@@ -191,10 +218,17 @@ func (r *run) loop(ctx context.Context, s *source, requests <-chan request, want
 				return err
 			}
 		case <-s.consume.Closed():
-			return errors.Join(errConsumerEnded, r.checkpoint())
+			return errors.Join(errConsumerEnded, r.checkpoint(true))
 		case <-timer.C:
-			if err := r.checkpoint(); err != nil {
+			if err := r.checkpoint(false); err != nil {
 				return err
+			}
+		case <-settle.C:
+			// Hosts that fell silent settle too.
+			if r.behind() {
+				if err := r.checkpoint(false); err != nil {
+					return err
+				}
 			}
 		case q := <-requests:
 			timer.Stop()
@@ -220,7 +254,7 @@ func (r *run) loop(ctx context.Context, s *source, requests <-chan request, want
 			clear(group)
 			if len(r.acks) >= r.cfg.MaxBatches || r.size >= r.cfg.MaxBytes {
 				timer.Stop()
-				if err := r.checkpoint(); err != nil {
+				if err := r.checkpoint(false); err != nil {
 					return err
 				}
 			}
@@ -256,12 +290,16 @@ func (r *run) take(group []jetstream.Msg) {
 	r.acks = append(r.acks, group...)
 }
 
-// checkpoint makes durable what was taken, and only then tells anyone.
-func (r *run) checkpoint() error {
-	if len(r.acks) == 0 {
+// behind reports whether rows of some host are behind what was counted.
+func (r *run) behind() bool { return r.intake != nil && r.intake.book.Behind() }
+
+// checkpoint makes durable what was taken, and only then tells anyone. With whole the
+// rows of all hosts are written.
+func (r *run) checkpoint(whole bool) error {
+	if len(r.acks) == 0 && !r.behind() {
 		return nil
 	}
-	hosts, err := r.commit()
+	hosts, err := r.commit(whole)
 	if r.cfg.shared() && errors.Is(err, store.ErrLost) {
 		r.drop(err)
 		return nil

@@ -55,6 +55,7 @@ type opened struct {
 type intake struct {
 	cfg     Config
 	book    *ledger.Ledger
+	began   time.Time // of a clock that only goes forward
 	frames  []byte
 	count   int64
 	refused []store.Quarantine
@@ -89,14 +90,19 @@ func newIntake(cfg Config, book *ledger.Ledger) *intake {
 		cfg.Identify = byKey
 	}
 	return &intake{
-		cfg: cfg, book: book, reply: map[ledger.HostID]bool{}, orphans: map[ledger.HostID]orphan{}, missing: map[ledger.HostID]wait{}, seen: map[[32]byte]bool{},
+		cfg: cfg, book: book, began: time.Now(), reply: map[ledger.HostID]bool{}, orphans: map[ledger.HostID]orphan{}, missing: map[ledger.HostID]wait{}, seen: map[[32]byte]bool{},
 		counted: map[ledger.HostID]*recent{}, buckets: map[string]*bucket{},
 	}
 }
 
-// drain returns what was collected and starts anew.
-func (d *intake) drain() (store.Checkpoint, []ledger.HostID) {
-	c := store.Checkpoint{Changes: d.book.Take(), Frames: d.frames, FrameCount: d.count, Quarantine: d.refused}
+// drain returns what was collected and starts anew. With whole, no host's rows stay
+// behind.
+func (d *intake) drain(whole bool) (store.Checkpoint, []ledger.HostID) {
+	var after time.Duration
+	if !whole {
+		after = d.cfg.Carry(d.book.Devices())
+	}
+	c := store.Checkpoint{Changes: d.book.TakeDue(int64(time.Since(d.began)), int64(after)), Frames: d.frames, FrameCount: d.count, Quarantine: d.refused}
 	hosts := make([]ledger.HostID, 0, len(d.reply))
 	for host := range d.reply {
 		hosts = append(hosts, host)

@@ -33,7 +33,7 @@ type outcome struct {
 }
 
 func look(d *intake, h *host) outcome {
-	c, hosts := d.drain()
+	c, hosts := d.drain(true)
 	o := outcome{Counted: c.FrameCount, Windows: c.Changes.Windows, Seq: d.book.Position(ledger.HostID(h.id)).Seq}
 	for _, q := range c.Quarantine {
 		o.Reasons = append(o.Reasons, q.Reason)
@@ -194,7 +194,7 @@ func TestEveryWrongPairIsRefused(t *testing.T) {
 				batch.Host = claimed.id
 				envelope := fresh.seal(t, batch)
 				d.takeAll([]letter{{subject: wire.BatchSubject(subject.id), envelope: envelope}}, now)
-				c, _ := d.drain()
+				c, _ := d.drain(true)
 				right := s == k && k == i
 				switch {
 				case right && len(c.Quarantine) == 0 && c.FrameCount == 1:

@@ -37,7 +37,7 @@ func TestFloodIsPutOff(t *testing.T) {
 	if d.book.Position(ledger.HostID(flooder.id)).Seq != 0 {
 		t.Error("a batch beyond the limit was counted")
 	}
-	c, hosts := d.drain()
+	c, hosts := d.drain(true)
 	notes := 0
 	for _, q := range c.Quarantine {
 		if q.Reason == reasonRate {
@@ -85,7 +85,7 @@ func TestWindowsThatCannotBeAreLeftOut(t *testing.T) {
 	now := time.Unix(0, h.atNS)
 	d.takeAll([]letter{h.letter(h.seal(t, b))}, now)
 	d.takeAll([]letter{h.letter(h.next(t, 1))}, now.Add(10*time.Second))
-	c, _ := d.drain()
+	c, _ := d.drain(true)
 	by := map[measure.State]int64{}
 	for _, s := range c.Changes.Opened {
 		by[s.Key.State] += s.DurationNS
@@ -94,7 +94,7 @@ func TestWindowsThatCannotBeAreLeftOut(t *testing.T) {
 		t.Errorf("%v, refused %+v", by, c.Quarantine)
 	}
 	d.takeAll([]letter{h.letter(h.next(t, 1))}, now.Add(ledger.OldestBatch+time.Hour))
-	c, _ = d.drain()
+	c, _ = d.drain(true)
 	if len(c.Quarantine) != 1 || c.Quarantine[0].Reason != reasonPast || len(c.Changes.Opened)+len(c.Changes.Extended) != 0 {
 		t.Errorf("of a month ago: %+v", c.Quarantine)
 	}

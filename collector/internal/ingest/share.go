@@ -95,10 +95,12 @@ func (r *run) load() error {
 }
 
 // commit makes durable what was taken and returns whom to tell. What was counted by
-// allocations that are not those of the database any more is counted again.
-func (r *run) commit() ([]ledger.HostID, error) {
+// allocations that are not those of the database any more is counted again. With
+// whole the rows of all hosts are written.
+func (r *run) commit(whole bool) ([]ledger.HostID, error) {
 	for {
-		c, hosts := r.intake.drain()
+		// Who takes a partition over looks whether hosts stand where their rows say.
+		c, hosts := r.intake.drain(whole || r.cfg.shared())
 		if c.Changes.Empty() && len(c.Quarantine) == 0 {
 			return hosts, nil
 		}

@@ -66,7 +66,7 @@ func (s *suppression) note(all []gap.Finding) {
 func (s *suppression) deliver(letters []letter) {
 	now := time.Now()
 	s.intake.takeAll(letters, now)
-	c, _ := s.intake.drain()
+	c, _ := s.intake.drain(true)
 	for _, q := range c.Quarantine {
 		if q.Host == s.hosts[0].id {
 			s.found["quarantine "+q.Reason] = true

@@ -64,7 +64,7 @@ func (c *chained) counted(t *testing.T, letters ...[]byte) (by map[measure.State
 	for _, e := range letters {
 		d.takeAll([]letter{c.host.letter(e)}, time.Unix(0, c.host.atNS))
 	}
-	done, _ := d.drain()
+	done, _ := d.drain(true)
 	for _, s := range done.Changes.Opened {
 		by[s.Key.State] = by[s.Key.State].Add(s.Operations)
 	}
@@ -133,7 +133,7 @@ func TestTombstoneIsADeclaredGap(t *testing.T) {
 	for _, e := range letters {
 		d.takeAll([]letter{c.host.letter(e)}, time.Unix(0, c.host.atNS))
 	}
-	done, _ := d.drain()
+	done, _ := d.drain(true)
 	done.At = time.Unix(0, c.host.atNS)
 	if _, err := db.Checkpoint(t.Context(), done); err != nil {
 		t.Fatal(err)

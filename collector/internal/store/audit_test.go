@@ -319,7 +319,7 @@ func TestEveryTableIsThoughtOf(t *testing.T) {
 	s := open(t, t.TempDir())
 	unprotected := map[string]string{
 		"meta": "counters", "workload": "dictionary", "tenant": "dictionary", "method": "dictionary",
-		"host": "from signed batches", "device": "from signed batches", "segment": "from signed batches", "event": "from signed batches", "host_address": "from signed batches", "traffic": "from signed batches", "sign": "from signed batches",
+		"host": "from signed batches", "carried": "from signed batches", "device": "from signed batches", "segment": "from signed batches", "event": "from signed batches", "host_address": "from signed batches", "traffic": "from signed batches", "sign": "from signed batches",
 		"evidence": "lengths of the files of signed batches", "quarantine": "bounded, what was refused",
 		"correction": "from segments and allocations", "piece": "from segments and corrections", "run": "from segments",
 		"run_part": "from segments and join_decision", "run_join": "from segments and join_decision", "run_change": "follows from run and run_part, by the day",

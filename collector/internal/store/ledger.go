@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/flopwatch/flopwatch/pkg/ledger"
@@ -30,10 +31,11 @@ type Quarantine struct {
 }
 
 // Commit is what one checkpoint changed. Segments hold their whole figures, not
-// what was added.
+// what was added. Hosts and Accounts are all that something came of, also those whose
+// rows stay as they are for now; Segments are those that were written.
 type Commit struct {
 	Revision    int64
-	WatermarkNS int64 // end of the newest window ever committed
+	WatermarkNS int64 // end of the newest window that rows tell of
 	At          time.Time
 	Hosts       []ledger.Host
 	Accounts    []ledger.Account
@@ -64,7 +66,7 @@ func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follo
 			return Commit{}, err
 		}
 	}
-	done := Commit{At: c.At, Hosts: c.Changes.Hosts, Accounts: c.Changes.Accounts, Events: c.Changes.Events}
+	done := Commit{At: c.At, Hosts: slices.Concat(c.Changes.Hosts, c.Changes.CarriedHosts), Accounts: slices.Concat(c.Changes.Accounts, c.Changes.CarriedAccounts), Events: c.Changes.Events}
 	done.Segments = append(append(done.Segments, c.Changes.Opened...), c.Changes.Extended...)
 	err := s.update(growing(ctx), func(tx *sql.Tx) error {
 		if err := c.Lease.guard(ctx, tx, c.At); err != nil {
@@ -187,6 +189,11 @@ func loadLedger(ctx context.Context, tx *sql.Tx, p ledger.Partition) (*ledger.Le
 	if err == nil {
 		err = tx.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(no), 0) FROM host), (SELECT coalesce(max(no), 0) FROM device), (SELECT coalesce(max(id), 0) FROM segment)").
 			Scan(&state.LastHost, &state.LastDevice, &state.LastSegment)
+	}
+	if err == nil {
+		state.Carried, err = collect(ctx, tx, "what is carried of hosts", "SELECT c.host, c.state FROM carried c JOIN host h ON h.no = c.host"+where+" ORDER BY c.host", func(rows *sql.Rows, c *ledger.Carried) error {
+			return rows.Scan(&c.HostNo, &c.State)
+		}, args...)
 	}
 	if err != nil {
 		return nil, err

@@ -67,7 +67,7 @@ func TestLedgerSurvivesRestarts(t *testing.T) {
 			return rapid.IntRange(0, n-1).Draw(rt, "n")
 		}), func() bool { return flip.Draw(rt, "cut") })
 		whole, want := ledger.New(), ledgertest.NewRows()
-		book := ledger.New()
+		book, now := ledger.New(), int64(1000)
 		for _, b := range batches {
 			if err := errors.Join(whole.Apply(b), book.Apply(b)); err != nil {
 				rt.Fatal(err)
@@ -75,7 +75,8 @@ func TestLedgerSurvivesRestarts(t *testing.T) {
 			if !flip.Draw(rt, "checkpoint") {
 				continue
 			}
-			if _, err := s.Checkpoint(t.Context(), Checkpoint{At: noon, Changes: book.Take()}); err != nil {
+			now += int64(rapid.IntRange(0, 20).Draw(rt, "passes"))
+			if _, err := s.Checkpoint(t.Context(), Checkpoint{At: noon, Changes: book.TakeDue(now, int64(rapid.IntRange(0, 30).Draw(rt, "carry")))}); err != nil {
 				rt.Fatal(err)
 			}
 			if flip.Draw(rt, "restart") {

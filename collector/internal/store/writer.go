@@ -109,6 +109,9 @@ func (w *writer) changes(c *ledger.Changes) error {
 	if err != nil {
 		return err
 	}
+	if err := w.carried(c); err != nil {
+		return err
+	}
 	if err := errors.Join(w.addresses(c.Addresses), w.traffic(c.Traffic), w.energies(c.Energy), w.signs(c.Events)); err != nil {
 		return err
 	}
@@ -117,6 +120,17 @@ func (w *writer) changes(c *ledger.Changes) error {
 			s := &c.Extended[i]
 			return []any{s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ, int64(s.FloatTensor), []byte(s.Rhythm), s.ID}
 		})
+}
+
+// carried keeps what hosts counted since their rows were written, beside the rows.
+func (w *writer) carried(c *ledger.Changes) error {
+	err := w.each("DELETE FROM carried WHERE host = ?", "carried", len(c.Settled), func(i int) []any { return []any{c.Settled[i]} })
+	if err != nil {
+		return err
+	}
+	return w.each("INSERT INTO carried (host, state) VALUES (?, ?) ON CONFLICT (host) DO UPDATE SET state = excluded.state", "carried", len(c.Carried), func(i int) []any {
+		return []any{c.Carried[i].HostNo, c.Carried[i].State}
+	})
 }
 
 // errRows means that a row was not written, or more than one.

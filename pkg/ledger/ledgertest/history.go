@@ -133,11 +133,12 @@ type Rows struct {
 	Hosts    map[int64]ledger.Host
 	Accounts map[int64]ledger.Account
 	Segments map[int64]ledger.Segment
+	Carried  map[int64][]byte
 }
 
 // NewRows returns no rows.
 func NewRows() *Rows {
-	return &Rows{map[int64]ledger.Host{}, map[int64]ledger.Account{}, map[int64]ledger.Segment{}}
+	return &Rows{map[int64]ledger.Host{}, map[int64]ledger.Account{}, map[int64]ledger.Segment{}, map[int64][]byte{}}
 }
 
 // Write takes changes in. It panics when a segment is opened twice or extended
@@ -161,6 +162,12 @@ func (r *Rows) Write(c ledger.Changes) {
 		}
 		r.Segments[s.ID] = s
 	}
+	for _, no := range c.Settled {
+		delete(r.Carried, no)
+	}
+	for _, k := range c.Carried {
+		r.Carried[k.HostNo] = k.State
+	}
 }
 
 // State returns what a ledger goes on from.
@@ -177,6 +184,9 @@ func (r *Rows) State() ledger.State {
 		if g.EndNS == r.Accounts[g.DeviceNo].LastNS {
 			s.Open = append(s.Open, g)
 		}
+	}
+	for no, state := range r.Carried {
+		s.Carried = append(s.Carried, ledger.Carried{HostNo: no, State: state})
 	}
 	return s
 }
