@@ -95,7 +95,8 @@ func New(o Options) (*Server, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	stopping := make(chan struct{})
-	pages := webui.New(webui.Deps{Reader: o.Reader, Caseworker: caseworkerOf(o.Caseworker), Joiner: joinerOf(o.Joiner), Foreseer: foreseerOf(o.Foreseer), Linker: linkerOf(o.Linker), Reporter: reporterOf(o.Reporter), Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
+	pages := webui.New(webui.Deps{Reader: o.Reader, Caseworker: given[webui.Caseworker](o.Caseworker), Joiner: given[webui.Joiner](o.Joiner), Foreseer: given[webui.Foreseer](o.Foreseer), Linker: given[webui.Linker](o.Linker), Reporter: given[webui.Reporter](o.Reporter),
+		Parties: given[webui.PartyKeeper](o.Parties), Policymaker: given[webui.Policymaker](o.Policymaker), UserAdmin: given[webui.UserAdmin](o.UserAdmin), Registrar: given[webui.Registrar](o.Registrar), Messenger: given[webui.Messenger](o.Messenger), Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
 	api := httpapi.New(httpapi.Deps{
 		Registrar:     o.Registrar,
 		Reader:        o.Reader,
@@ -143,41 +144,11 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// caseworkerOf keeps a caseworker that is not there from being one that is nil.
-func caseworkerOf(c httpapi.Caseworker) webui.Caseworker {
-	if c == nil {
-		return nil
-	}
-	return c
-}
-
-// joinerOf does the same for joins.
-func joinerOf(j httpapi.Joiner) webui.Joiner {
-	if j == nil {
-		return nil
-	}
-	return j
-}
-
-func foreseerOf(f httpapi.Foreseer) webui.Foreseer {
-	if f == nil {
-		return nil
-	}
-	return f
-}
-
-func reporterOf(r httpapi.Reporter) webui.Reporter {
-	if r == nil {
-		return nil
-	}
-	return r
-}
-
-func linkerOf(l httpapi.Linker) webui.Linker {
-	if l == nil {
-		return nil
-	}
-	return l
+// given keeps what is not there from being something that is nil: an interface of
+// the API that is nil is none of the desk either.
+func given[To, From any](from From) (to To) {
+	to, _ = any(from).(To)
+	return to
 }
 
 // limitBody bounds every body, also of routes that read none.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -151,11 +152,15 @@ func (s *site) actOnFinding(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	act := apitypes.FindingAct{State: form("state"), Code: form("code"), Reason: form("reason")}
-	if days, err := strconv.Atoi(form("days")); err == nil && act.State == "suppressed" {
-		act.Until = time.Now().UTC().AddDate(0, 0, min(days, 366))
+	if act.State == "suppressed" {
+		act = suppression(form)
+	}
+	to := "/findings"
+	if form("from") == "finding" {
+		to = "/findings/" + url.PathEscape(id)
 	}
 	_, err := s.Caseworker.WorkOnFinding(r.Context(), id, act)
-	s.acted(w, r, "/findings", err)
+	s.acted(w, r, to, err)
 }
 
 // form reads a posted form about cases.
@@ -168,6 +173,11 @@ func (s *site) form(w http.ResponseWriter, r *http.Request, need permission.Acti
 // false where this desk does not do that at all. Where it returns false an answer
 // was sent.
 func (s *site) formOf(w http.ResponseWriter, r *http.Request, see, need permission.Action, kept bool) (value func(string) string, ok bool) {
+	return s.largeForm(w, r, see, need, kept, maxForm)
+}
+
+// largeForm is formOf for a form of at most so many bytes.
+func (s *site) largeForm(w http.ResponseWriter, r *http.Request, see, need permission.Action, kept bool, most int64) (value func(string) string, ok bool) {
 	if !permission.Of(r.Context()).May(see) {
 		s.problem(w, r, http.StatusNotFound, noPage)
 		return nil, false
@@ -176,9 +186,9 @@ func (s *site) formOf(w http.ResponseWriter, r *http.Request, see, need permissi
 		s.problem(w, r, http.StatusForbidden, "Your roles do not allow you to do that.")
 		return nil, false
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	r.Body = http.MaxBytesReader(w, r.Body, most)
 	if err := r.ParseForm(); err != nil {
-		s.problem(w, r, http.StatusBadRequest, "The form could not be read.")
+		s.problem(w, r, http.StatusBadRequest, "The form could not be read, or is too large.")
 		return nil, false
 	}
 	return r.PostForm.Get, true

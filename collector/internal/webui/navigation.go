@@ -3,6 +3,7 @@ package webui
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
 )
@@ -21,11 +22,13 @@ type page struct {
 func (s *site) allPages() []page {
 	return []page{
 		{"/{$}", "today", "Today", "Today", permission.ReadAggregates, s.today},
-		{"/findings", "findings", "Findings", "Findings", permission.ReadCases, s.findings},
+		{"/queue", "queue", "Queue", "Queue", permission.ReadCases, s.queue},
 		{"/cases", "cases", "Cases", "Cases", permission.ReadCases, s.cases},
 		{"/cases/{id}", "case", "Case", "", permission.ReadCases, s.oneCase},
 		{"/reports", "reports", "Reports", "Reports", permission.ReadReports, s.reports},
 		{"/reports/{id}", "report", "Report", "", permission.ReadReports, s.report},
+		{"/findings", "findings", "Findings", "Findings", permission.ReadCases, s.findings},
+		{"/findings/{id}", "finding", "Finding", "", permission.ReadCases, s.finding},
 		{"/runs", "runs", "Training runs", "Runs", permission.ReadAggregates, s.runs},
 		{"/runs/{id}", "run", "Training run", "", permission.ReadAggregates, s.run},
 		{"/customers", "customers", "Customers and tenants", "Customers", permission.ReadAggregates, s.customers},
@@ -40,23 +43,49 @@ func (s *site) allPages() []page {
 		{"/hosts", "hosts", "Hosts", "Hosts", permission.ReadAggregates, s.hosts},
 		{"/fleet", "fleet", "Fleet settings", "Fleet", permission.ReadAggregates, s.fleet},
 		{"/audit", "audit", "Audit log", "Audit", permission.ReadAudit, s.audit},
+		{"/admin", "admin", "Administration", "Admin", permission.Administer, s.admin},
+		{"/search", "search", "Search", "", permission.ReadAggregates, s.askSearch},
 	}
 }
 
 // entry is an entry of the navigation.
 type entry struct{ Path, Text string }
 
-// navigation are the entries that somebody may follow.
-func (s *site) navigation(who permission.Principal) []entry {
-	var out []entry
+// section is entries of the navigation that belong together.
+type section struct {
+	Name    string
+	Entries []entry
+}
+
+// sectionOf says to which section an entry belongs; what is not named is of the
+// last one.
+var sectionOf = map[string]int{
+	"Today": 0, "Queue": 0, "Cases": 0, "Reports": 0,
+	"Findings": 1, "Runs": 1, "Customers": 1, "Links": 1,
+	"Resellers": 2, "Exemptions": 2, "Programme": 2, "Policy lab": 2,
+	"Coverage": 3, "Hosts": 3, "Fleet": 3,
+}
+
+var sectionNames = []string{"Work", "Records", "Rules", "Fleet", "Control"}
+
+// navigation are the entries that somebody may follow, by section.
+func (s *site) navigation(who permission.Principal) []section {
+	all := make([]section, len(sectionNames))
+	for i, name := range sectionNames {
+		all[i].Name = name
+	}
 	for _, p := range s.all {
 		if p.entry != "" && who.May(p.need) {
 			path := p.path
 			if path == "/{$}" {
 				path = "/"
 			}
-			out = append(out, entry{path, p.entry})
+			at, known := sectionOf[p.entry]
+			if !known {
+				at = len(all) - 1
+			}
+			all[at].Entries = append(all[at].Entries, entry{path, p.entry})
 		}
 	}
-	return out
+	return slices.DeleteFunc(all, func(s section) bool { return len(s.Entries) == 0 })
 }

@@ -87,16 +87,6 @@ func (s *site) audit(ctx context.Context, r *http.Request) (any, error) {
 	return v, err
 }
 
-func (s *site) resellers(ctx context.Context, r *http.Request) (any, error) {
-	all, err := s.Reader.Resellers(ctx)
-	return list(all, r, func(r desk.Reseller) string { return r.ID }, err)
-}
-
-func (s *site) exemptions(ctx context.Context, r *http.Request) (any, error) {
-	all, err := s.Reader.Exemptions(ctx)
-	return list(all, r, func(e desk.Exemption) string { return e.ID }, err)
-}
-
 type programmeView struct {
 	Gaps          []desk.ProgrammeGap
 	Queue         []desk.Reverification

@@ -3,8 +3,10 @@ package webui
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 
+	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/collector/internal/lab"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
@@ -15,6 +17,8 @@ type policiesView struct {
 	Faults   []desk.PackFault
 	Policies []desk.Policy
 	Cut      bool
+	Draft    bool // the reader may draft one
+	Kinds    []string
 }
 
 func (s *site) policies(ctx context.Context, _ *http.Request) (any, error) {
@@ -24,14 +28,25 @@ func (s *site) policies(ctx context.Context, _ *http.Request) (any, error) {
 	}
 	all, err := s.Reader.Policies(ctx)
 	rows, more := cut(all, maxRows)
-	return policiesView{packs, faults, rows, more}, err
+	draft := s.Policymaker != nil && permission.Of(ctx).May(permission.DraftPolicy)
+	return policiesView{packs, faults, rows, more, draft, policyKinds}, err
 }
 
 type policyView struct {
 	Policy desk.Policy
-	Impact *lab.Impact // nil before a simulation
-	Told   bool        // the reader may see whom it concerns
-	Open   bool        // the reader may see who customers are
+	Impact *lab.Impact     // nil before a simulation
+	Told   bool            // the reader may see whom it concerns
+	Open   bool            // the reader may see who customers are
+	May    map[string]bool // acts that the reader's roles and the state allow
+	Job    *apitypes.Job   // a simulation that runs or ran, of which the address names the id
+}
+
+// again follows a simulation that runs.
+func (v policyView) again() int {
+	if v.Job != nil && v.Job.State == "running" {
+		return 2
+	}
+	return 0
 }
 
 // policy shows a policy with what it would change. An impact names customers, so
@@ -46,6 +61,17 @@ func (s *site) policy(ctx context.Context, r *http.Request) (any, error) {
 	}
 	who := permission.Of(ctx)
 	v := policyView{Policy: p, Open: who.May(permission.ReadCases)}
+	draft, approve := s.Policymaker != nil && who.May(permission.DraftPolicy), s.Policymaker != nil && who.May(permission.ApprovePolicy)
+	early := slices.Contains([]string{"draft", "simulated", "proposed"}, p.State)
+	v.May = map[string]bool{
+		"edit": draft && early, "simulate": draft && early && p.Kind != "settings", "propose": draft && (p.State == "simulated" || p.State == "draft" && p.Kind == "settings"),
+		"withdraw": draft && (early || p.State == "scheduled"), "approve": approve && p.State == "proposed", "reject": approve && p.State == "proposed",
+	}
+	if id := r.URL.Query().Get("job"); id != "" && draft {
+		if job, ok := s.Policymaker.Job(ctx, id); ok && job.Policy == p.ID {
+			v.Job = &job
+		}
+	}
 	v.Told = v.Open || who.May(permission.DraftPolicy) || who.May(permission.ApprovePolicy)
 	if p.Simulation != "" && v.Told {
 		simulation, ok, err := s.Reader.Simulation(ctx, p.Simulation)

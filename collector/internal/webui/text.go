@@ -19,7 +19,7 @@ import (
 var functions = template.FuncMap{
 	"ops": operations, "interval": interval, "when": when, "iso": iso, "percent": percent, "span": span, "deviceHours": deviceHours,
 	"count": count, "names": names, "methods": methods, "foreign": foreign, "severity": severity, "caseState": caseState, "clockState": clockState, "workState": workState, "isRun": isRun, "in": in,
-	"plural": plural, "sentence": sentence, "bar": newBar, "ratio": ratio, "class": class, "state": state, "isCustomer": isCustomer, "width": width, "daysLeft": daysLeft, "milli": milli, "percentOf": percentOf, "level": level, "text": text, "day": day, "joinVerdict": joinVerdict, "gap": gap, "decimal": decimal, "outputs": func() []string { return []string{"html", "pdf", "xlsx", "csv", "json"} }, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
+	"plural": plural, "sentence": sentence, "bar": newBar, "ratio": ratio, "class": class, "state": state, "isCustomer": isCustomer, "width": width, "daysLeft": daysLeft, "milli": milli, "percentOf": percentOf, "level": level, "text": text, "day": day, "joinVerdict": joinVerdict, "gap": gap, "decimal": decimal, "outputs": func() []string { return []string{"html", "pdf", "xlsx", "csv", "json"} }, "has": slices.Contains[[]string], "shareOf": shareOf, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
 }
 
 // operations prints 3.79e25.
@@ -267,8 +267,8 @@ func decimal(text string) string {
 // states are the words that need no attention and those that need it at once;
 // what is in neither waits for somebody.
 var (
-	calmStates = []string{"verified", "in force", "automatic", "accepted", "met", "attested", "acknowledged", "approved", "scheduled"}
-	badStates  = []string{"failed", "expired", "restricted", "overdue", "rejected", "unverified"}
+	calmStates = []string{"enrolled", "verified", "in force", "automatic", "accepted", "met", "attested", "acknowledged", "approved", "scheduled"}
+	badStates  = []string{"revoked", "failed", "expired", "restricted", "overdue", "rejected", "unverified"}
 )
 
 // state shows how something stands.
@@ -333,4 +333,12 @@ func daysLeft(n int) string {
 		return fmt.Sprintf("%d %s late", -n, plural(-n, "day"))
 	}
 	return fmt.Sprintf("%d %s left", n, plural(n, "day"))
+}
+
+// shareOf is a part of a whole, 0 of none.
+func shareOf(part, whole int) float64 {
+	if whole <= 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
 }

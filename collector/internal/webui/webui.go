@@ -32,11 +32,16 @@ var assetFiles embed.FS
 // Deps are what the pages need. Reader must be set.
 type Deps struct {
 	Reader        desk.Reader
-	Caseworker    Caseworker // nil: nobody works on cases here
-	Joiner        Joiner     // nil: joins are not shown
-	Foreseer      Foreseer   // nil: forecasts are not shown
-	Linker        Linker     // nil: nobody decides links here
-	Reporter      Reporter   // nil: nobody writes reports here
+	Caseworker    Caseworker  // nil: nobody works on cases here
+	Joiner        Joiner      // nil: joins are not shown
+	Foreseer      Foreseer    // nil: forecasts are not shown
+	Linker        Linker      // nil: nobody decides links here
+	Reporter      Reporter    // nil: nobody writes reports here
+	Parties       PartyKeeper // nil: nobody acts on resellers and exemptions here
+	Policymaker   Policymaker // nil: nobody acts on policies here
+	UserAdmin     UserAdmin   // nil: this desk keeps no accounts
+	Registrar     Registrar   // nil: this desk takes no hosts from elsewhere
+	Messenger     Messenger   // nil: this desk tells nobody outside it
 	Version       string
 	Demonstration bool         // the banner is shown also when the reader does not say so
 	Log           *slog.Logger // nil discards
@@ -57,7 +62,9 @@ func New(deps Deps) http.Handler {
 	s := &site{Deps: deps, pages: map[string]*template.Template{}, asset: assetDigest()}
 	s.all = s.allPages()
 	mux := http.NewServeMux()
-	s.pages["problem"] = parse("problem")
+	for _, name := range []string{"problem", "done", "faults", "invited"} {
+		s.pages[name] = parse(name)
+	}
 	for _, p := range s.all {
 		s.pages[p.template] = parse(p.template)
 		mux.HandleFunc("GET "+p.path, s.show(p))
@@ -69,6 +76,17 @@ func New(deps Deps) http.Handler {
 	mux.HandleFunc("POST /joins/{id}/decisions", s.decideJoin)
 	mux.HandleFunc("POST /runs/{id}/joins", s.joinRuns)
 	mux.HandleFunc("POST /links/{id}/{act}", s.actOnLink)
+	mux.HandleFunc("POST /queue", s.actOnQueue)
+	mux.HandleFunc("POST /search", s.search)
+	mux.HandleFunc("POST /resellers/{id}/events", s.actOnReseller)
+	mux.HandleFunc("POST /exemptions", s.proposeExemption)
+	mux.HandleFunc("POST /exemptions/{id}/{act}", s.actOnExemption)
+	mux.HandleFunc("POST /policies", s.draftPolicy)
+	mux.HandleFunc("POST /policies/{id}/{act}", s.actOnPolicy)
+	mux.HandleFunc("POST /admin/users", s.addUser)
+	mux.HandleFunc("POST /admin/users/{id}/changes", s.changeUser)
+	mux.HandleFunc("POST /admin/hosts", s.invite)
+	mux.HandleFunc("POST /admin/hosts/{id}/decisions", s.decideHost)
 	mux.HandleFunc("GET /assets/{file}", s.serveAsset)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, http.StatusNotFound, noPage)
@@ -125,17 +143,28 @@ type layout struct {
 	Version       string
 	Asset         string
 	Live          bool // the page renews itself
-	Navigation    []entry
+	Navigation    []section
 	Who           string
+	Search        bool // the reader may look for something
+	Again         int  // seconds after which the page is asked for again, 0 for not
 	View          any
+
+	still bool // it is of one moment, though its address is that of a page
 }
+
+// again is a view that follows something that goes on.
+type again interface{ again() int }
 
 func (s *site) render(w http.ResponseWriter, r *http.Request, code int, name string, l layout) {
 	l.Demonstration = s.Demonstration || l.Status.Demonstration
 	who := permission.Of(r.Context())
 	l.Navigation, l.Who = s.navigation(who), who.ID
 	// A page that was asked for with more than its path is of one moment.
-	l.Asset, l.Live, l.Here = s.asset, code == http.StatusOK && r.URL.RawQuery == "", r.URL.Path
+	l.Asset, l.Live, l.Here = s.asset, code == http.StatusOK && r.URL.RawQuery == "" && !l.still, r.URL.Path
+	l.Search = who.May(permission.ReadAggregates)
+	if v, ok := l.View.(again); ok {
+		l.Again = v.again()
+	}
 	if l.Version = s.Version; l.Version == "" {
 		l.Version = l.Status.Version
 	}

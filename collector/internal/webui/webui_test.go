@@ -20,7 +20,7 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/webui"
 )
 
-var pages = []string{"/", "/findings", "/runs", "/runs/run_4kq2", "/runs/run_9zd7", "/customers", "/hosts", "/cases", "/cases/cas_0001", "/cases/cas_0000", "/reports", "/reports/rep_0001", "/reports/rep_0003", "/customers/cus_orion", "/customers/cus_delta", "/customers/clu_0001", "/links", "/resellers", "/exemptions", "/programme", "/coverage", "/policies", "/policies/pol_lower", "/fleet", "/audit", "/audit?check=now", "/runs/run_none", "/customers/cus_none", "/nowhere"}
+var pages = []string{"/", "/findings", "/runs", "/runs/run_4kq2", "/runs/run_9zd7", "/customers", "/hosts", "/cases", "/cases/cas_0001", "/cases/cas_0000", "/reports", "/reports/rep_0001", "/reports/rep_0003", "/customers/cus_orion", "/customers/cus_delta", "/customers/clu_0001", "/links", "/resellers", "/exemptions", "/programme", "/coverage", "/policies", "/policies/pol_lower", "/policies/pol_draft", "/policies/pol_draft?job=job_1", "/policies/pol_tried", "/queue", "/queue?show=mine", "/findings/fnd_0003", "/admin", "/search", "/fleet", "/audit", "/audit?check=now", "/runs/run_none", "/customers/cus_none", "/nowhere"}
 
 // as is the request by somebody with the roles.
 func as(roles []permission.Role, r *http.Request) *http.Request {
@@ -37,14 +37,14 @@ func ask(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
 // The gallery renders every page over every kind of desk. GALLERY=folder keeps
 // the pages, to be looked at behind any file server.
 func TestGallery(t *testing.T) {
-	kinds := map[string]*desktest.Reader{"full": desktest.New(), "empty": desktest.Empty(), "hostile": desktest.NewHostile(), "large": desktest.NewLarge(30)}
+	kinds := map[string]*desktest.Reader{"full": busy(), "empty": desktest.Empty(), "hostile": desktest.NewHostile(), "large": desktest.NewLarge(30)}
 	for name, reader := range kinds {
-		h := webui.New(webui.Deps{Reader: reader, Joiner: &joiner{word: map[string]string{"hostile": desktest.Hostile}[name]}, Foreseer: foreseer{}, Linker: &linker{}, Caseworker: &worker{}, Reporter: &reporter{}})
+		h := webui.New(deps(reader, map[string]string{"hostile": desktest.Hostile}[name]))
 		for _, path := range pages {
 			t.Run(name+path, func(t *testing.T) {
 				w := ask(t, h, path)
 				missing := path == "/nowhere" || strings.HasSuffix(path, "_none") || (strings.HasPrefix(path, "/runs/") && name == "large") ||
-					(name == "empty" && strings.Count(path, "/") > 1)
+					(name == "empty" && strings.Count(path, "/") > 1) || (name != "full" && (strings.HasPrefix(path, "/policies/pol_draft") || path == "/policies/pol_tried"))
 				if want := map[bool]int{true: 404, false: 200}[missing]; w.Code != want {
 					t.Fatalf("status %d, want %d", w.Code, want)
 				}
@@ -53,9 +53,41 @@ func TestGallery(t *testing.T) {
 			})
 		}
 		keep(t, "assets", "/policy", []byte(access.Policy))
+		for path, form := range map[string]string{"/search": "q=orion", "/queue": "act=case&item=fnd_0003&item=fnd_0001", "/admin/hosts": "name=gpu-0102&minutes=60", "/cases/cas_0001/assign": "version=x"} {
+			w := send(h, role[path], path, form)
+			structure(t, w.Body.String())
+			keep(t, name, "posted"+path, w.Body.Bytes())
+		}
 		for _, a := range []string{"desk.css", "desk.js", "icon.svg"} {
 			keep(t, "assets", "/"+a, ask(t, h, "/assets/"+a).Body.Bytes())
 		}
+	}
+}
+
+// role is who posts a form of the gallery.
+var role = map[string]permission.Role{"/search": permission.Analyst, "/queue": permission.Analyst, "/admin/hosts": permission.Admin, "/cases/cas_0001/assign": permission.Analyst}
+
+// The gallery of what may not be seen, or cannot be read.
+func TestGalleryOfStates(t *testing.T) {
+	for _, r := range []permission.Role{permission.Viewer, permission.Auditor, permission.Admin} {
+		h := webui.New(deps(busy(), ""))
+		for _, path := range []string{"/", "/runs/run_4kq2", "/customers", "/cases/cas_0001", "/exemptions", "/policies/pol_lower", "/queue"} {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, as([]permission.Role{r}, httptest.NewRequest(http.MethodGet, path, nil)))
+			structure(t, w.Body.String())
+			if r == permission.Viewer {
+				keep(t, "states", "viewer"+path, w.Body.Bytes())
+			}
+		}
+	}
+	broken := busy()
+	broken.Err = errors.New("no database")
+	keep(t, "states", "broken", ask(t, webui.New(deps(broken, "")), "/").Body.Bytes())
+	k := &keeper{refuse: errors.New("a.yaml:3: rules: are missing")}
+	keep(t, "states", "faults", send(webui.New(webui.Deps{Reader: busy(), Policymaker: k}), permission.PolicyAuthor, "/policies", "kind=pack&file=a.yaml&text=id:+x").Body.Bytes())
+	alone := webui.New(webui.Deps{Reader: busy()})
+	for _, path := range []string{"/admin", "/queue"} {
+		keep(t, "states", "alone"+path, ask(t, alone, path).Body.Bytes())
 	}
 }
 
@@ -205,7 +237,7 @@ func TestBalanceIsNotAssumed(t *testing.T) {
 }
 
 func TestHostileTextIsInert(t *testing.T) {
-	h := webui.New(webui.Deps{Reader: desktest.NewHostile(), Joiner: &joiner{word: desktest.Hostile}, Foreseer: foreseer{}, Linker: &linker{}, Caseworker: &worker{}, Reporter: &reporter{}})
+	h := webui.New(deps(desktest.NewHostile(), desktest.Hostile))
 	for _, path := range pages {
 		html := ask(t, h, path).Body.String()
 		if strings.Contains(html, "<script>alert") {
@@ -323,6 +355,7 @@ func TestPagesByRole(t *testing.T) {
 			"/findings": permission.ReadCases, "/cases": permission.ReadCases, "/cases/cas_0001": permission.ReadCases, "/customers/cus_orion": permission.ReadCases, "/links": permission.ReadCases,
 			"/resellers": permission.ReadCases, "/exemptions": permission.ReadCases, "/programme": permission.ReadCases,
 			"/policies": permission.ReadPolicy, "/policies/pol_lower": permission.ReadPolicy, "/fleet": permission.ReadAggregates,
+			"/queue": permission.ReadCases, "/findings/fnd_0003": permission.ReadCases, "/admin": permission.Administer, "/search": permission.ReadAggregates,
 			"/reports": permission.ReadReports, "/reports/rep_0001": permission.ReadReports, "/audit": permission.ReadAudit,
 		} {
 			w := httptest.NewRecorder()
@@ -336,7 +369,7 @@ func TestPagesByRole(t *testing.T) {
 				}
 			}
 			// What an impact tells of findings to come has a test of its own.
-			if !role.Allows(permission.ReadCases) && path != "/policies/pol_lower" && (strings.Contains(w.Body.String(), "fnd_") || strings.Contains(w.Body.String(), "crossing")) {
+			if !role.Allows(permission.ReadCases) && path != "/policies/pol_lower" && path != "/search" && (strings.Contains(w.Body.String(), "fnd_") || strings.Contains(w.Body.String(), "crossing")) {
 				t.Errorf("%s shows findings to %s", path, role)
 			}
 		}

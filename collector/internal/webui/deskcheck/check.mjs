@@ -92,7 +92,7 @@ for (const theme of ["light", "dark"]) {
         if (reached.size < want) found.push(`${name}: the keyboard reaches ${reached.size} of ${want}`);
       }
     }
-    if (shots && (path.startsWith("full/") || path.startsWith("empty/"))) {
+    if (shots && ["full/", "empty/", "states/"].some((kind) => path.startsWith(kind))) {
       await page.evaluate(() => document.activeElement?.blur());
       for (const width of [1440, 768, 320]) {
         await page.setViewportSize({ width, height: 900 });
