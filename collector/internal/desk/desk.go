@@ -220,6 +220,9 @@ type Reader interface {
 	Customers(ctx context.Context) ([]Customer, error)
 	Runs(ctx context.Context, q RunQuery) ([]Run, error)      // most operations first
 	RunDays(ctx context.Context, id string) ([]RunDay, error) // oldest first; none of a run that is not there
+	// RunTimeline is what hosts did of a run over time, in at most so many rows and
+	// slots; ok is false of a run that is not there.
+	RunTimeline(ctx context.Context, id string, rows, slots int) (t Timeline, ok bool, err error)
 	Totals(ctx context.Context, fromNS, toNS int64) (Totals, error)
 	Coverage(ctx context.Context) ([]Coverage, error)
 	// Evidence returns on what the attributed time of a tenant between two instants rests.

@@ -34,6 +34,7 @@ type Reader struct {
 	check     remembered[desk.Check]
 	cases     remembered[[]desk.Case]
 	now       remembered[*moment]
+	timelines album
 }
 
 var _ desk.Reader = (*Reader)(nil)

@@ -80,3 +80,32 @@ func (s *Store) committed(ctx context.Context) {
 		s.acts.Add(1)
 	}
 }
+
+// mostAlbums is how many answers of one kind are kept at once.
+const mostAlbums = 32
+
+// album keeps answers to one question about many things, the latest asked for.
+type album struct {
+	mu    sync.Mutex
+	pages map[string]*remembered[any]
+	order []string // the longest kept first
+}
+
+// of returns where the answer about something is kept.
+func (a *album) of(what string) *remembered[any] {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if page, ok := a.pages[what]; ok {
+		return page
+	}
+	if a.pages == nil {
+		a.pages = map[string]*remembered[any]{}
+	}
+	if len(a.order) == mostAlbums {
+		delete(a.pages, a.order[0])
+		a.order = a.order[1:]
+	}
+	page := &remembered[any]{}
+	a.pages[what], a.order = page, append(a.order, what)
+	return page
+}

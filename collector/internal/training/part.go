@@ -3,6 +3,7 @@ package training
 import (
 	"cmp"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -29,16 +30,25 @@ type part struct {
 
 // baseKey names a workload. The hint is in it, because a person may say that the
 // same hint is chance.
-func baseKey(s *Stretch) PartKey {
-	key := string(s.Workload.Kind) + " " + s.Workload.ID
-	if !slices.Contains(scheduled, s.Workload.Kind) {
-		key += " on " + s.Host
+func baseKey(s *Stretch) PartKey { return KeyOf(s.Workload, s.Host) }
+
+// KeyOf is the key of the first part of a workload on a host. Later parts of the
+// same workload have the day on which they began behind it.
+func KeyOf(w measure.Workload, host string) PartKey {
+	key := string(w.Kind) + " " + w.ID
+	if !slices.Contains(scheduled, w.Kind) {
+		key += " on " + host
 	}
-	if s.Workload.Hint != "" {
-		key += " for " + strconv.Quote(s.Workload.Hint)
+	if w.Hint != "" {
+		key += " for " + strconv.Quote(w.Hint)
 	}
 	return PartKey(key)
 }
+
+var laterPart = regexp.MustCompile(` from \d{4}-\d{2}-\d{2}'*$`)
+
+// First is the key of the first part of the workload that the key is of.
+func (k PartKey) First() PartKey { return PartKey(laterPart.ReplaceAllString(string(k), "")) }
 
 // partsOf cuts the stretches into parts, ordered by start and key.
 func partsOf(stretches []Stretch, w *Weights, until int64) []part {

@@ -1,10 +1,14 @@
 package desktest
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/classify"
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
+	"github.com/flopwatch/flopwatch/pkg/compute"
 )
 
 // cannedDays are the last days of the runs: thirty with a pause, five, and one.
@@ -37,4 +41,40 @@ func cannedVerdicts() []classify.Verdict {
 		{Class: classify.Inference, Training: 0.08, Inference: 0.9, Other: 0.02, Method: method, Evidence: []classify.Evidence{
 			{Feature: "hour", Text: "four times as busy by day as by night", LogOdds: -2.2, Origin: "judgement"}}, Missing: []string{"communicators: no host reports them"}},
 	}
+}
+
+// RunTimeline is a made-up timeline of a run that is there: as many hosts as fit
+// into the rows, of which one came late, one was blind for a while and all paused.
+func (r *Reader) RunTimeline(_ context.Context, id string, rows, slots int) (desk.Timeline, bool, error) {
+	i := slices.IndexFunc(r.RunList, func(run desk.Run) bool { return run.ID == id })
+	if i < 0 || r.Err != nil {
+		return desk.Timeline{}, false, r.Err
+	}
+	run := r.RunList[i]
+	slots = min(slots, 60)
+	t := desk.Timeline{FromNS: run.StartNS, SlotNS: max((run.EndNS-run.StartNS)/int64(slots), 1), Slots: slots, Hosts: run.Hosts}
+	each := (run.Hosts + rows - 1) / rows
+	for first := 0; first < run.Hosts; first += each {
+		hosts := min(each, run.Hosts-first)
+		row := desk.TimelineRow{First: fmt.Sprintf("gpu-%04d", first+1), Last: fmt.Sprintf("gpu-%04d", first+hosts), Hosts: hosts, Devices: hosts * run.Devices / run.Hosts, Cells: make([]desk.TimelineCell, slots)}
+		if run.Label == Hostile {
+			row.First, row.Last = Hostile, Hostile
+		}
+		n := len(t.Rows)
+		for s := range row.Cells {
+			held := desk.DeviceTime(int64(row.Devices) * t.SlotNS / 1_000_000)
+			c := desk.TimelineCell{Held: held, Ceiling: ops("1e21"), Best: ops("4e20") + compute.Operations((s*7+n*5)%11)*ops("2e19")}
+			switch {
+			case s == 24 || s == 25 || n == 3 && s < 12: // a pause of all, and one that came late
+				c = desk.TimelineCell{}
+			case n%9 == 6 && s >= 40 && s < 46:
+				c.Unseen, c.Best = held, ops("2e20")
+			case s > 54 && n%5 == 1:
+				c.Best = ops("5e19")
+			}
+			row.Cells[s] = c
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t, true, nil
 }
