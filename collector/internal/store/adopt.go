@@ -38,7 +38,7 @@ func (s *Store) adopt(ctx context.Context, migrated bool) error {
 		if err != nil {
 			return err
 		}
-		after, err := schemaDigest(ctx, tx)
+		after, err := schemaDigest(ctx, tx, s.schemaQuery())
 		if err != nil || before == after {
 			return err
 		}
@@ -70,15 +70,24 @@ func pendAll(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
+const sqliteSchema = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY type, name"
+
+func (s *Store) schemaQuery() string {
+	if s.opts.Postgres != "" {
+		return postgresSchema
+	}
+	return sqliteSchema
+}
+
 // schemaDigest returns the digest of the text of the schema.
-func schemaDigest(ctx context.Context, q querier) (string, error) {
+func schemaDigest(ctx context.Context, q querier, query string) (string, error) {
 	h := sha256.New()
 	err := each(ctx, q, func(rows *sql.Rows) error {
 		var text string
 		err := rows.Scan(&text)
 		fmt.Fprintf(h, "%d\n%s\n", len(text), text)
 		return err
-	}, "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY type, name")
+	}, query)
 	if err != nil {
 		return "", fmt.Errorf("read schema: %w", err)
 	}

@@ -124,7 +124,7 @@ const segmentRows = "SELECT * FROM segment ORDER BY id"
 // An allocation that arrives late: what was counted for t1 goes to t9, by hand.
 func TestLateAllocation(t *testing.T) {
 	dir := t.TempDir()
-	s, err := Open(t.Context(), filepath.Join(dir, "flopwatch.db"), Options{})
+	s, err := openOn(t, filepath.Join(dir, "flopwatch.db"), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +339,7 @@ func TestAnyCorrectionBalances(t *testing.T) {
 			return // each opens a database
 		}
 		path := filepath.Join(dir, fmt.Sprint(run), "flopwatch.db")
-		s, err := Open(t.Context(), path, Options{})
+		s, err := openOn(t, path, Options{})
 		if err != nil {
 			rt.Fatal(err)
 		}

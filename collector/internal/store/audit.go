@@ -53,8 +53,8 @@ var auditedKinds = []audited{
 	{"policy_finding", `SELECT finding AS id, policy, known_ns FROM policy_finding`, "id"},
 	{"rollout", `SELECT policy AS id, no, at_ns, state, step, reason, body FROM rollout_change`, "id, no"},
 	{"revenue", `SELECT customer AS id, no, from_day, to_day, currency, billed_cents, cents_per_device_hour, recorded_ns FROM revenue`, "id, no"},
-	{"calendar_link", `SELECT user AS id, hash, made_ns FROM calendar_link`, "id"},
-	{"user", `SELECT id, login, roles, password, disabled, created_ns FROM user`, "id"},
+	{"calendar_link", `SELECT "user" AS id, hash, made_ns FROM calendar_link`, "id"},
+	{"user", `SELECT id, login, roles, password, disabled, created_ns FROM "user"`, "id"},
 }
 
 // digests calls tell with the digest of the state of the objects that the
@@ -113,7 +113,7 @@ func (a audited) objects(ctx context.Context, q querier, condition string, tell 
 		}
 		current, rowsOf = id, append(rowsOf, row)
 		return nil
-	}, "SELECT * FROM ("+a.state+") "+condition+" ORDER BY "+a.order, args...)
+	}, "SELECT * FROM ("+a.state+") AS objects "+condition+" ORDER BY "+a.order, args...)
 	if err == nil {
 		err = flush()
 	}
@@ -180,14 +180,15 @@ func (t *tree) ReadHashes(numbers []int64) ([]audit.Hash, error) {
 // record turns what is pending into entries of act. It is the last thing that a
 // transaction does.
 func (s *Store) record(ctx context.Context, tx *sql.Tx, act audit.Act) error {
-	var pending []audit.Object
-	err := each(ctx, tx, func(rows *sql.Rows) error {
-		var o audit.Object
-		err := rows.Scan(&o.Kind, &o.ID)
-		pending = append(pending, o)
-		return err
-	}, "SELECT DISTINCT kind, object FROM audit_pending ORDER BY kind, object")
+	pending, err := pendingObjects(ctx, tx)
 	if err != nil || len(pending) == 0 {
+		return err
+	}
+	// Others who share the writers' lock may have made entries until this is held.
+	if err := s.lockAuditLog(ctx, tx); err != nil {
+		return err
+	}
+	if pending, err = pendingObjects(ctx, tx); err != nil {
 		return err
 	}
 	var entries []audit.Entry
@@ -212,6 +213,16 @@ func (s *Store) record(ctx context.Context, tx *sql.Tx, act audit.Act) error {
 		return fmt.Errorf("empty audit_pending: %w", err)
 	}
 	return s.append(ctx, tx, entries)
+}
+
+func pendingObjects(ctx context.Context, q querier) (pending []audit.Object, err error) {
+	err = each(ctx, q, func(rows *sql.Rows) error {
+		var o audit.Object
+		err := rows.Scan(&o.Kind, &o.ID)
+		pending = append(pending, o)
+		return err
+	}, "SELECT DISTINCT kind, object FROM audit_pending ORDER BY kind, object")
+	return pending, err
 }
 
 func auditedKind(name string) (audited, error) {
@@ -297,7 +308,7 @@ func (s *Store) append(ctx context.Context, tx *sql.Tx, entries []audit.Entry) e
 			t.added[first+int64(len(t.added))] = h
 		}
 	}
-	w := &writer{ctx: ctx, tx: tx}
+	w := &writer{ctx: ctx, tx: tx, bulk: s.opts.Postgres != ""}
 	err := w.each("INSERT INTO audit_leaf (seq, at_ns, actor, action, kind, object, leaf) VALUES (?, ?, ?, ?, ?, ?, ?)", "audit entry", len(entries), func(i int) []any {
 		e := &entries[i]
 		return []any{e.Seq, e.At.UnixNano(), e.Actor.ID, e.Action, e.Object.Kind, e.Object.ID, leaves[i]}

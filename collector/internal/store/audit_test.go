@@ -46,7 +46,7 @@ func sign(t testing.TB, s *Store) audit.Checkpoint {
 // logged is a store with objects of every kind in the log.
 func logged(t testing.TB, path string) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), path, Options{Now: func() time.Time { return noon }})
+	s, err := openOn(t, path, Options{Now: func() time.Time { return noon }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -357,7 +357,7 @@ func TestEveryTableIsThoughtOf(t *testing.T) {
 }
 
 func BenchmarkAuditedChange(b *testing.B) {
-	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "flopwatch.db"), Options{})
+	s, err := openOn(b, filepath.Join(b.TempDir(), "flopwatch.db"), Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -370,7 +370,7 @@ func BenchmarkAuditedChange(b *testing.B) {
 }
 
 func BenchmarkAuditAppend(b *testing.B) {
-	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "flopwatch.db"), Options{})
+	s, err := openOn(b, filepath.Join(b.TempDir(), "flopwatch.db"), Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

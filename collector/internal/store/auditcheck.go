@@ -18,7 +18,7 @@ import (
 // and against the objects that it protects. An object that is not as the log
 // last holds it was changed by another program, and is named.
 func (r *Reader) CheckAudit(ctx context.Context) (desk.AuditCheck, error) {
-	c := auditCheck{ctx: ctx, walk: audit.NewWalk()}
+	c := auditCheck{ctx: ctx, schema: r.store.schemaQuery(), walk: audit.NewWalk()}
 	err := r.view(ctx, "audit check", func(tx *sql.Tx) error {
 		c.tx, c.tree = tx, &tree{ctx: ctx, q: tx}
 		for _, step := range []func() error{
@@ -58,6 +58,7 @@ type auditCheck struct {
 	ctx      context.Context
 	tx       *sql.Tx
 	tree     *tree
+	schema   string // query of its text
 	walk     *audit.Walk
 	problems int
 	found    desk.AuditCheck
@@ -176,7 +177,7 @@ func (c *auditCheck) objects() error {
 			return err
 		}
 	}
-	digest, err := schemaDigest(c.ctx, c.tx)
+	digest, err := schemaDigest(c.ctx, c.tx, c.schema)
 	if err != nil {
 		return err
 	}

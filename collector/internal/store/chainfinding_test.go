@@ -13,7 +13,7 @@ import (
 // Two batches of one number are a critical finding, once, however often the
 // second one comes and whatever else is refused.
 func TestEquivocationIsACriticalFinding(t *testing.T) {
-	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "e.db"), Options{})
+	s, err := openOn(t, filepath.Join(t.TempDir(), "e.db"), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -302,7 +302,7 @@ func writeDifference(ctx context.Context, tx *sql.Tx, d *ledger.Difference, now 
 	_, err := tx.ExecContext(ctx, `INSERT INTO finding (id, pack, pack_version, pack_digest, pack_status, rule, citation, level, severity, subject,
 		tenant, customer, customer_name, foreign_status, threshold, ops_low, ops_best, ops_high, reason, occurred_ns, signalled_ns)
 		SELECT ?1, 'allocations', 0, x'', 'internal', ?2, '', ?3, 'warning', ?4, ?5, coalesce(c.id, ''), coalesce(c.name, ''), coalesce(c.status, ?6), 0, ?7, ?8, ?9, ?10, ?11, ?12
-		FROM (SELECT 1) LEFT JOIN customer_tenant o ON o.tenant = ?5 LEFT JOIN customer c ON c.id = o.customer
+		FROM (SELECT 1) AS one LEFT JOIN customer_tenant o ON o.tenant = ?5 LEFT JOIN customer c ON c.id = o.customer
 		WHERE (SELECT count(*) FROM finding WHERE rule = ?2 AND subject = ?4) < ?13
 		ON CONFLICT (id) DO NOTHING`,
 		id, rule, level, "host:"+string(d.Host), string(tenant), string(party.Undetermined),

@@ -132,7 +132,7 @@ func (w *runWriter) days(t *tenantRuns) error {
 			if known && old == d {
 				continue
 			}
-			err := w.exec("INSERT OR REPLACE INTO run_day (tenant, run, "+dayColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			err := w.exec(putRunDay,
 				string(t.tenant), run, d.Day, int64(d.Operations.Low), int64(d.Operations.Best), int64(d.Operations.High), d.Devices, d.ObservedS, d.ElapsedS)
 			if err != nil {
 				return err

@@ -185,7 +185,7 @@ func TestEventsChangeNoFigure(t *testing.T) {
 		}
 		told := 0
 		keep := func(name string, events bool) views {
-			s, err := Open(t.Context(), filepath.Join(dir, fmt.Sprint(run, name), "flopwatch.db"), Options{})
+			s, err := openOn(t, filepath.Join(dir, fmt.Sprint(run, name), "flopwatch.db"), Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -198,7 +198,7 @@ func (e *evidence) close() error {
 // commit writes the length into the transaction that counts the frames.
 func (e *evidence) commit(ctx context.Context, tx *sql.Tx, count int64) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO evidence (day, bytes, frames) VALUES (?, ?, ?)
-		ON CONFLICT (day) DO UPDATE SET bytes = excluded.bytes, frames = frames + excluded.frames`, e.day, e.bytes, count)
+		ON CONFLICT (day) DO UPDATE SET bytes = excluded.bytes, frames = evidence.frames + excluded.frames`, e.day, e.bytes, count)
 	if err != nil {
 		return fmt.Errorf("commit length of evidence of %s: %w", e.day, err)
 	}

@@ -17,7 +17,7 @@ func TestEvidenceMeetsTheDatabase(t *testing.T) {
 	path := filepath.Join(dir, "flopwatch.db")
 	file := filepath.Join(dir, "evidence", "2026-03-01.fwe")
 	write := func(text string) {
-		s, err := Open(t.Context(), path, Options{})
+		s, err := openOn(t, path, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,13 +52,13 @@ func TestEvidenceMeetsTheDatabase(t *testing.T) {
 	if err := os.Truncate(file, 5); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), path, Options{}); !errors.Is(err, ErrDamaged) {
+	if _, err := openOn(t, path, Options{}); !errors.Is(err, ErrDamaged) {
 		t.Errorf("short evidence: %v, want ErrDamaged", err)
 	}
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), path, Options{}); !errors.Is(err, ErrDamaged) {
+	if _, err := openOn(t, path, Options{}); !errors.Is(err, ErrDamaged) {
 		t.Errorf("missing evidence: %v, want ErrDamaged", err)
 	}
 }

@@ -110,6 +110,9 @@ func CopyDatabase(ctx context.Context, from, to string) (err error) {
 // Integrity lets SQLite check its file: pages, indexes, types and references. It
 // returns one line per problem, at most 100 of each kind.
 func (s *Store) Integrity(ctx context.Context) ([]string, error) {
+	if s.opts.Postgres != "" {
+		return s.postgresIntegrity(ctx)
+	}
 	var problems []string
 	err := each(ctx, s.read, func(rows *sql.Rows) error {
 		var line string

@@ -123,7 +123,7 @@ func findingQuery(ctx context.Context, tx *sql.Tx, q desk.FindingQuery) (text st
 		var newest []string
 		var own []any
 		for _, state := range states {
-			newest = append(newest, "SELECT no FROM (SELECT no FROM finding_standing WHERE state = ? AND no < ? ORDER BY no DESC LIMIT ?)")
+			newest = append(newest, "SELECT no FROM (SELECT no FROM finding_standing WHERE state = ? AND no < ? ORDER BY no DESC LIMIT ?) AS newest")
 			own = append(own, state, behind, rowLimit(q.Limit))
 		}
 		where, args = []string{"f.no IN (" + strings.Join(newest, " UNION ALL ") + ")"}, own

@@ -17,13 +17,13 @@ func gradedTime(source, key, condition string, metered bool) string {
 	within := "min(s.end_ns, ?2) - max(s.start_ns, ?1)"
 	overlap := func(agrees int) string {
 		if !metered {
-			return "0.0"
+			return "CAST(0 AS DOUBLE PRECISION)"
 		}
 		return fmt.Sprintf(`(SELECT coalesce(sum(min(p.to_ns, s.end_ns, ?2) - max(p.from_ns, s.start_ns, ?1)), 0)
 			FROM power_span p WHERE p.host = h.id AND p.agrees = %d AND p.from_ns < min(s.end_ns, ?2) AND p.to_ns > max(s.start_ns, ?1))`, agrees)
 	}
 	// A shared device's segment lasts less than it spans; its time is spread evenly.
-	weight := "s.duration_ns / 1e9 / max(s.end_ns - s.start_ns, 1)"
+	weight := "CAST(s.duration_ns AS DOUBLE PRECISION) / 1e9 / max(s.end_ns - s.start_ns, 1)"
 	return "SELECT " + key + ", coalesce(a.administered, ''), sum(" + weight + " * (" + within + ")), sum(" + weight + " * " + overlap(1) + "), sum(" + weight + " * " + overlap(0) + `)
 		FROM ` + source + ` s JOIN device d ON d.no = s.device JOIN host h ON h.no = d.host JOIN tenant t ON t.no = s.tenant LEFT JOIN host_admin a ON a.host = h.id
 		WHERE s.end_ns > ?1 AND s.start_ns < ?2 AND s.state <> 4 AND ` + condition + ` GROUP BY 1, 2`

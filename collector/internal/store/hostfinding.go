@@ -96,7 +96,7 @@ func findIdentities(ctx context.Context, tx *sql.Tx, rows []Quarantine) error {
 		if !ok {
 			continue
 		}
-		known := 0
+		known := false
 		err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM host WHERE id = ?1) OR EXISTS (SELECT 1 FROM inventory_change WHERE host = ?1)", q.Host).Scan(&known)
 		if err != nil {
 			return fmt.Errorf("look for host %s: %w", q.Host, err)
@@ -105,7 +105,7 @@ func findIdentities(ctx context.Context, tx *sql.Tx, rows []Quarantine) error {
 		if rule == RuleRate {
 			f.Reason = "Put off: " + q.Detail + "."
 		}
-		if known == 1 {
+		if known {
 			f.Host = q.Host
 		}
 		if err := raiseHost(ctx, tx, []HostFinding{f}); err != nil {

@@ -124,7 +124,7 @@ func (w *runWriter) joins(t *tenantRuns) error {
 		if known && old == j {
 			continue
 		}
-		err := w.exec("INSERT OR REPLACE INTO run_join ("+joinColumns+", tenant) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		err := w.exec(putRunJoin,
 			j.id, j.run, j.kind, j.fromPart, j.toPart, j.fromLabel, j.toLabel, j.atNS, j.gapNS, j.bits, j.evidence, j.weights, j.confirmed, string(t.tenant))
 		if err != nil {
 			return err

@@ -68,11 +68,11 @@ func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follo
 	}
 	done := Commit{At: c.At, Hosts: slices.Concat(c.Changes.Hosts, c.Changes.CarriedHosts), Accounts: slices.Concat(c.Changes.Accounts, c.Changes.CarriedAccounts), Events: c.Changes.Events}
 	done.Segments = append(append(done.Segments, c.Changes.Opened...), c.Changes.Extended...)
-	err := s.update(growing(ctx), func(tx *sql.Tx) error {
+	err := s.updateWith(growing(ctx), together, func(tx *sql.Tx) error {
 		if err := c.Lease.guard(ctx, tx, c.At); err != nil {
 			return err
 		}
-		w := &writer{ctx: ctx, tx: tx, words: s.words}
+		w := &writer{ctx: ctx, tx: tx, words: s.words, bulk: s.opts.Postgres != ""}
 		if err := w.changes(&c.Changes); err != nil {
 			return err
 		}
@@ -147,7 +147,7 @@ func (s *Store) quarantine(ctx context.Context, tx *sql.Tx, rows []Quarantine) e
 	}
 	_, err := tx.ExecContext(ctx, `DELETE FROM quarantine WHERE id IN (
 		SELECT id FROM (SELECT id, row_number() OVER newest AS n, sum(length(envelope)) OVER newest AS bytes
-			FROM quarantine WINDOW newest AS (ORDER BY id DESC)) WHERE n > ? OR bytes > ?)`,
+			FROM quarantine WINDOW newest AS (ORDER BY id DESC)) AS sized WHERE n > ? OR bytes > ?)`,
 		s.opts.QuarantineRows, s.opts.QuarantineBytes)
 	if err != nil {
 		return fmt.Errorf("bound quarantine: %w", err)

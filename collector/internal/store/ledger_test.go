@@ -53,7 +53,7 @@ func TestLedgerSurvivesRestarts(t *testing.T) {
 	run := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		run++
-		s, err := Open(t.Context(), filepath.Join(dir, fmt.Sprint(run), "flopwatch.db"), Options{})
+		s, err := openOn(t, filepath.Join(dir, fmt.Sprint(run), "flopwatch.db"), Options{})
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -159,7 +159,7 @@ func TestFollowerIsInTheTransaction(t *testing.T) {
 }
 
 func TestQuarantineIsBounded(t *testing.T) {
-	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "q.db"), Options{QuarantineRows: 5, QuarantineBytes: 100})
+	s, err := openOn(t, filepath.Join(t.TempDir(), "q.db"), Options{QuarantineRows: 5, QuarantineBytes: 100})
 	if err != nil {
 		t.Fatal(err)
 	}

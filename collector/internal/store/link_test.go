@@ -280,7 +280,7 @@ func TestBridgeNeedsTwo(t *testing.T) {
 
 func openAt(t testing.TB, now func() time.Time) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), t.TempDir()+"/flopwatch.db", Options{Now: now})
+	s, err := openOn(t, t.TempDir()+"/flopwatch.db", Options{Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func readMembers(ctx context.Context, q querier, tenant measure.TenantID, weight
 	}, `SELECT h.id, h.no, w.no, w.kind, w.id, w.hint, d.sku, min(s.start_ns), max(s.end_ns), group_concat(DISTINCT s.device), coalesce(group_concat(DISTINCT d.fabric), ''), h.last_ns, `+groupColumns+`
 		FROM `+source+` s JOIN device d ON d.no = s.device JOIN host h ON h.no = d.host JOIN workload w ON w.no = s.workload JOIN method m ON m.no = s.method
 		WHERE s.tenant = (SELECT no FROM tenant WHERE id = ?) AND s.state IN (1, 4)
-		GROUP BY h.id, s.workload, d.sku, s.state, m.name, `+dayGroup+` ORDER BY h.id, s.workload, d.sku`, string(tenant))
+		GROUP BY h.no, w.no, d.sku, s.state, m.name, `+dayGroup+` ORDER BY h.id, w.no, d.sku`, string(tenant))
 	if err != nil {
 		return nil, err
 	}

@@ -169,7 +169,7 @@ func escalate(ctx context.Context, tx *sql.Tx, id string, k clock.Clock, now tim
 func (s *Store) PutCalendarLink(ctx context.Context, user, secret string, now time.Time) error {
 	hash := sha256.Sum256([]byte(secret))
 	err := s.update(audit.Because(ctx, "calendar_link.make", ""), func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO calendar_link (user, hash, made_ns) VALUES (?, ?, ?) ON CONFLICT (user) DO UPDATE SET hash = excluded.hash, made_ns = excluded.made_ns", user, hash[:], now.UnixNano())
+		_, err := tx.ExecContext(ctx, "INSERT INTO calendar_link (\"user\", hash, made_ns) VALUES (?, ?, ?) ON CONFLICT (\"user\") DO UPDATE SET hash = excluded.hash, made_ns = excluded.made_ns", user, hash[:], now.UnixNano())
 		return err
 	})
 	if err != nil {
@@ -181,7 +181,7 @@ func (s *Store) PutCalendarLink(ctx context.Context, user, secret string, now ti
 // EndCalendarLink ends the link of a person, if there is one.
 func (s *Store) EndCalendarLink(ctx context.Context, user string) error {
 	err := s.update(audit.Because(ctx, "calendar_link.end", ""), func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "DELETE FROM calendar_link WHERE user = ?", user)
+		_, err := tx.ExecContext(ctx, "DELETE FROM calendar_link WHERE \"user\" = ?", user)
 		return err
 	})
 	if err != nil {
@@ -193,7 +193,7 @@ func (s *Store) EndCalendarLink(ctx context.Context, user string) error {
 // CalendarUser returns whose link the secret is of; ok is false for nobody's.
 func (s *Store) CalendarUser(ctx context.Context, secret string) (user string, ok bool, err error) {
 	hash := sha256.Sum256([]byte(secret))
-	err = s.read.QueryRowContext(ctx, "SELECT user FROM calendar_link WHERE hash = ?", hash[:]).Scan(&user)
+	err = s.read.QueryRowContext(ctx, "SELECT \"user\" FROM calendar_link WHERE hash = ?", hash[:]).Scan(&user)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", false, nil
 	}

@@ -108,8 +108,8 @@ func (p *powerBook) put(r *power.Reading) error {
 	p.done.New++
 	for _, part := range r.Parts() {
 		_, err := p.tx.ExecContext(p.ctx, `INSERT INTO power_slot (host, slot_ns, kind, energy_mj, overhead_mj, covered_ns) VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT (host, slot_ns, kind) DO UPDATE SET energy_mj = energy_mj + excluded.energy_mj, overhead_mj = overhead_mj + excluded.overhead_mj,
-			covered_ns = covered_ns + excluded.covered_ns, answer = 0`,
+			ON CONFLICT (host, slot_ns, kind) DO UPDATE SET energy_mj = power_slot.energy_mj + excluded.energy_mj, overhead_mj = power_slot.overhead_mj + excluded.overhead_mj,
+			covered_ns = power_slot.covered_ns + excluded.covered_ns, answer = 0`,
 			r.Host, part.SlotNS, string(r.Kind), part.EnergyMJ, part.OverheadMJ, part.CoveredNS)
 		if err != nil {
 			return err
@@ -123,12 +123,12 @@ func (p *powerBook) know(r *power.Reading) error {
 	var host, kind string
 	err := p.tx.QueryRowContext(p.ctx, "SELECT host, kind FROM power_meter WHERE id = ?", r.Meter).Scan(&host, &kind)
 	if errors.Is(err, sql.ErrNoRows) {
-		known := 0
+		known := false
 		err = p.tx.QueryRowContext(p.ctx, "SELECT EXISTS (SELECT 1 FROM host WHERE id = ?1) OR EXISTS (SELECT 1 FROM inventory_change WHERE host = ?1)", r.Host).Scan(&known)
 		if err != nil {
 			return err
 		}
-		if known == 0 {
+		if !known {
 			return p.conflict("host", "of meter "+r.Meter+" is neither in the inventory nor has it reported")
 		}
 		_, err = p.tx.ExecContext(p.ctx, "INSERT INTO power_meter (id, host, kind) VALUES (?, ?, ?)", r.Meter, r.Host, string(r.Kind))
@@ -215,9 +215,9 @@ func (s *Store) openSlots(ctx context.Context, now time.Time) ([]openSlot, error
 			(SELECT count(*) FROM power_meter m WHERE m.host = p.host AND m.kind = p.kind
 				AND EXISTS (SELECT 1 FROM power_reading r WHERE r.meter = m.id AND r.start_ns > p.slot_ns - ?3 AND r.start_ns < p.slot_ns + ?3)),
 			(SELECT count(*) FROM device d WHERE d.host = h.no AND d.first_ns < p.slot_ns + ?2 AND d.last_ns > p.slot_ns),
-			coalesce((SELECT e.energy_mj FROM host_energy e WHERE e.host = h.no AND e.slot_ns = p.slot_ns), 0) + iif(h.energy_slot_ns = p.slot_ns, h.energy_mj, 0),
-			coalesce((SELECT e.known_ns FROM host_energy e WHERE e.host = h.no AND e.slot_ns = p.slot_ns), 0) + iif(h.energy_slot_ns = p.slot_ns, h.energy_known_ns, 0),
-			coalesce(h.last_ns >= p.slot_ns + ?2, 0)
+			coalesce((SELECT e.energy_mj FROM host_energy e WHERE e.host = h.no AND e.slot_ns = p.slot_ns), 0) + CASE WHEN h.energy_slot_ns = p.slot_ns THEN h.energy_mj ELSE 0 END,
+			coalesce((SELECT e.known_ns FROM host_energy e WHERE e.host = h.no AND e.slot_ns = p.slot_ns), 0) + CASE WHEN h.energy_slot_ns = p.slot_ns THEN h.energy_known_ns ELSE 0 END,
+			coalesce(h.last_ns >= p.slot_ns + ?2, FALSE)
 		FROM power_slot p LEFT JOIN host h ON h.id = p.host WHERE p.answer = 0 AND p.slot_ns <= ?1 ORDER BY p.slot_ns LIMIT 20000`,
 		now.Add(-power.Slot-power.Settle).UnixNano(), int64(power.Slot), dayNS/2)
 	return out, err
@@ -258,7 +258,7 @@ func writeSpans(ctx context.Context, tx *sql.Tx, host string, day int64) error {
 			spans = append(spans, span{slot, slot + int64(power.Slot), agrees})
 		}
 		return err
-	}, "SELECT slot_ns, max(answer) = 1 FROM power_slot WHERE host = ? AND slot_ns >= ? AND slot_ns < ? AND answer IN (1, 2, 3) GROUP BY slot_ns ORDER BY slot_ns", host, day, day+dayNS)
+	}, "SELECT slot_ns, CASE WHEN max(answer) = 1 THEN 1 ELSE 0 END FROM power_slot WHERE host = ? AND slot_ns >= ? AND slot_ns < ? AND answer IN (1, 2, 3) GROUP BY slot_ns ORDER BY slot_ns", host, day, day+dayNS)
 	if err != nil {
 		return err
 	}
@@ -290,7 +290,7 @@ func (s *Store) PruneEnergy(ctx context.Context, now time.Time) error {
 // energies adds energy to the slots of hosts.
 func (w *writer) energies(all []ledger.HostEnergy) error {
 	return w.each(`INSERT INTO host_energy (host, slot_ns, energy_mj, known_ns) VALUES (?, ?, ?, ?)
-		ON CONFLICT (host, slot_ns) DO UPDATE SET energy_mj = energy_mj + excluded.energy_mj, known_ns = known_ns + excluded.known_ns`, "energy", len(all), func(i int) []any {
+		ON CONFLICT (host, slot_ns) DO UPDATE SET energy_mj = host_energy.energy_mj + excluded.energy_mj, known_ns = host_energy.known_ns + excluded.known_ns`, "energy", len(all), func(i int) []any {
 		e := &all[i]
 		return []any{e.HostNo, e.SlotNS, e.EnergyMJ, e.KnownNS}
 	})

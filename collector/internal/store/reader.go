@@ -136,7 +136,7 @@ func (r *Reader) readTenants(ctx context.Context) ([]desk.Tenant, error) {
 			return nil
 		}, "SELECT t.id, min(s.start_ns), max(s.end_ns), "+groupColumns+`
 			FROM `+source+` s JOIN tenant t ON t.no = s.tenant JOIN method m ON m.no = s.method
-			WHERE s.state IN (1, 4) AND t.id <> '' GROUP BY s.tenant, s.state, m.name`)
+			WHERE s.state IN (1, 4) AND t.id <> '' GROUP BY t.no, s.state, m.name`)
 		if err != nil {
 			return err
 		}
@@ -149,7 +149,7 @@ func (r *Reader) readTenants(ctx context.Context) ([]desk.Tenant, error) {
 			}
 			return err
 		}, `SELECT t.id, (SELECT count(*) FROM run r WHERE r.tenant = t.id), count(DISTINCT s.device)
-			FROM `+source+` s JOIN tenant t ON t.no = s.tenant WHERE s.state IN (1, 4) AND t.id <> '' GROUP BY s.tenant`)
+			FROM `+source+` s JOIN tenant t ON t.no = s.tenant WHERE s.state IN (1, 4) AND t.id <> '' GROUP BY t.no`)
 	})
 	if err != nil {
 		return nil, err
@@ -247,7 +247,7 @@ func (r *Reader) readCoverage(ctx context.Context) ([]desk.Coverage, error) {
 		if out, err = readCoverage(ctx, tx); err != nil {
 			return err
 		}
-		grades, err := gradesOf(ctx, tx, "h.id", "1", 0, math.MaxInt64)
+		grades, err := gradesOf(ctx, tx, "h.id", "TRUE", 0, math.MaxInt64)
 		for i := range out {
 			out[i].Evidence = grades[out[i].Host]
 		}

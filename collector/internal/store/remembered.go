@@ -56,11 +56,18 @@ func (m *remembered[T]) get(ctx context.Context, s *Store, compute func() (T, er
 }
 
 // state tells one content of the database from another: commits of this program
-// are counted, and SQLite says whether another program wrote.
-type state struct{ changes, acts, version uint64 }
+// are counted, and the database says whether another program wrote.
+type state struct {
+	changes, acts uint64
+	version       string
+}
 
 func (s *Store) state(ctx context.Context) (now state, err error) {
 	now.changes, now.acts = s.changes.Load(), s.acts.Load()
+	if s.opts.Postgres != "" {
+		now.version, err = snapshot(ctx, s.watch)
+		return now, err
+	}
 	if err := s.watch.QueryRowContext(ctx, "PRAGMA data_version").Scan(&now.version); err != nil {
 		return now, fmt.Errorf("ask whether the database changed: %w", err)
 	}

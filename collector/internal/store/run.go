@@ -197,7 +197,7 @@ func (w *runWriter) tenant(t *tenantRuns) error {
 			continue
 		}
 		values := append(r.values(), string(t.tenant))
-		err := w.exec("INSERT OR REPLACE INTO run ("+runColumns+", tenant) VALUES (?"+strings.Repeat(", ?", len(values)-1)+")", values...)
+		err := w.exec(putRun, values...)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -125,7 +126,7 @@ func conditions(all []string) string {
 
 func rowLimit(limit int) int {
 	if limit <= 0 {
-		return -1
+		return math.MaxInt
 	}
 	return limit
 }

@@ -68,7 +68,7 @@ func TestSpanCutsSegments(t *testing.T) {
 
 // history keeps a made-up history and returns what its ledger wrote.
 func history(t *testing.T, rt *rapid.T, dir string) (*Store, ledger.Changes) {
-	s, err := Open(t.Context(), filepath.Join(dir, "flopwatch.db"), Options{})
+	s, err := openOn(t, filepath.Join(dir, "flopwatch.db"), Options{})
 	if err != nil {
 		rt.Fatal(err)
 	}

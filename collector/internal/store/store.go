@@ -1,8 +1,8 @@
-// Package store keeps the collector's facts in SQLite: the ledger, the files of
+// Package store keeps the collector's facts in SQLite or in PostgreSQL: the ledger, the files of
 // signed evidence beside it, and what the desk derives from them.
 //
-// One connection writes, a pool reads. Every promise of durability rests on
-// settings of SQLite, so they are read back on each connection, and a
+// In SQLite one connection writes, a pool reads. Every promise of durability rests on
+// settings of the database, so they are read back on each connection, and a
 // connection that does not have them is refused.
 package store
 
@@ -34,6 +34,11 @@ type Options struct {
 
 	QuarantineRows  int   // refused batches kept, 10,000 if 0
 	QuarantineBytes int64 // bytes of refused batches kept, 64 MiB if 0
+
+	// Postgres is the address of the PostgreSQL database that holds the facts, such as
+	// postgres://flopwatch@db.example/flopwatch; "" for SQLite. Password is for it; ""
+	// for that of the password file.
+	Postgres, Password string
 
 	Files Files // that hold evidence, those of the disk if nil
 
@@ -103,6 +108,19 @@ func (s *Store) open(ctx context.Context, dir, path string) error {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return fmt.Errorf("lock (is another collector running on it?): %w", err)
 	}
+	if s.opts.Postgres != "" {
+		err = s.openPostgres(ctx)
+	} else {
+		err = s.openSQLite(ctx, path)
+	}
+	if err != nil {
+		return err
+	}
+	s.evidence, err = openEvidence(ctx, s.db, evidenceDir(path), s.opts.Files)
+	return err
+}
+
+func (s *Store) openSQLite(ctx context.Context, path string) error {
 	// SQLite gives its companion files the mode of the database file.
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -134,8 +152,7 @@ func (s *Store) open(ctx context.Context, dir, path string) error {
 	}
 	s.watch = sql.OpenDB(newConnector(path, s.opts.BusyTimeout, true))
 	s.watch.SetMaxOpenConns(1)
-	s.evidence, err = openEvidence(ctx, s.db, evidenceDir(path), s.opts.Files)
-	return err
+	return nil
 }
 
 // Close closes the database and lets go of the directory.
@@ -166,7 +183,11 @@ func (s *Store) Close() error {
 // the objects that the audit log protects becomes entries of it there, done by
 // whom the context names.
 func (s *Store) update(ctx context.Context, f func(*sql.Tx) error) error {
-	return s.transact(ctx, func(tx *sql.Tx) error {
+	return s.updateWith(ctx, alone, f)
+}
+
+func (s *Store) updateWith(ctx context.Context, how sharing, f func(*sql.Tx) error) error {
+	return s.transactWith(ctx, how, func(tx *sql.Tx) error {
 		// What is pending before was left by another program.
 		if err := s.record(ctx, tx, outside); err != nil {
 			return err
@@ -179,9 +200,18 @@ func (s *Store) update(ctx context.Context, f func(*sql.Tx) error) error {
 }
 
 func (s *Store) transact(ctx context.Context, f func(*sql.Tx) error) error {
+	return s.transactWith(ctx, alone, f)
+}
+
+func (s *Store) transactWith(ctx context.Context, how sharing, f func(*sql.Tx) error) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
+	}
+	if s.opts.Postgres != "" {
+		if err := lock(ctx, tx, lockWriters, how); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
 	}
 	if err := f(tx); err != nil {
 		return errors.Join(err, tx.Rollback())

@@ -14,7 +14,7 @@ import (
 
 func open(t *testing.T, dir string) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), filepath.Join(dir, "flopwatch.db"), Options{})
+	s, err := openOn(t, filepath.Join(dir, "flopwatch.db"), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestFilesArePrivate(t *testing.T) {
 func TestSecondCollectorIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	open(t, dir)
-	if _, err := Open(t.Context(), filepath.Join(dir, "flopwatch.db"), Options{}); err == nil || !strings.Contains(err.Error(), "another collector") {
+	if _, err := openOn(t, filepath.Join(dir, "flopwatch.db"), Options{}); err == nil || !strings.Contains(err.Error(), "another collector") {
 		t.Errorf("second store on one directory: %v", err)
 	}
 }

@@ -32,7 +32,7 @@ func (r *Reader) Totals(ctx context.Context, fromNS, toNS int64) (desk.Totals, e
 		if t, err = totals(ctx, tx, fromNS, toNS); err != nil {
 			return err
 		}
-		grades, err := gradesOf(ctx, tx, "''", "1", fromNS, toNS)
+		grades, err := gradesOf(ctx, tx, "''", "TRUE", fromNS, toNS)
 		e := grades[""]
 		t.Evidence = &e
 		return err
@@ -231,10 +231,10 @@ func (r *Reader) readCheck(ctx context.Context) (desk.Check, error) {
 				c.Problems = append(c.Problems, fmt.Sprintf("host %s device %s: %d ns elapsed, %d ns accounted for, %d segments that cannot be", host, device, elapsed, accounted.operations(), wrong))
 			}
 			return nil
-		}, "SELECT h.id, d.id, d.last_ns - d.first_ns, "+halves("s.duration_ns")+`,
-			coalesce(sum(s.ops_low < 0 OR s.ops_best < s.ops_low OR s.ops_high < s.ops_best OR s.start_ns < d.first_ns OR s.end_ns > d.last_ns
-				OR s.duration_ns < 0 OR s.duration_ns > s.end_ns - s.start_ns), 0)
-			FROM device d JOIN host h ON h.no = d.host LEFT JOIN `+source+` s ON s.device = d.no GROUP BY d.no ORDER BY h.id, d.id`)
+		}, "SELECT min(h.id), d.id, d.last_ns - d.first_ns, "+halves("s.duration_ns")+`,
+			count(*) FILTER (WHERE s.ops_low < 0 OR s.ops_best < s.ops_low OR s.ops_high < s.ops_best OR s.start_ns < d.first_ns OR s.end_ns > d.last_ns
+				OR s.duration_ns < 0 OR s.duration_ns > s.end_ns - s.start_ns)
+			FROM device d JOIN host h ON h.no = d.host LEFT JOIN `+source+` s ON s.device = d.no GROUP BY d.no ORDER BY min(h.id), d.id`)
 		if err != nil {
 			return err
 		}

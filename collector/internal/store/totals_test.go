@@ -80,7 +80,7 @@ func TestAnyHistoryBalances(t *testing.T) {
 		if run++; run > 20 {
 			return // each opens a database
 		}
-		s, err := Open(t.Context(), filepath.Join(dir, fmt.Sprint(run), "flopwatch.db"), Options{})
+		s, err := openOn(t, filepath.Join(dir, fmt.Sprint(run), "flopwatch.db"), Options{})
 		if err != nil {
 			rt.Fatal(err)
 		}

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mattn/go-sqlite3"
-
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
 )
 
@@ -48,9 +46,8 @@ func rolesText(roles []permission.Role) string {
 // AddUser makes an account. It wraps ErrLoginTaken if somebody has the login.
 func (s *Store) AddUser(ctx context.Context, id, login string, roles []permission.Role, passwordHash string, now time.Time) error {
 	err := s.update(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO user ("+userColumns+") VALUES (?, ?, ?, ?, 0, ?)", id, login, rolesText(roles), passwordHash, now.UnixNano())
-		var fault sqlite3.Error
-		if errors.As(err, &fault) && fault.ExtendedCode == sqlite3.ErrConstraintUnique {
+		_, err := tx.ExecContext(ctx, "INSERT INTO \"user\" ("+userColumns+") VALUES (?, ?, ?, ?, 0, ?)", id, login, rolesText(roles), passwordHash, now.UnixNano())
+		if isTaken(err) {
 			return ErrLoginTaken
 		}
 		return err
@@ -64,7 +61,7 @@ func (s *Store) AddUser(ctx context.Context, id, login string, roles []permissio
 // ChangeUser changes an account with f. It wraps ErrNoUser if there is none.
 func (s *Store) ChangeUser(ctx context.Context, id string, f func(*Account) error) error {
 	err := s.update(ctx, func(tx *sql.Tx) error {
-		a, err := scanUser(tx.QueryRowContext(ctx, "SELECT "+userColumns+" FROM user WHERE id = ?", id))
+		a, err := scanUser(tx.QueryRowContext(ctx, "SELECT "+userColumns+" FROM \"user\" WHERE id = ?", id))
 		if errors.Is(err, sql.ErrNoRows) {
 			return ErrNoUser
 		}
@@ -74,7 +71,7 @@ func (s *Store) ChangeUser(ctx context.Context, id string, f func(*Account) erro
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE user SET roles = ?, password = ?, disabled = ? WHERE id = ?", rolesText(a.Roles), a.Password, a.Disabled, id)
+		_, err = tx.ExecContext(ctx, "UPDATE \"user\" SET roles = ?, password = ?, disabled = ? WHERE id = ?", rolesText(a.Roles), a.Password, a.Disabled, id)
 		return err
 	})
 	if err != nil {
@@ -90,7 +87,7 @@ func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
 		a, err := scanUser(rows)
 		all = append(all, a)
 		return err
-	}, "SELECT "+userColumns+" FROM user ORDER BY login")
+	}, "SELECT "+userColumns+" FROM \"user\" ORDER BY login")
 	if err != nil {
 		return nil, fmt.Errorf("read users: %w", err)
 	}
@@ -110,7 +107,7 @@ func (s *Store) Credential(ctx context.Context, login string) (permission.User, 
 }
 
 func (s *Store) account(ctx context.Context, column, value string) (Account, bool, error) {
-	a, err := scanUser(s.read.QueryRowContext(ctx, "SELECT "+userColumns+" FROM user WHERE "+column+" = ?", value))
+	a, err := scanUser(s.read.QueryRowContext(ctx, "SELECT "+userColumns+" FROM \"user\" WHERE "+column+" = ?", value))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Account{}, false, nil
 	}
@@ -122,7 +119,7 @@ func (s *Store) account(ctx context.Context, column, value string) (Account, boo
 
 // AnyUser reports whether anybody has an account.
 func (s *Store) AnyUser(ctx context.Context) (any bool, err error) {
-	if err := s.read.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM user)").Scan(&any); err != nil {
+	if err := s.read.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM \"user\")").Scan(&any); err != nil {
 		return false, fmt.Errorf("look for users: %w", err)
 	}
 	return any, nil

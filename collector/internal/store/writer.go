@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/flopwatch/flopwatch/collector/internal/postgres"
 	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
@@ -37,6 +38,7 @@ type writer struct {
 	ctx   context.Context
 	tx    *sql.Tx
 	words *words
+	bulk  bool // the engine takes many rows at once
 }
 
 func (w *writer) changes(c *ledger.Changes) error {
@@ -139,6 +141,16 @@ var errRows = errors.New("another number of rows changed")
 // each runs the statement once for each of n rows and expects each to count.
 func (w *writer) each(query, what string, n int, row func(int) []any) error {
 	if n == 0 {
+		return nil
+	}
+	if w.bulk {
+		rows := make(postgres.Rows, n)
+		for i := range rows {
+			rows[i] = row(i)
+		}
+		if _, err := w.tx.ExecContext(w.ctx, query, rows); err != nil {
+			return fmt.Errorf("write %s: %w", what, err)
+		}
 		return nil
 	}
 	stmt, err := w.tx.PrepareContext(w.ctx, query)

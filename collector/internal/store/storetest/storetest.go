@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"regexp"
 	"testing"
 
 	_ "github.com/mattn/go-sqlite3" // the driver
@@ -16,7 +17,7 @@ import (
 // half of the suppressions have ended. The audit log takes in none of it.
 func FillDesk(t testing.TB, path string, customers, runs, findings int) {
 	t.Helper()
-	db, err := sql.Open("sqlite3", "file:"+path+"?_busy_timeout=60000&_txlock=immediate")
+	db, err := Raw(t, path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +29,7 @@ func FillDesk(t testing.TB, path string, customers, runs, findings int) {
 	}
 }
 
-const counted = "WITH RECURSIVE k(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k WHERE i + 1 < ?1) "
+const counted = "WITH RECURSIVE k(i) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT i + 1 FROM k WHERE i + 1 < ?1) "
 
 func fill(ctx context.Context, db *sql.DB, customers, runs, findings int) error {
 	steps := []struct {
@@ -36,17 +37,17 @@ func fill(ctx context.Context, db *sql.DB, customers, runs, findings int) error 
 		args []any
 	}{
 		{counted + `INSERT INTO customer (id, name, country, status, status_reason, demonstration)
-			SELECT printf('cus_%06d', i), printf('Customer %d Incorporated', i), 'CN', CASE i % 3 WHEN 0 THEN 'foreign' WHEN 1 THEN 'us' ELSE 'undetermined' END, 'stated', 0 FROM k`, []any{customers}},
-		{counted + "INSERT INTO customer_tenant (tenant, customer) SELECT printf('ten_%06d', i), printf('cus_%06d', i) FROM k", []any{customers}},
-		{counted + "INSERT INTO tenant (id) SELECT printf('ten_%06d', i) FROM k", []any{customers}},
+			SELECT 'cus_' || «6:i», 'Customer ' || (i) || ' Incorporated', 'CN', CASE i % 3 WHEN 0 THEN 'foreign' WHEN 1 THEN 'us' ELSE 'undetermined' END, 'stated', 0 FROM k`, []any{customers}},
+		{counted + "INSERT INTO customer_tenant (tenant, customer) SELECT 'ten_' || «6:i», 'cus_' || «6:i» FROM k", []any{customers}},
+		{counted + "INSERT INTO tenant (id) SELECT 'ten_' || «6:i» FROM k", []any{customers}},
 		{counted + `INSERT INTO run (id, tenant, label, joined_by, hosts, devices, accelerators, methods, start_ns, end_ns, attributed_s, attributed_ns, unobserved_s, unobserved_ns,
 			emp_low, emp_best, emp_high, theo_low, theo_best, theo_high, ceiling)
-			SELECT printf('run_%07d', i), printf('ten_%06d', i % ?2), 'job', 'job', 4, 32, 'H100', 'cycles', i * 1000000000, (i + 3600) * 1000000000, 3600, 0, 0, 0,
+			SELECT 'run_' || «7:i», 'ten_' || «6:i % ?2», 'job', 'job', 4, 32, 'H100', 'cycles', i * 1000000000, (i + 3600) * 1000000000, 3600, 0, 0, 0,
 			1000 * (i % 977), 1100 * (i % 977), 1200 * (i % 977), 0, 0, 0, 2000 * (i % 977) FROM k`, []any{runs, customers}},
 		{counted + `INSERT INTO finding (id, pack, pack_version, pack_digest, pack_status, rule, citation, level, severity, subject, tenant, customer, customer_name, foreign_status,
 			threshold, ops_low, ops_best, ops_high, reason, occurred_ns, signalled_ns)
-			SELECT printf('fnd_%08d', i), 'us-bis-2024', 1, x'00', 'proposed', 'run', '15 CFR 7', '80', 'warning', CASE i % 2 WHEN 0 THEN printf('run_%07d', i % ?2) ELSE printf('cus_%06d', i % ?3) END,
-			printf('ten_%06d', i % ?3), printf('cus_%06d', i % ?3), printf('Customer %d Incorporated', i % ?3), 'foreign', 100000 + i, 1, 2, 3, 'because', i, i FROM k`, []any{findings, runs, customers}},
+			SELECT 'fnd_' || «8:i», 'us-bis-2024', 1, x'00', 'proposed', 'run', '15 CFR 7', '80', 'warning', CASE i % 2 WHEN 0 THEN 'run_' || «7:i % ?2» ELSE 'cus_' || «6:i % ?3» END,
+			'ten_' || «6:i % ?3», 'cus_' || «6:i % ?3», 'Customer ' || (i % ?3) || ' Incorporated', 'foreign', 100000 + i, 1, 2, 3, 'because', i, i FROM k`, []any{findings, runs, customers}},
 		{`INSERT INTO finding_work (finding, at_ns, actor, state, case_id, code, reason, level, ops, until_ns)
 			SELECT id, 1, 'usr_a', CASE no % 60 WHEN 0 THEN 'triaged' WHEN 20 THEN 'dismissed' ELSE 'suppressed' END, '', '', 'seen', 80, 1000000000000, CASE no % 120 WHEN 40 THEN 1 ELSE 4000000000000000000 END
 			FROM finding WHERE no % 20 = 0`, nil},
@@ -59,7 +60,7 @@ func fill(ctx context.Context, db *sql.DB, customers, runs, findings int) error 
 		return err
 	}
 	for _, step := range steps {
-		if _, err := tx.ExecContext(ctx, step.text, step.args...); err != nil {
+		if _, err := tx.ExecContext(ctx, padded(step.text), step.args...); err != nil {
 			return fmt.Errorf("%s: %w", step.text, err)
 		}
 	}
@@ -72,10 +73,24 @@ func fill(ctx context.Context, db *sql.DB, customers, runs, findings int) error 
 	return nil
 }
 
+var paddingRE = regexp.MustCompile(`«(\d):([^»]*)»`)
+
+// padded writes «6:i» as the engine says that i has six digits.
+func padded(text string) string {
+	if Postgres() {
+		return paddingRE.ReplaceAllString(text, "lpad(($2)::text, $1, '0')")
+	}
+	return paddingRE.ReplaceAllString(text, "printf('%0${1}d', $2)")
+}
+
 // dropAudit takes away what tells the audit log of each row.
 func dropAudit(ctx context.Context, tx *sql.Tx) error {
 	var text string
-	err := tx.QueryRowContext(ctx, "SELECT coalesce(group_concat('DROP TRIGGER ' || name, '; '), '') FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'audit_%'").Scan(&text)
+	query := "SELECT coalesce(group_concat('DROP TRIGGER ' || name, '; '), '') FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'audit_%'"
+	if Postgres() {
+		query = "SELECT coalesce(string_agg('DROP TRIGGER ' || tgname || ' ON ' || tgrelid::regclass, '; '), '') FROM pg_trigger WHERE tgname LIKE 'audit_%' AND tgfoid = 'pend'::regproc"
+	}
+	err := tx.QueryRowContext(ctx, query).Scan(&text)
 	if err == nil {
 		_, err = tx.ExecContext(ctx, text)
 	}
