@@ -11,18 +11,24 @@ import (
 // Batch returns a decoded batch as the ledger counts it: that of the host that
 // the key stands for, whose envelope has the hash. It shares the windows.
 func Batch(host ledger.HostID, key ed25519.PublicKey, hash [32]byte, b *wire.Batch) *ledger.Batch {
-	out := &ledger.Batch{
+	out := &ledger.Batch{}
+	Fill(out, host, key, hash, b)
+	return out
+}
+
+// Fill is Batch into memory that was used before.
+func Fill(out *ledger.Batch, host ledger.HostID, key ed25519.PublicKey, hash [32]byte, b *wire.Batch) {
+	*out = ledger.Batch{
 		Host: host, PublicKey: key,
 		Name: b.Facts.Name, OS: b.Facts.OS, Kernel: b.Facts.Kernel, AgentVersion: b.Facts.AgentVersion, Attribution: b.Facts.Attribution, Settings: int(b.Facts.Settings), BootID: b.BootID,
 		Position: ledger.Position{Epoch: b.Epoch, Seq: b.Seq, Hash: hash},
-		Devices:  make([]ledger.Device, len(b.Devices)),
+		Devices:  out.Devices[:0],
 		Windows:  b.Windows,
 		Events:   b.Events, Addresses: b.Addresses, Traffic: b.Traffic,
 	}
 	for i := range b.Devices {
-		out.Devices[i] = ledger.Device(b.Devices[i])
+		out.Devices = append(out.Devices, ledger.Device(b.Devices[i]))
 	}
-	return out
 }
 
 // Clock returns what a decoded batch says of the clocks of its host.

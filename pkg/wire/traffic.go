@@ -61,19 +61,3 @@ func validPeer(raw []byte) bool {
 	a, ok := netip.AddrFromSlice(raw)
 	return ok && a == measure.Outside || validAddress(raw)
 }
-
-// traffic takes over what checkTraffic let pass.
-func (b *Batch) traffic(p *PayloadMessage) {
-	for _, raw := range p.Addresses {
-		a, _ := netip.AddrFromSlice(raw)
-		b.Addresses = append(b.Addresses, a)
-	}
-	for _, f := range p.Traffic {
-		w := p.Workloads[f.Workload-1]
-		peer, _ := netip.AddrFromSlice(f.Peer)
-		b.Traffic = append(b.Traffic, measure.Traffic{
-			StartNS: f.StartNs, EndNS: f.StartNs + int64(f.LengthNs), Workload: measure.Workload{Kind: measure.WorkloadKind(w.Kind), ID: w.Id, Hint: w.Hint},
-			Peer: peer, SentBytes: int64(f.Sent), ReceivedBytes: int64(f.Received),
-		})
-	}
-}

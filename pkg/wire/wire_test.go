@@ -528,6 +528,7 @@ func FuzzDecode(f *testing.F) {
 	}))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		b, err := wire.Decode(body)
+		asReference(t, body, b, err)
 		if err != nil {
 			if b != nil || !errors.Is(err, wire.ErrInvalid) {
 				t.Fatalf("batch %v beside error %v", b, err)

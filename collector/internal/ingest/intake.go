@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -65,6 +66,10 @@ type intake struct {
 	seen    map[[32]byte]bool // refused lately: a sender repeats itself
 	counted map[ledger.HostID]*recent
 	buckets map[string]*bucket
+
+	opened   []opened        // memory of takeAll
+	decoders []*wire.Decoder // one for each letter that is opened side by side
+	entry    ledger.Batch    // memory of decide
 }
 
 // orphan is the first batch of an epoch that waits for older batches.
@@ -118,13 +123,17 @@ func (d *intake) takeAll(letters []letter, now time.Time) {
 	if len(letters) == 0 {
 		return
 	}
-	results := make([]opened, len(letters))
+	for len(d.decoders) < len(letters) {
+		d.decoders = append(d.decoders, &wire.Decoder{})
+	}
+	results := slices.Grow(d.opened[:0], len(letters))[:len(letters)]
+	d.opened = results
 	workers := min(runtime.GOMAXPROCS(0), len(letters))
 	var wait sync.WaitGroup
 	for w := range workers {
 		wait.Go(func() {
 			for i := w; i < len(letters); i += workers {
-				results[i] = d.open(letters[i])
+				results[i] = d.open(letters[i], d.decoders[i])
 			}
 		})
 	}
@@ -132,10 +141,12 @@ func (d *intake) takeAll(letters []letter, now time.Time) {
 	for i := range results {
 		d.decide(&results[i], letters[i].envelope, now)
 	}
+	clear(results)
 }
 
-// open checks a letter: size, signature, who signed, and only then its content.
-func (d *intake) open(l letter) opened {
+// open checks a letter: size, signature, who signed, and only then its content, which
+// stays in the decoder's memory.
+func (d *intake) open(l letter, decoder *wire.Decoder) opened {
 	o := opened{host: subjectHost(l.subject), hash: attest.Hash(l.envelope)}
 	if len(l.envelope) > maxEnvelope {
 		return o.refuse(reasonSize, fmt.Sprintf("%d bytes", len(l.envelope)))
@@ -152,7 +163,7 @@ func (d *intake) open(l letter) opened {
 	case refused != "":
 		return o.refuse(reasonNotAdmitted, refused)
 	}
-	batch, err := wire.Decode(body)
+	batch, err := decoder.Decode(body)
 	if err != nil {
 		return o.refuse(reasonUndecodable, err.Error())
 	}
@@ -191,6 +202,9 @@ func (d *intake) untimely(windows []measure.Window, now time.Time) (reason, deta
 	return "", ""
 }
 
+// name is what a batch is called in what people read.
+func (o *opened) name() string { return fmt.Sprintf("batch %d/%d", o.batch.Epoch, o.batch.Seq) }
+
 func (o opened) refuse(reason, detail string) opened {
 	o.reason, o.detail, o.batch = reason, detail, nil
 	return o
@@ -205,7 +219,6 @@ func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 	b := o.batch
 	host := ledger.HostID(o.host)
 	d.reply[host] = true
-	at := fmt.Sprintf("batch %d/%d", b.Epoch, b.Seq)
 	verdict := d.book.Position(host).JudgeRange(b.Epoch, b.First(), b.Seq, b.PrevHash, o.chain)
 	if verdict == ledger.Duplicate && d.counted[host].differs(ledger.Position{Epoch: b.Epoch, Seq: b.Seq, Hash: o.chain}) {
 		verdict = ledger.Equivocation
@@ -214,10 +227,10 @@ func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 	case ledger.Duplicate:
 		return
 	case ledger.Missing:
-		d.await(host, at, o.hash, now)
+		d.await(host, o.name(), o.hash, now)
 		return
 	case ledger.Equivocation:
-		d.quarantine(o.host, verdict.String(), at+" differs from the one that was counted", o.hash, envelope, now)
+		d.quarantine(o.host, verdict.String(), o.name()+" differs from the one that was counted", o.hash, envelope, now)
 		return
 	case ledger.Orphan:
 		if first, ok := d.orphans[host]; !ok || first.hash != o.hash {
@@ -229,7 +242,7 @@ func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 		verdict = ledger.ChainBreak
 	}
 	if verdict == ledger.ChainBreak {
-		d.quarantine(o.host, verdict.String(), at+" follows a batch that was not counted", o.hash, nil, now)
+		d.quarantine(o.host, verdict.String(), o.name()+" follows a batch that was not counted", o.hash, nil, now)
 	}
 	delete(d.orphans, host)
 	delete(d.missing, host)
@@ -239,13 +252,14 @@ func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 	d.counted[host].add(ledger.Position{Epoch: b.Epoch, Seq: b.Seq, Hash: o.chain})
 	d.count++
 	d.frames = evidence.AppendFrame(d.frames, envelope)
-	entry := evidence.Batch(host, o.key, o.chain, b)
+	entry := &d.entry
+	evidence.Fill(entry, host, o.key, o.chain, b)
 	d.book.Place(entry, evidence.Clock(b), now.UnixNano())
 	if o.reason, o.detail = d.untimely(entry.Windows, now); o.reason == "" {
 		// A window that no device can have is left out, and its time is unobserved;
 		// the rest of the batch counts.
 		if bad := entry.Sift(); bad != nil {
-			d.quarantine(o.host, reasonRefused, at+": "+bad.Error(), o.hash, envelope, now)
+			d.quarantine(o.host, reasonRefused, o.name()+": "+bad.Error(), o.hash, envelope, now)
 		}
 		err := d.book.Apply(entry)
 		if err == nil {
@@ -255,7 +269,7 @@ func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 	}
 	// A batch that cannot be counted keeps its place in the chain, or the host
 	// would be stuck behind it for ever. Its time is charged as unobserved.
-	d.quarantine(o.host, o.reason, at+": "+o.detail, o.hash, envelope, now)
+	d.quarantine(o.host, o.reason, o.name()+": "+o.detail, o.hash, envelope, now)
 	entry.Windows, entry.Devices, entry.Traffic = nil, nil, nil
 	if err := d.book.Apply(entry); err != nil {
 		d.cfg.Log.Error("keep place of refused batch", slog.String("host", o.host), slog.Any("error", err))
