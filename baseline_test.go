@@ -84,13 +84,29 @@ func openAttacker(t *testing.T) *attacker {
 	}
 	a.token = endpoint.Token
 	_, header, _ := a.ask(http.MethodPost, "/sign-in", strings.NewReader("login=root&password=a+long+password"), a.form)
-	for _, c := range (&http.Response{Header: header}).Cookies() {
-		a.person = c
+	a.take(header)
+	_, _, text := a.ask(http.MethodGet, "/sign-in/enrol", nil, a.signedIn)
+	mine := appOf(a.dir, "root")
+	if err := mine.scan(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(text, "")); err != nil {
+		t.Fatal(err)
+	}
+	half := *a.person
+	_, header, _ = a.ask(http.MethodPost, "/sign-in/enrol", strings.NewReader("code="+mine.code()), a.form, a.signedIn)
+	a.take(header)
+	if half.Value == a.person.Value {
+		t.Fatal("the session has the secret of the step before")
 	}
 	if a.person == nil {
 		t.Fatalf("no session: %v", header)
 	}
 	return a
+}
+
+// take keeps the cookie that an answer sets.
+func (a *attacker) take(header http.Header) {
+	for _, c := range (&http.Response{Header: header}).Cookies() {
+		a.person = c
+	}
 }
 
 func (a *attacker) form(r *http.Request) {
@@ -147,7 +163,7 @@ func (a *attacker) ask(method, path string, body io.Reader, with ...func(*http.R
 	return w.StatusCode, w.Header, answer
 }
 
-var deskPages = []string{"/", "/runs", "/customers", "/findings", "/hosts", "/coverage", "/links", "/cases", "/reports", "/policies", "/audit", "/fleet", "/resellers", "/exemptions", "/programme", "/sign-in", "/nowhere", "/assets/desk.css", "/v1/customers", "/v1/nowhere"}
+var deskPages = []string{"/", "/account", "/sign-in/code", "/sign-in/enrol", "/runs", "/customers", "/findings", "/hosts", "/coverage", "/links", "/cases", "/reports", "/policies", "/audit", "/fleet", "/resellers", "/exemptions", "/programme", "/sign-in", "/nowhere", "/assets/desk.css", "/v1/customers", "/v1/nowhere"}
 
 func (a *attacker) headers(t *testing.T) {
 	want := map[string]string{
@@ -198,7 +214,7 @@ func (a *attacker) nobody(t *testing.T) {
 			if strings.Contains(answer, secretName) || strings.Contains(answer, "cus_quill") {
 				t.Errorf("%s is told to nobody", path)
 			}
-			if open := strings.HasPrefix(path, "/assets/") || path == "/sign-in"; code == http.StatusOK && !open {
+			if open := strings.HasPrefix(path, "/assets/") || strings.HasPrefix(path, "/sign-in"); code == http.StatusOK && !open {
 				t.Errorf("%s: %d to nobody", path, code)
 			}
 		}

@@ -298,3 +298,34 @@ func (p *page) fill(action, name, text string) {
 	p.reach(fmt.Sprintf("field %s of %s", name, action), field(action, name))
 	p.write(text)
 }
+
+// signIn signs a person in on the desk with key presses alone: password, then the code
+// of their app, or the enrolment of one.
+func (p *page) signIn(d *keyDesk, login, password string) {
+	p.Helper()
+	p.open(d.url + "/")
+	p.signInHere(d, login, password)
+}
+
+// signInHere is signIn from the page of the password on.
+func (p *page) signInHere(d *keyDesk, login, password string) {
+	p.Helper()
+	p.fill("/sign-in", "login", login)
+	p.fill("/sign-in", "password", password)
+	p.follow("the button to sign in", button("Sign in"))
+	a := appOf(d.dir, login)
+	switch text := p.text(); {
+	case strings.Contains(text, "Set up your second factor"):
+		if err := a.scan(text); err != nil {
+			p.Fatal(err)
+		}
+		p.fill("/sign-in/enrol", "code", a.code())
+		p.follow("the button to confirm", button("Confirm"))
+		p.says("Your recovery codes")
+		a.keep(p.text())
+		p.follow("the way to the desk", link("I have kept them: open the desk"))
+	case strings.Contains(text, "Code of your authenticator app"):
+		p.fill("/sign-in/code", "code", a.code())
+		p.follow("the button to go on", button("Go on"))
+	}
+}

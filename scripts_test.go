@@ -88,6 +88,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"eventually":    eventually,
+			"sign-in":       signInScript,
 			"capture":       capture,
 			"nats-server":   natsServer,
 			"hides":         hides,

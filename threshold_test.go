@@ -40,6 +40,16 @@ func (p people) run(who string, args ...string) string {
 	return string(out)
 }
 
+// signIn opens the session of a person, with the second factor that their role needs.
+func (p people) signIn(who string) {
+	p.t.Helper()
+	cmd := exec.Command(filepath.Join(programs, "flopwatchctl"), "--session", who+".json", "--data", p.data, "sign-in", who)
+	cmd.Dir = p.dir
+	if out, err := signInProgram(cmd, appOf(p.dir, who), strings.TrimSpace(longPassword)); err != nil {
+		p.t.Fatalf("sign in %s: %v\n%s", who, err, out)
+	}
+}
+
 // told is the findings of a policy, or all, as subject, rule and level.
 func (p people) told(policy string) []string {
 	p.t.Helper()
@@ -148,7 +158,7 @@ func TestMovedLinesFindWhatWasPredicted(t *testing.T) {
 			waitReady(t, p.data)
 			for who, role := range map[string]string{"ana": "policy-author", "ben": "policy-approver"} {
 				p.run("", "users", "add", who, "--role", role)
-				p.run(who, "sign-in", who)
+				p.signIn(who)
 			}
 			agent := start(t, dir, "flopwatch-agent", "replay", "--endpoint", filepath.Join(p.data, "agent.json"), "--data", filepath.Join(dir, "agent"), "--jobs", trace)
 			if err := agent.Wait(); err != nil {

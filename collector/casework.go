@@ -57,7 +57,7 @@ func (w casework) ActOnCase(ctx context.Context, id string, version int64, act a
 		return apitypes.Case{}, err
 	}
 	_, err = w.store.ActOnCase(ctx, id, version, act.Act, act.Reason, func(c casefile.Case, now time.Time) (casefile.Case, error) {
-		approver := approval.Approver{ID: who.ID, SignedIn: who.SignedIn}
+		approver := approverOf(who)
 		switch act.Act {
 		case "assign":
 			u, ok, err := w.store.User(ctx, act.To)

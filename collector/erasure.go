@@ -76,7 +76,7 @@ func (p parties) early(ctx context.Context, s party.Snapshot, id, reason string)
 		return true, err
 	}
 	given := approval.Proposal{Authors: []string{proposal.By}, At: proposal.At, Lapses: proposal.At.Add(earlyProposal)}
-	if _, err := given.Approve(approval.Approver{ID: who.ID, SignedIn: who.SignedIn}, approval.Digest{}, now); err != nil {
+	if _, err := given.Approve(approverOf(who), approval.Digest{}, now); err != nil {
 		return false, refusalOf(err)
 	}
 	return false, nil

@@ -49,7 +49,7 @@ func (l links) ApproveLink(ctx context.Context, id string, a apitypes.LinkApprov
 		return apitypes.Link{}, refuse(http.StatusUnprocessableEntity, err)
 	}
 	who := permission.Of(ctx)
-	out, err := l.store.ApproveLink(ctx, id, approval.Approver{ID: who.ID, SignedIn: who.SignedIn}, shown, a.Reason)
+	out, err := l.store.ApproveLink(ctx, id, approverOf(who), shown, a.Reason)
 	if err != nil {
 		return apitypes.Link{}, refusedLink(err)
 	}

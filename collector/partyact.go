@@ -108,7 +108,7 @@ func (p parties) ApproveExemption(ctx context.Context, id, digest string) (apity
 			authors = append(authors, a.By) // two approvers are two people
 		}
 		who := permission.Of(ctx)
-		given, err := approval.Proposal{Digest: want, Authors: authors}.Approve(approval.Approver{ID: who.ID, SignedIn: who.SignedIn}, shown, now.Known)
+		given, err := approval.Proposal{Digest: want, Authors: authors}.Approve(approverOf(who), shown, now.Known)
 		if err != nil {
 			return e, refusalOf(err)
 		}
@@ -155,7 +155,7 @@ func (p parties) ReleaseHold(ctx context.Context, id, reason string) (apitypes.R
 		case !who.May(permission.Approve):
 			return h, refused(http.StatusForbidden, "its release waits for a second person who may approve")
 		}
-		if _, err := (approval.Proposal{Authors: []string{h.ReleaseBy}}).Approve(approval.Approver{ID: who.ID, SignedIn: who.SignedIn}, approval.Digest{}, now.Known); err != nil {
+		if _, err := (approval.Proposal{Authors: []string{h.ReleaseBy}}).Approve(approverOf(who), approval.Digest{}, now.Known); err != nil {
 			return h, refusalOf(err)
 		}
 		h.ReleasedBy, h.Released = who.ID, reason

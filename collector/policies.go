@@ -135,7 +135,7 @@ func (p policies) ActOnPolicy(ctx context.Context, id string, version int64, act
 			}
 			return x.Propose(who.ID, act.Reason, planned, now, p.inForce(x, all, now))
 		case "approve":
-			return x.Approve(approval.Approver{ID: who.ID, SignedIn: who.SignedIn}, shown, now)
+			return x.Approve(approverOf(who), shown, now)
 		case "reject":
 			return x.Reject(who.ID, act.Reason)
 		case "withdraw":

@@ -165,7 +165,7 @@ func (w reportwork) ActOnReport(ctx context.Context, id string, version int64, a
 		case "return":
 			r, err = r.Return(who.ID, act.Reason)
 		case "approve":
-			r, err = r.Approve(approval.Approver{ID: who.ID, SignedIn: who.SignedIn}, shown, checkpoint, now)
+			r, err = r.Approve(approverOf(who), shown, checkpoint, now)
 		case "complete":
 			r, err = r.Complete(f)
 		case "file":

@@ -58,6 +58,7 @@ type serveCommand struct {
 	ScreeningKind  string `help:"What that server is: yente or watchman." default:"yente" enum:"yente,watchman"`
 	ScreeningToken string `help:"File with the token that the server asks for." placeholder:"FILE" type:"path"`
 	Notify         string `help:"File of channels by which people are told what waits for them: e-mail and webhooks; none by default." placeholder:"FILE" type:"path"`
+	OIDC           string `name:"oidc" help:"File of an identity provider with which people sign in; none by default." placeholder:"FILE" type:"path"`
 	AuditAnchor    string `help:"File at a second place, such as a mount of another machine or of write-once storage, to which each signed checkpoint of the audit log is appended; none by default." placeholder:"FILE" type:"path"`
 
 	Profile string `help:"File to write a CPU profile of this run to, and what it holds in memory at the end beside it, to see what costs most." placeholder:"FILE" type:"path"`
@@ -190,6 +191,14 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	if members.roster != nil {
 		hosts = registrar{members.roster, members.server}
 	}
+	provider, err := openProvider(c.OIDC, c.now)
+	if err != nil {
+		return err
+	}
+	factorKey, err := safe.Key("second factors")
+	if err != nil {
+		return err
+	}
 	r.http, err = httpd.New(httpd.Options{
 		Registrar: hosts,
 		Parties:   r.parties, Webhooks: vendorhook{r.parties},
@@ -198,7 +207,13 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 		Allocator:   importer{r},
 		Metering:    metering{db, c.now},
 		Users:       db,
-		UserAdmin:   accounts{db, c.now},
+		UserAdmin:   accounts{db, c.now, func(user, but string) int { return r.http.EndSessions(user, but) }},
+		Factors:     db,
+		FactorKey:   factorKey,
+		Tokens:      db,
+		TokenKeeper: tokens{db, c.now},
+		Provider:    provider,
+		Outsiders:   outsiders{db, c.now},
 		AuditLog:    r.audit,
 		Caseworker:  casework{db, reader, laws},
 		Joiner:      joins{reader, db, deriver, c.now},

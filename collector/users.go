@@ -18,12 +18,34 @@ import (
 type accounts struct {
 	store *store.Store
 	now   func() time.Time
+	// end ends every session of a person but the named one. It is set once the server
+	// is there.
+	end func(user, but string) int
 }
 
 // Users returns every account, by login.
 func (a accounts) Users(ctx context.Context) ([]apitypes.User, error) {
 	all, err := a.store.Accounts(ctx)
-	return apitypes.Each(all, userOf), err
+	out := make([]apitypes.User, 0, len(all))
+	for _, u := range all {
+		view, err := a.show(ctx, u)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, view)
+	}
+	return out, err
+}
+
+// show adds what is known of an account besides its row.
+func (a accounts) show(ctx context.Context, u store.Account) (apitypes.User, error) {
+	view := userOf(u)
+	known, _, err := a.store.User(ctx, u.ID)
+	if err == nil {
+		view.Accounts = known.Accounts
+		_, view.SecondFactor, err = a.store.SecondFactor(ctx, u.ID)
+	}
+	return view, err
 }
 
 // AddUser makes an account.
@@ -60,8 +82,15 @@ func (a accounts) ChangeUser(ctx context.Context, id string, c apitypes.UserChan
 	if len(roles) > 0 && permission.Of(ctx).ID == id {
 		return apitypes.User{}, &httpapi.Refusal{Status: http.StatusForbidden, Why: "nobody changes their own roles"}
 	}
+	if c.SamePersonAs == id {
+		return apitypes.User{}, &httpapi.Refusal{Status: http.StatusUnprocessableEntity, Why: "same_person_as: must be another account"}
+	}
+	if c.ResetSecondFactor && permission.Of(ctx).ID == id {
+		return apitypes.User{}, &httpapi.Refusal{Status: http.StatusForbidden, Why: "nobody resets their own second factor"}
+	}
 	var after store.Account
-	err = a.store.ChangeUser(audit.Because(ctx, "user.change", c.Reason), id, func(u *store.Account) error {
+	because := audit.Because(ctx, "user.change", c.Reason)
+	err = a.store.ChangeUser(because, id, func(u *store.Account) error {
 		if len(roles) > 0 {
 			u.Roles = roles
 		}
@@ -74,10 +103,22 @@ func (a accounts) ChangeUser(ctx context.Context, id string, c apitypes.UserChan
 		after = *u
 		return nil
 	})
+	if err == nil && c.ResetSecondFactor {
+		err = a.store.DropSecondFactor(because, id)
+	}
+	if err == nil && c.SamePersonAs != "" {
+		err = a.store.SamePerson(because, id, c.SamePersonAs)
+	}
 	if errors.Is(err, store.ErrNoUser) {
 		return apitypes.User{}, refuse(http.StatusNotFound, store.ErrNoUser)
 	}
-	return userOf(after), err
+	if err != nil {
+		return apitypes.User{}, err
+	}
+	if a.end != nil && (hash != "" || c.ResetSecondFactor || after.Disabled) {
+		a.end(id, permission.Of(ctx).Session)
+	}
+	return a.show(ctx, after)
 }
 
 func userOf(a store.Account) apitypes.User {

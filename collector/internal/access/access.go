@@ -15,7 +15,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,8 +36,8 @@ const (
 	SessionLife = 12 * time.Hour
 )
 
-// Most links and sessions at one time; the oldest goes first.
-const maxLinks, maxSessions = 32, 64
+// Most links at one time; the oldest goes first.
+const maxLinks = 32
 
 // ErrNotLoopback says that an address is reachable from other machines.
 var ErrNotLoopback = errors.New("not a loopback address: over a network the desk is reached with TLS alone (--public)")
@@ -73,27 +72,36 @@ type Guard struct {
 	log     *slog.Logger
 	public  string        // URL of a desk that other machines reach over TLS, "" on loopback
 	hashing chan struct{} // one place for each password that is checked at a time
+	factors *factors      // nil asks for no second factor
+	tokens  Tokens        // nil knows none
+
+	provider  Provider // nil for none
+	outsiders Outsiders
 
 	mu       sync.Mutex
 	links    map[[32]byte]time.Time // hash → made
 	sessions map[[32]byte]session
-	tries    map[string]tries // login → wrong passwords
+	tries    map[string]tries     // login → wrong passwords; "\x00" and account → wrong codes
+	enrols   map[string]offer     // account → secret that a program was offered
+	rates    map[string]rate      // token or address → requests of late
+	attempts map[[32]byte]attempt // hash of the state → sign-in with the provider
+	used     map[string]time.Time // token → when its use was noted
 }
-
-// session is one sign-in. Its user is "" for the owner, who came by a link.
-type session struct {
-	made, used time.Time
-	user       string
-}
-
-// sessionPrefix tells a session's token from others.
-const sessionPrefix = "fws_"
 
 // Options of a Guard. The zero value is good for a trial.
 type Options struct {
-	Users Users            // people with accounts; nil: nobody has one
-	Now   func() time.Time // nil is the real clock
-	Log   *slog.Logger     // nil discards
+	Users Users // people with accounts; nil: nobody has one
+	// Factors keeps second factors, whose secrets are sealed with FactorKey of
+	// FactorKeySize bytes. Nil asks nobody for one.
+	Factors   Factors
+	FactorKey []byte
+	Tokens    Tokens // API tokens; nil knows none
+	// Provider is an identity provider with which people sign in, whose accounts
+	// Outsiders keeps; nil for none.
+	Provider  Provider
+	Outsiders Outsiders
+	Now       func() time.Time // nil is the real clock
+	Log       *slog.Logger     // nil discards
 }
 
 // New returns a guard for a server that listens on addr, with a fresh token.
@@ -111,11 +119,17 @@ func New(addr net.Addr, o Options) (*Guard, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	second, err := newFactors(o.Factors, o.FactorKey)
+	if err != nil {
+		return nil, fmt.Errorf("guard %v: %w", addr, err)
+	}
 	port := strconv.Itoa(int(at.Port()))
 	g := &Guard{
 		addr: at, hosts: map[string]bool{}, origins: map[string]bool{}, cookie: "flopwatch_session_" + port,
 		token: "fwt_" + secret(), cross: http.NewCrossOriginProtection(), now: o.Now, users: o.Users, log: o.Log, hashing: make(chan struct{}, 2),
 		links: map[[32]byte]time.Time{}, sessions: map[[32]byte]session{}, tries: map[string]tries{},
+		provider: o.Provider, outsiders: o.Outsiders, attempts: map[[32]byte]attempt{},
+		factors: second, tokens: o.Tokens, enrols: map[string]offer{}, rates: map[string]rate{}, used: map[string]time.Time{},
 	}
 	g.bearer = sha256.Sum256([]byte(g.token))
 	names := []string{at.String(), "localhost:" + port, "127.0.0.1:" + port, "[::1]:" + port}
@@ -197,56 +211,7 @@ func (g *Guard) redeem(text string) (id string, ok bool) {
 	if !known || now.Sub(made) >= LinkLife {
 		return "", false
 	}
-	return g.open(session{made: now, used: now}), true
-}
-
-// open keeps a session and returns its secret. The caller holds the lock.
-func (g *Guard) open(s session) (id string) {
-	evict(g.sessions, maxSessions, func(s session) time.Time { return s.used })
-	id = secret()
-	g.sessions[sha256.Sum256([]byte(id))] = s
-	return id
-}
-
-// secretOf returns the session's secret that a request carries: in its cookie,
-// or for the API as a token.
-func (g *Guard) secretOf(r *http.Request) (text string, cookie bool) {
-	if text, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "+sessionPrefix); ok && isAPI(r) {
-		return text, false
-	}
-	if c, err := r.Cookie(g.cookie); err == nil {
-		return c.Value, true
-	}
-	return "", false
-}
-
-// sessionOf returns the live session that the request carries and marks it as
-// used, and a name of it that opens nothing. The table is keyed by hash, so a
-// look-up tells nothing by its timing.
-func (g *Guard) sessionOf(r *http.Request) (s session, name string, ok bool) {
-	text, _ := g.secretOf(r)
-	key, now := sha256.Sum256([]byte(text)), g.now()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	s, ok = g.sessions[key]
-	if !ok {
-		return session{}, "", false
-	}
-	if now.Sub(s.used) >= SessionIdle || now.Sub(s.made) >= SessionLife {
-		delete(g.sessions, key)
-		return session{}, "", false
-	}
-	s.used = now
-	g.sessions[key] = s
-	return s, "ses_" + hex.EncodeToString(key[:8]), true
-}
-
-// end ends the session that the request carries.
-func (g *Guard) end(r *http.Request) {
-	text, _ := g.secretOf(r)
-	g.mu.Lock()
-	delete(g.sessions, sha256.Sum256([]byte(text)))
-	g.mu.Unlock()
+	return g.open(session{made: now, used: now, proved: now}), true
 }
 
 // principal returns who a session is, ok false if the account is gone or disabled.
@@ -254,10 +219,10 @@ func (g *Guard) principal(ctx context.Context, s session) (p permission.Principa
 	if s.user == "" {
 		// The owner of a trial. As soon as people have accounts nobody is everybody.
 		any, err := g.anyUser(ctx)
-		return permission.Principal{ID: "owner", Roles: permission.People, SignedIn: s.made}, !any, err
+		return permission.Principal{ID: "owner", Roles: permission.People, SignedIn: s.proved}, !any, err
 	}
 	u, ok, err := g.users.User(ctx, s.user)
-	return permission.Principal{ID: u.ID, Roles: u.Roles, SignedIn: s.made}, ok && !u.Disabled, err
+	return permission.Principal{ID: u.ID, Roles: u.Roles, SignedIn: s.proved, Accounts: u.Accounts}, ok && !u.Disabled, err
 }
 
 func (g *Guard) anyUser(ctx context.Context) (bool, error) {

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html/template"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
+	"github.com/flopwatch/flopwatch/collector/internal/totp"
 )
 
 // Users finds people with accounts.
@@ -41,8 +41,11 @@ var errRefused = errors.New("login and password do not belong together, or the a
 type errWait struct{ left time.Duration }
 
 func (e errWait) Error() string {
-	return fmt.Sprintf("too many wrong passwords: try again in %d s", int(e.left.Seconds())+1)
+	return fmt.Sprintf("too many wrong passwords or codes: try again in %d s", int(e.left.Seconds())+1)
 }
+
+// errCode says that a code is not good: wrong, too old, or used before.
+var errCode = errors.New("the code is not good: it is wrong, too old, or was used before")
 
 // tries are the wrong passwords of one login.
 type tries struct {
@@ -61,48 +64,178 @@ func (t tries) wait(now time.Time) time.Duration {
 	return t.last.Add(wait).Sub(now)
 }
 
-// signIn opens a session for a person and returns its secret.
-func (g *Guard) signIn(ctx context.Context, login, password string) (id string, s session, err error) {
+// known returns the person whose login and password these are.
+func (g *Guard) known(ctx context.Context, login, password string) (permission.User, error) {
 	if g.users == nil {
-		return "", session{}, errRefused
+		return permission.User{}, errRefused
 	}
-	now := g.now()
-	g.mu.Lock()
-	left := g.tries[login].wait(now)
-	g.mu.Unlock()
-	if left > 0 {
-		return "", session{}, errWait{left}
+	if left := g.wait(login); left > 0 {
+		return permission.User{}, errWait{left}
 	}
 	u, hash, ok, err := g.users.Credential(ctx, login)
 	if err != nil {
-		return "", session{}, err
+		return permission.User{}, err
 	}
-	if !ok {
-		hash = nobodysHash()
+	if !ok || hash == "" { // nobody, or somebody who signs in elsewhere
+		ok, hash = false, nobodysHash()
 	}
 	g.hashing <- struct{}{} // Argon2 takes memory: few at a time
 	right, err := checkPassword(hash, password)
 	<-g.hashing
 	if err != nil {
-		return "", session{}, fmt.Errorf("user %s: %w", u.ID, err)
+		return permission.User{}, fmt.Errorf("user %s: %w", u.ID, err)
 	}
+	if !ok || !right || u.Disabled {
+		g.tried(login, false)
+		return permission.User{}, errRefused
+	}
+	g.tried(login, true)
+	return u, nil
+}
+
+// wait is how long the next try has to wait.
+func (g *Guard) wait(key string) time.Duration {
+	now := g.now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !ok || !right || u.Disabled {
-		evict(g.tries, maxLogins, func(t tries) time.Time { return t.last })
-		t := g.tries[login]
-		g.tries[login] = tries{wrong: t.wrong + 1, last: now}
-		return "", session{}, errRefused
+	return g.tries[key].wait(now)
+}
+
+// tried remembers how a try ended.
+func (g *Guard) tried(key string, right bool) {
+	now := g.now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if right {
+		delete(g.tries, key)
+		return
 	}
-	delete(g.tries, login)
-	s = session{made: now, used: now, user: u.ID}
-	return g.open(s), s, nil
+	if _, known := g.tries[key]; !known {
+		evict(g.tries, maxLogins, func(t tries) time.Time { return t.last })
+	}
+	g.tries[key] = tries{wrong: g.tries[key].wrong + 1, last: now}
+}
+
+// codeKey is under which wrong codes of an account are counted. No login has it.
+func codeKey(account string) string { return "\x00" + account }
+
+// checkCode uses up a code of a person. Wrong ones are slowed down like passwords.
+func (g *Guard) checkCode(ctx context.Context, account, code string) error {
+	if left := g.wait(codeKey(account)); left > 0 {
+		return errWait{left}
+	}
+	ok, err := g.factors.check(ctx, account, code, g.now())
+	if err != nil {
+		return err
+	}
+	g.tried(codeKey(account), ok)
+	if !ok {
+		return errCode
+	}
+	return nil
+}
+
+// enrol keeps the secret of an account once its first code was right.
+func (g *Guard) enrol(ctx context.Context, account string, secret []byte, code string) (recovery []string, err error) {
+	if left := g.wait(codeKey(account)); left > 0 {
+		return nil, errWait{left}
+	}
+	recovery, ok, err := g.factors.enrol(ctx, account, secret, code, g.now())
+	if err != nil {
+		return nil, err
+	}
+	g.tried(codeKey(account), ok)
+	if !ok {
+		return nil, errCode
+	}
+	return recovery, nil
 }
 
 // signInRequest is the body of POST /v1/sessions.
 type signInRequest struct {
 	Login    string `json:"login"`
 	Password string `json:"password"`
+	Code     string `json:"code"`  // of the second factor, or a recovery code
+	Enrol    bool   `json:"enrol"` // asks for a secret, or confirms it with its first code
+}
+
+// offer is the secret of an enrolment that a program has begun.
+type offer struct {
+	secret []byte
+	made   time.Time
+}
+
+// offerOf returns the secret that an account was offered, fresh if there is none.
+func (g *Guard) offerOf(account string) []byte {
+	now := g.now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	o, ok := g.enrols[account]
+	if !ok || now.Sub(o.made) >= halfLife {
+		evict(g.enrols, maxLogins, func(o offer) time.Time { return o.made })
+		o = offer{newSecret(), now}
+		g.enrols[account] = o
+	}
+	return o.secret
+}
+
+// signInByProgram is POST /v1/sessions: one request for each step, each with the
+// password.
+func (g *Guard) signInByProgram(w http.ResponseWriter, r *http.Request, in signInRequest) {
+	u, err := g.known(r.Context(), in.Login, in.Password)
+	var left stage
+	if err == nil {
+		left, err = g.factors.wants(r.Context(), u)
+	}
+	var recovery []string
+	switch {
+	case err != nil:
+	case left == wantsCode && in.Code == "":
+		refuseAs(w, apitypes.ProblemSecondFactor, "send the code of your second factor as well, or a recovery code")
+		return
+	case left == wantsCode:
+		err = g.checkCode(r.Context(), u.ID, in.Code)
+	case left == wantsEnrolment && !in.Enrol:
+		refuseAs(w, apitypes.ProblemEnrolment, "your roles need a second factor and you have none: enrol an authenticator app")
+		return
+	case left == wantsEnrolment && in.Code == "":
+		secret := g.offerOf(u.ID)
+		answerJSON(w, http.StatusOK, apitypes.Enrolment{Secret: totp.Text(secret), URI: totp.URI("flopwatch", u.Login, secret)})
+		return
+	case left == wantsEnrolment:
+		if recovery, err = g.enrol(r.Context(), u.ID, g.offerOf(u.ID), in.Code); err == nil {
+			g.mu.Lock()
+			delete(g.enrols, u.ID)
+			g.mu.Unlock()
+		}
+	}
+	if err != nil {
+		g.refuseSignIn(w, r, err)
+		return
+	}
+	now := g.now()
+	s := session{made: now, used: now, proved: now, user: u.ID}
+	g.mu.Lock()
+	id := g.open(s)
+	g.mu.Unlock()
+	answerJSON(w, http.StatusCreated, apitypes.Session{Token: sessionPrefix + id, User: u.ID, Expires: apitypes.Time(now.Add(SessionLife).UnixNano()), Recovery: recovery})
+}
+
+func answerJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	// The status is sent; a client that left cannot be told more.
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// refuseAs refuses with a problem that programs know by its type.
+func refuseAs(w http.ResponseWriter, kind, why string) {
+	p := apitypes.NewProblem(http.StatusForbidden, why)
+	p.Type = kind
+	w.Header().Set("Content-Type", apitypes.ProblemMedia)
+	w.WriteHeader(p.Status)
+	// The status is sent; a client that left cannot be told more.
+	_ = json.NewEncoder(w).Encode(p)
 }
 
 // serveSessions takes POST, which signs a program of a person in, and DELETE,
@@ -114,18 +247,10 @@ func (g *Guard) serveSessions(w http.ResponseWriter, r *http.Request) {
 		d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxSignIn))
 		d.DisallowUnknownFields()
 		if err := d.Decode(&in); err != nil {
-			refuse(w, r, http.StatusBadRequest, "send a JSON object with login and password")
+			refuse(w, r, http.StatusBadRequest, "send a JSON object with login and password, and code where a second factor is asked for")
 			return
 		}
-		id, s, err := g.signIn(r.Context(), in.Login, in.Password)
-		if err != nil {
-			g.refuseSignIn(w, r, err)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusCreated)
-		// The status is sent; a client that left cannot be told more.
-		_ = json.NewEncoder(w).Encode(apitypes.Session{Token: sessionPrefix + id, User: s.user, Expires: apitypes.Time(s.made.Add(SessionLife).UnixNano())})
+		g.signInByProgram(w, r, in)
 	case http.MethodDelete:
 		g.end(r)
 		w.WriteHeader(http.StatusNoContent)
@@ -141,74 +266,10 @@ func (g *Guard) refuseSignIn(w http.ResponseWriter, r *http.Request, err error) 
 	case errors.As(err, &wait):
 		w.Header().Set("Retry-After", fmt.Sprint(int(wait.left.Seconds())+1))
 		refuse(w, r, http.StatusTooManyRequests, wait.Error())
-	case errors.Is(err, errRefused):
+	case errors.Is(err, errRefused), errors.Is(err, errCode):
 		refuse(w, r, http.StatusForbidden, err.Error())
 	default:
 		g.log.LogAttrs(r.Context(), slog.LevelError, "sign-in failed", slog.String("error", err.Error()))
 		refuse(w, r, http.StatusInternalServerError, "the sign-in could not be checked; the collector's log says why")
 	}
-}
-
-// serveSignIn is the page on which people sign in.
-func (g *Guard) serveSignIn(w http.ResponseWriter, r *http.Request) {
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-		showSignIn(w, http.StatusOK, "")
-	case http.MethodPost:
-		if !g.origins[r.Header.Get("Origin")] {
-			refuse(w, r, http.StatusForbidden, "the form was not this desk's")
-			return
-		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxSignIn)
-		if err := r.ParseForm(); err != nil {
-			showSignIn(w, http.StatusBadRequest, "The form could not be read.")
-			return
-		}
-		id, _, err := g.signIn(r.Context(), r.PostForm.Get("login"), r.PostForm.Get("password"))
-		var wait errWait
-		switch {
-		case errors.As(err, &wait):
-			showSignIn(w, http.StatusTooManyRequests, "Too many wrong passwords. Wait, and try again.")
-		case errors.Is(err, errRefused):
-			showSignIn(w, http.StatusForbidden, "Login and password do not belong together, or the account is disabled.")
-		case err != nil:
-			g.refuseSignIn(w, r, err)
-		default:
-			g.setCookie(w, id)
-			show(w, http.StatusOK, "Signed in", "The desk opens by itself.", true)
-		}
-	default:
-		w.Header().Set("Allow", "GET, POST")
-		refuse(w, r, http.StatusMethodNotAllowed, "")
-	}
-}
-
-var signInPage = template.Must(template.New("sign-in").Parse(`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Sign in – flopwatch</title>
-<link rel="stylesheet" href="/assets/desk.css">
-</head>
-<body class="plain">
-<main>
-<h1>Sign in</h1>
-{{with .}}<p role="alert" class="fault">{{.}}</p>
-{{end}}<form method="post" action="/sign-in">
-<p><label for="login">Login</label><br><input id="login" name="login" autocomplete="username" required autofocus></p>
-<p><label for="password">Password</label><br><input id="password" name="password" type="password" autocomplete="current-password" required></p>
-<p><button>Sign in</button></p>
-</form>
-<p>An administrator makes accounts with <code>flopwatchctl users add</code>.</p>
-</main>
-</body>
-</html>
-`))
-
-func showSignIn(w http.ResponseWriter, status int, fault string) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	// The status is sent; a client that left cannot be told more.
-	_ = signInPage.Execute(w, fault)
 }

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"html/template"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
@@ -40,9 +42,15 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 			refuse(w, r, http.StatusNotFound, "people sign in with their accounts here: open /sign-in")
 		case r.URL.Path == "/login":
 			g.login(w, r)
-		case r.URL.Path == "/sign-in":
+		case r.URL.Path == "/sign-in" || strings.HasPrefix(r.URL.Path, "/sign-in/"):
+			if r.Method == http.MethodPost && !g.admits(w, r) {
+				return
+			}
 			g.serveSignIn(w, r)
 		case r.URL.Path == "/v1/sessions":
+			if r.Method == http.MethodPost && !g.admits(w, r) {
+				return
+			}
 			g.serveSessions(w, r)
 		case strings.HasPrefix(r.URL.Path, AssetPrefix) && safe(r.Method):
 			next.ServeHTTP(w, r)
@@ -57,9 +65,35 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 		case g.public == "" && g.hasToken(r) && isAPI(r):
 			next.ServeHTTP(w, acting(r, audit.Actor{Kind: audit.Service, ID: "api-token"}, permission.Principal{ID: "api-token", Roles: []permission.Role{permission.Machine}}))
 		default:
+			if text, ok := bearerOf(r); ok && g.tokens != nil && g.users != nil {
+				g.byToken(w, r, text, next)
+				return
+			}
 			g.person(w, r, next)
 		}
 	})
+}
+
+// signInsPerMinute is how many sign-ins one address may try. On this machine all come
+// from one, so there it does not hold.
+const signInsPerMinute = 20
+
+// admits takes a try from the address that a request comes from. What a proxy says of
+// addresses is a claim and is not looked at.
+func (g *Guard) admits(w http.ResponseWriter, r *http.Request) bool {
+	if g.public == "" {
+		return true
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	if g.take("address "+host, signInsPerMinute, g.now()) {
+		return true
+	}
+	w.Header().Set("Retry-After", "60")
+	refuse(w, r, http.StatusTooManyRequests, "too many sign-ins from this address: wait a minute")
+	return false
 }
 
 // person lets the holder of a session through.
@@ -81,7 +115,7 @@ func (g *Guard) person(w http.ResponseWriter, r *http.Request, next http.Handler
 		refuse(w, r, http.StatusUnauthorized, "")
 	case !ok:
 		if any, err := g.anyUser(r.Context()); err == nil && any {
-			http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
+			http.Redirect(w, r, signInFor(r), http.StatusSeeOther)
 			return
 		}
 		refuse(w, r, http.StatusUnauthorized, "")
@@ -91,10 +125,19 @@ func (g *Guard) person(w http.ResponseWriter, r *http.Request, next http.Handler
 		refuse(w, r, http.StatusForbidden, "a change with a session cookie needs this desk's Origin")
 	case r.URL.Path == "/sign-out" && r.Method == http.MethodPost:
 		g.end(r)
-		http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
+		g.signedOut(w, r, s)
 	default:
+		who.Session = name
 		next.ServeHTTP(w, acting(r, audit.Actor{Kind: audit.Person, ID: who.ID, SignIn: name}, who))
 	}
+}
+
+// signInFor is where who asks for a page signs in, to come back to it.
+func signInFor(r *http.Request) string {
+	if page := pageOf(r.URL.RequestURI()); safe(r.Method) && page != "" && page != "/" {
+		return "/sign-in?next=" + url.QueryEscape(page)
+	}
+	return "/sign-in"
 }
 
 // acting returns the request with who makes it, for the audit log and for what
@@ -119,26 +162,20 @@ func (g *Guard) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if any, err := g.anyUser(r.Context()); err != nil || any {
-		show(w, http.StatusForbidden, "Sign in with your account", "Login links are for a trial. People have accounts here: open /sign-in.", false)
+		show(w, http.StatusForbidden, "Sign in with your account", "Login links are for a trial. People have accounts here: open /sign-in.")
 		return
 	}
 	id, ok := g.redeem(r.URL.Query().Get("t"))
 	if !ok {
 		if _, _, ok := g.sessionOf(r); ok {
-			show(w, http.StatusOK, "Already logged in", "This link was used before; the session goes on.", true)
+			showOpen(w, "Already logged in", "This link was used before; the session goes on.", "")
 			return
 		}
-		show(w, http.StatusForbidden, "This login link cannot be used", "It was used before, is older than 15 minutes, or belongs to an earlier start of the collector.", false)
+		show(w, http.StatusForbidden, "This login link cannot be used", "It was used before, is older than 15 minutes, or belongs to an earlier start of the collector.")
 		return
 	}
-	g.setCookie(w, id)
-	show(w, http.StatusOK, "Logged in", "The desk opens by itself.", true)
-}
-
-func (g *Guard) setCookie(w http.ResponseWriter, id string) {
-	http.SetCookie(w, &http.Cookie{
-		Name: g.cookie, Value: id, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: g.public != "", MaxAge: int(SessionLife.Seconds()),
-	})
+	g.setCookie(w, id, session{})
+	showOpen(w, "Logged in", "The desk opens by itself.", "")
 }
 
 func secure(h http.Header) {
@@ -167,7 +204,7 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, why string) {
 		if status == http.StatusUnauthorized {
 			title = "Use the login link"
 		}
-		show(w, status, title, why, false)
+		show(w, status, title, why)
 		return
 	}
 	if why == "" {
@@ -184,7 +221,7 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-{{if .Open}}<meta http-equiv="refresh" content="0; url=/">
+{{with .Open}}<meta http-equiv="refresh" content="0; url={{.}}">
 {{end}}<title>{{.Title}} – flopwatch</title>
 <link rel="stylesheet" href="/assets/desk.css">
 </head>
@@ -192,20 +229,36 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <main>
 <h1>{{.Title}}</h1>
 {{with .Why}}<p>{{.}}</p>
-{{end}}{{if .Open}}<p><a href="/">Open the desk</a></p>
-{{else}}<p>Open the desk with the login link that the collector printed when it started. A link works once, for 15 minutes.
+{{end}}{{if .Open}}<p><a href="{{.Open}}">Open the desk</a></p>
+{{else if not .Accounts}}<p>Open the desk with the login link that the collector printed when it started. A link works once, for 15 minutes.
 For a new one run <code>flopwatchctl login</code> on this machine, with <code>--data</code> and the collector's data directory.</p>
 {{end}}</main>
 </body>
 </html>
 `))
 
-func show(w http.ResponseWriter, status int, title, why string, open bool) {
+// plain is a page of a title and a sentence.
+type plain struct {
+	Title, Why string
+	Open       string // page that opens by itself, "" for none
+	Accounts   bool   // people sign in with accounts: nothing is said of links
+}
+
+func show(w http.ResponseWriter, status int, title, why string) {
+	showPlain(w, status, plain{Title: title, Why: why})
+}
+
+// showOpen shows a page that goes on to another one of this desk.
+func showOpen(w http.ResponseWriter, title, why, next string) {
+	if next == "" {
+		next = "/"
+	}
+	showPlain(w, http.StatusOK, plain{Title: title, Why: why, Open: next})
+}
+
+func showPlain(w http.ResponseWriter, status int, p plain) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	// The status is sent; a client that left cannot be told more.
-	_ = page.Execute(w, struct {
-		Title, Why string
-		Open       bool
-	}{title, why, open})
+	_ = page.Execute(w, p)
 }

@@ -7,7 +7,22 @@ type Session struct {
 	Token   string    `json:"token"`
 	User    string    `json:"user_id"`
 	Expires time.Time `json:"expires"`
+	// Recovery are the codes that stand in for the authenticator app, once each; they
+	// are told when it is enrolled and never again.
+	Recovery []string `json:"recovery_codes,omitempty"`
 }
+
+// Enrolment is what an authenticator app is to be given.
+type Enrolment struct {
+	Secret string `json:"secret"`
+	URI    string `json:"uri"`
+}
+
+// Problems of a sign-in that goes on with another request.
+const (
+	ProblemSecondFactor = "urn:flopwatch:problem:second-factor"
+	ProblemEnrolment    = "urn:flopwatch:problem:enrolment"
+)
 
 // User is a person with an account.
 type User struct {
@@ -16,6 +31,10 @@ type User struct {
 	Roles    []string  `json:"roles"`
 	Disabled bool      `json:"disabled"`
 	Created  time.Time `json:"created"`
+	// SecondFactor is whether they have one; who may change things enrols one at their
+	// next sign-in.
+	SecondFactor bool     `json:"second_factor"`
+	Accounts     []string `json:"accounts,omitempty" doc:"All accounts of the same human, where there are several"`
 }
 
 // Me is who asks, and what their roles allow.
@@ -39,4 +58,46 @@ type UserChange struct {
 	Roles    []string `json:"roles,omitempty" maxItems:"9"`
 	Disabled *bool    `json:"disabled,omitempty"`
 	Reason   string   `json:"reason" minLength:"1" maxLength:"2000"`
+	// ResetSecondFactor takes the second factor away: they enrol anew at the next sign-in.
+	ResetSecondFactor bool   `json:"reset_second_factor,omitempty"`
+	SamePersonAs      string `json:"same_person_as,omitempty" maxLength:"60" doc:"usr_… of another account of the same human. It is never undone: what one account proposed the other can never approve"`
+}
+
+// Token is an API token, without its text.
+type Token struct {
+	ID      string    `json:"id" doc:"tok_…"`
+	User    string    `json:"user_id" doc:"Who made it, and for whom it asks"`
+	Name    string    `json:"name"`
+	Service bool      `json:"service"`
+	Scope   []string  `json:"scope"`
+	Made    time.Time `json:"made"`
+	Expires time.Time `json:"expires"`
+	Used    time.Time `json:"used,omitzero" doc:"Last, to the minute"`
+	Revoked time.Time `json:"revoked,omitzero"`
+	State   string    `json:"state" enum:"active,expired,revoked"`
+}
+
+// NewToken is an API token to make.
+type NewToken struct {
+	Name    string   `json:"name" minLength:"1" maxLength:"100" doc:"What it is for; it stands in the audit log"`
+	Service bool     `json:"service,omitempty" doc:"For a program that serves others; it asks for you all the same"`
+	Scope   []string `json:"scope" minItems:"1" maxItems:"30" doc:"What it may do, such as read-cases: no more than you may, and nothing that needs a person"`
+	Days    int      `json:"days" minimum:"1" maximum:"365" doc:"How long it holds"`
+}
+
+// MadeToken is a new API token with its text, which is told this once.
+type MadeToken struct {
+	Token
+	Text string `json:"token"`
+}
+
+// TokenState is whether a token holds at a time.
+func TokenState(revoked, expires, now time.Time) string {
+	switch {
+	case !revoked.IsZero():
+		return "revoked"
+	case !now.Before(expires):
+		return "expired"
+	}
+	return "active"
 }

@@ -2,7 +2,8 @@
 // effect when another one approves exactly that.
 //
 // An approval is of a digest, so an edit after it voids it. Whoever wrote or
-// edited what the digest is of cannot approve it, in whatever role.
+// edited what the digest is of cannot approve it, in whatever role and through
+// whatever account: what counts is the human.
 package approval
 
 import (
@@ -37,7 +38,13 @@ type Proposal struct {
 // Approver is a person who approves.
 type Approver struct {
 	ID       string
-	SignedIn time.Time // when they last proved who they are
+	SignedIn time.Time // when they last proved who they are; zero for programs, which approve nothing
+	Accounts []string  // every account of the same human, where there are several
+}
+
+// among reports whether one of the approver's accounts is named.
+func (a Approver) among(ids []string) bool {
+	return slices.Contains(ids, a.ID) || slices.ContainsFunc(a.Accounts, func(id string) bool { return slices.Contains(ids, id) })
 }
 
 // Approval is the word of the second person.
@@ -52,7 +59,7 @@ func (p Proposal) Approve(by Approver, shown Digest, now time.Time) (Approval, e
 	switch {
 	case len(p.Authors) == 0 || by.ID == "":
 		return Approval{}, errors.New("approve: nobody is named")
-	case slices.Contains(p.Authors, by.ID):
+	case by.among(p.Authors):
 		return Approval{}, fmt.Errorf("approve: %w", ErrSelf)
 	case shown != p.Digest:
 		return Approval{}, fmt.Errorf("approve: %w", ErrEdited)

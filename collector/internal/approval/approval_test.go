@@ -20,16 +20,16 @@ func TestApprove(t *testing.T) {
 		at    time.Time
 		want  error
 	}{
-		"another person":        {approval.Approver{"usr_c", noon}, approval.Digest{1}, noon.Add(time.Minute), nil},
-		"the author":            {approval.Approver{"usr_a", noon}, approval.Digest{1}, noon, approval.ErrSelf},
-		"an editor":             {approval.Approver{"usr_b", noon}, approval.Digest{1}, noon, approval.ErrSelf},
-		"something else":        {approval.Approver{"usr_c", noon}, approval.Digest{2}, noon, approval.ErrEdited},
-		"just fresh":            {approval.Approver{"usr_c", noon}, approval.Digest{1}, noon.Add(approval.FreshSignIn), nil},
-		"signed in long ago":    {approval.Approver{"usr_c", noon}, approval.Digest{1}, noon.Add(approval.FreshSignIn + 1), approval.ErrSignIn},
-		"signed in tomorrow":    {approval.Approver{"usr_c", noon.Add(time.Hour)}, approval.Digest{1}, noon, approval.ErrSignIn},
-		"on the last instant":   {approval.Approver{"usr_c", p.Lapses}, approval.Digest{1}, p.Lapses.Add(-1), approval.ErrSignIn},
-		"just before it lapses": {approval.Approver{"usr_c", p.Lapses.Add(-time.Minute)}, approval.Digest{1}, p.Lapses.Add(-1), nil},
-		"when it lapses":        {approval.Approver{"usr_c", p.Lapses.Add(-time.Minute)}, approval.Digest{1}, p.Lapses, approval.ErrLapsed},
+		"another person":        {approval.Approver{ID: "usr_c", SignedIn: noon}, approval.Digest{1}, noon.Add(time.Minute), nil},
+		"the author":            {approval.Approver{ID: "usr_a", SignedIn: noon}, approval.Digest{1}, noon, approval.ErrSelf},
+		"an editor":             {approval.Approver{ID: "usr_b", SignedIn: noon}, approval.Digest{1}, noon, approval.ErrSelf},
+		"something else":        {approval.Approver{ID: "usr_c", SignedIn: noon}, approval.Digest{2}, noon, approval.ErrEdited},
+		"just fresh":            {approval.Approver{ID: "usr_c", SignedIn: noon}, approval.Digest{1}, noon.Add(approval.FreshSignIn), nil},
+		"signed in long ago":    {approval.Approver{ID: "usr_c", SignedIn: noon}, approval.Digest{1}, noon.Add(approval.FreshSignIn + 1), approval.ErrSignIn},
+		"signed in tomorrow":    {approval.Approver{ID: "usr_c", SignedIn: noon.Add(time.Hour)}, approval.Digest{1}, noon, approval.ErrSignIn},
+		"on the last instant":   {approval.Approver{ID: "usr_c", SignedIn: p.Lapses}, approval.Digest{1}, p.Lapses.Add(-1), approval.ErrSignIn},
+		"just before it lapses": {approval.Approver{ID: "usr_c", SignedIn: p.Lapses.Add(-time.Minute)}, approval.Digest{1}, p.Lapses.Add(-1), nil},
+		"when it lapses":        {approval.Approver{ID: "usr_c", SignedIn: p.Lapses.Add(-time.Minute)}, approval.Digest{1}, p.Lapses, approval.ErrLapsed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, err := p.Approve(c.by, c.shown, c.at)

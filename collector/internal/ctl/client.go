@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -41,20 +40,26 @@ func (s *scope) connect() (*client, error) {
 	path := filepath.Join(s.flags.Data, apitypes.EndpointFile)
 	known, err := apitypes.ReadEndpoint(path)
 	base, token := known.URL, known.Token
-	if env := os.Getenv("FLOPWATCH_TOKEN"); env != "" {
-		token = env
-	}
-	mine, unreadable := s.readSession()
+	given, unreadable := s.givenToken()
 	if unreadable != nil {
 		return nil, unreadable
+	}
+	if given != "" {
+		token = given
+	}
+	var mine apitypes.Endpoint
+	if s.flags.TokenFile == "" { // a token that was named goes before a session that lies there
+		if mine, unreadable = s.readSession(); unreadable != nil {
+			return nil, unreadable
+		}
 	}
 	server := strings.TrimRight(s.flags.Server, "/")
 	if mine.URL != "" && (server == mine.URL || server == "" && (err != nil || base == mine.URL)) {
 		base, token, err = mine.URL, mine.Token, nil
 	} else if server != "" && server != base {
-		base, token = server, os.Getenv("FLOPWATCH_TOKEN")
+		base, token = server, given
 		if token == "" {
-			return nil, fmt.Errorf("no token for %s: %s is not about that address; set FLOPWATCH_TOKEN", base, path)
+			return nil, fmt.Errorf("no token for %s: %s is not about that address; set FLOPWATCH_TOKEN or --token-file", base, path)
 		}
 	} else if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no %s: is a collector running on the data directory %s? Start it, or name another with --data", path, s.flags.Data)

@@ -6,6 +6,7 @@
 package ctl
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -33,10 +34,11 @@ const (
 )
 
 type commands struct {
-	Server  string `help:"Address of the collector, as http://127.0.0.1:8080. Default: the one that runs on the data directory." env:"FLOPWATCH_SERVER" placeholder:"URL"`
-	Data    string `help:"Data directory of the collector; its api.json says where it is and holds the token." env:"FLOPWATCH_DATA" default:"data" placeholder:"DIR"`
-	Session string `help:"File that holds your session after sign-in." env:"FLOPWATCH_SESSION" placeholder:"FILE"`
-	Output  string `help:"How to print: table, json or csv." short:"o" enum:"table,json,csv" default:"table"`
+	Server    string `help:"Address of the collector, as http://127.0.0.1:8080. Default: the one that runs on the data directory." env:"FLOPWATCH_SERVER" placeholder:"URL"`
+	Data      string `help:"Data directory of the collector; its api.json says where it is and holds the token." env:"FLOPWATCH_DATA" default:"data" placeholder:"DIR"`
+	Session   string `help:"File that holds your session after sign-in." env:"FLOPWATCH_SESSION" placeholder:"FILE"`
+	TokenFile string `help:"File that holds an API token; it must be readable by its owner alone." env:"FLOPWATCH_TOKEN_FILE" placeholder:"FILE"`
+	Output    string `help:"How to print: table, json or csv." short:"o" enum:"table,json,csv" default:"table"`
 
 	Tenants   tenantsCommand `cmd:"" help:"Tenants with their totals."`
 	Customers struct {
@@ -115,7 +117,8 @@ type commands struct {
 		Add    addUserCommand    `cmd:"" help:"Make an account; the password is read from standard input."`
 		Change changeUserCommand `cmd:"" help:"Change roles or password of an account, disable or enable it."`
 	} `cmd:"" help:"Accounts: list, add, change."`
-	SignIn  signInCommand  `cmd:"" help:"Sign in; the password is read from standard input. What follows is done by you."`
+	Tokens  tokensCommands `cmd:"" help:"API tokens of yours: list, make, revoke."`
+	SignIn  signInCommand  `cmd:"" help:"Sign in; password, and code where it is asked for, are read from standard input. What follows is done by you."`
 	SignOut signOutCommand `cmd:"" help:"End the session."`
 	Whoami  whoamiCommand  `cmd:"" help:"Who you are to the collector, and what your roles allow."`
 	Login   loginCommand   `cmd:"" help:"Print a new one-time link to the desk."`
@@ -131,6 +134,7 @@ type scope struct {
 	flags  *commands
 	out    *output
 	format string
+	in     *bufio.Reader // standard input, once something was read of it
 }
 
 // What a check has printed already ends with exit code 1 and no further message.

@@ -39,23 +39,67 @@ func (s *scope) readSession() (apitypes.Endpoint, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return apitypes.Endpoint{}, nil
 	}
+	if err == nil {
+		err = onlyMine(path)
+	}
 	return e, err
 }
 
-// readPassword reads one line: without echo where a person types.
-func (s *scope) readPassword() (string, error) {
+// errShared says that others on the machine can read a secret.
+var errShared = errors.New("others can read it: make it readable by its owner alone (chmod 600)")
+
+// onlyMine refuses a file with a secret that others can read or change.
+func onlyMine(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", path, err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%s has mode %04o: %w", path, info.Mode().Perm(), errShared)
+	}
+	return nil
+}
+
+// givenToken is the token that the caller names, "" for none: of a file, which is not
+// seen by other programs as an environment is, or of FLOPWATCH_TOKEN.
+func (s *scope) givenToken() (string, error) {
+	path := s.flags.TokenFile
+	if path == "" {
+		return os.Getenv("FLOPWATCH_TOKEN"), nil
+	}
+	if err := onlyMine(path); err != nil {
+		return "", err
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read token: %w", err)
+	}
+	text := strings.TrimSpace(string(data))
+	if text == "" || len(text) > 200 || strings.ContainsAny(text, " \t\r\n") {
+		return "", fmt.Errorf("read token %s: it must hold one token and nothing else", path)
+	}
+	return text, nil
+}
+
+// readSecret reads one line: without echo where a person types.
+func (s *scope) readSecret(what string) (string, error) {
 	if in := int(os.Stdin.Fd()); term.IsTerminal(in) {
-		fmt.Fprint(os.Stderr, "password: ")
+		fmt.Fprintf(os.Stderr, "%s: ", what)
 		text, err := term.ReadPassword(in)
 		fmt.Fprintln(os.Stderr)
 		return string(text), err
 	}
-	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if s.in == nil {
+		s.in = bufio.NewReader(os.Stdin)
+	}
+	line, err := s.in.ReadString('\n')
 	if line = strings.TrimRight(line, "\r\n"); line == "" {
-		return "", errors.Join(errors.New("no password on standard input"), err)
+		return "", errors.Join(fmt.Errorf("no %s on standard input", what), err)
 	}
 	return line, nil
 }
+
+func (s *scope) readPassword() (string, error) { return s.readSecret("password") }
 
 type signInCommand struct {
 	Login string `arg:"" help:"Your login."`
@@ -75,13 +119,9 @@ func (c signInCommand) Run(s *scope) error {
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(map[string]string{"login": c.Login, "password": password})
-	if err != nil {
-		return err
-	}
 	client.token = "" // nobody yet
-	var session apitypes.Session
-	if err := client.do(http.MethodPost, "/v1/sessions", nil, "application/json", body, &session); err != nil {
+	session, err := c.open(s, client, password)
+	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -90,8 +130,46 @@ func (c signInCommand) Run(s *scope) error {
 	if err := (apitypes.Endpoint{URL: client.base, Token: session.Token}).Write(path); err != nil {
 		return err
 	}
+	if len(session.Recovery) > 0 {
+		s.out.say("Recovery codes, each good once instead of a code of the app; they are not shown again:\n")
+		for _, code := range session.Recovery {
+			s.out.say("  %s\n", printable(code))
+		}
+	}
 	s.out.say("signed in as %s until %s at the latest\n", printable(session.User), when(session.Expires))
 	return nil
+}
+
+// open asks for a session, and for what the collector asks for besides the password.
+func (c signInCommand) open(s *scope, client *client, password string) (session apitypes.Session, err error) {
+	body := map[string]any{"login": c.Login, "password": password}
+	ask := func(into any) error {
+		data, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		return client.do(http.MethodPost, "/v1/sessions", nil, "application/json", data, into)
+	}
+	var wants *apitypes.Problem
+	err = ask(&session)
+	switch {
+	case errors.As(err, &wants) && wants.Type == apitypes.ProblemSecondFactor:
+	case errors.As(err, &wants) && wants.Type == apitypes.ProblemEnrolment:
+		body["enrol"] = true
+		var offered apitypes.Enrolment
+		if err := ask(&offered); err != nil {
+			return session, err
+		}
+		s.out.say("Your roles need a second factor. Add this to an authenticator app, then type the code that it shows.\nsecret: %s\nlink: %s\n", printable(offered.Secret), printable(offered.URI))
+	default:
+		return session, err
+	}
+	code, err := s.readSecret("code")
+	if err != nil {
+		return session, err
+	}
+	body["code"] = code
+	return session, ask(&session)
 }
 
 type signOutCommand struct{}
@@ -170,6 +248,12 @@ func printUsers(s *scope, rows []apitypes.User) error {
 			return "active"
 		}},
 		{name: "created", exact: func(u row) string { return exactTime(u.Created) }, title: "CREATED", text: func(u row) string { return when(u.Created) }},
+		{name: "second_factor", exact: func(u row) string { return strconv.FormatBool(u.SecondFactor) }, title: "SECOND FACTOR", text: func(u row) string {
+			if u.SecondFactor {
+				return "yes"
+			}
+			return "none yet"
+		}},
 	})
 }
 
@@ -197,12 +281,16 @@ type changeUserCommand struct {
 	Password bool     `help:"Read a new password from standard input."`
 	Disable  bool     `help:"End what they may do, at once." xor:"state"`
 	Enable   bool     `help:"Let them sign in again." xor:"state"`
-	Reason   string   `help:"Why; it stands in the audit log." required:""`
+
+	ResetSecondFactor bool   `help:"Take their second factor away: they enrol anew at the next sign-in."`
+	SamePersonAs      string `help:"usr_… of another account of the same human. It is never undone." placeholder:"ID"`
+
+	Reason string `help:"Why; it stands in the audit log." required:""`
 }
 
 // Run changes an account.
 func (c changeUserCommand) Run(s *scope) error {
-	change := apitypes.UserChange{Roles: c.Role, Reason: c.Reason}
+	change := apitypes.UserChange{Roles: c.Role, Reason: c.Reason, ResetSecondFactor: c.ResetSecondFactor, SamePersonAs: c.SamePersonAs}
 	if c.Disable || c.Enable {
 		change.Disabled = &c.Disable
 	}

@@ -30,7 +30,9 @@ type Deps struct {
 	// Metering takes readings of meters; nil answers with 501.
 	Metering  Metering
 	UserAdmin UserAdmin // nil answers with 501
-	AuditLog  AuditLog  // nil answers with 501
+	// TokenKeeper keeps API tokens; nil answers with 501.
+	TokenKeeper TokenKeeper
+	AuditLog    AuditLog // nil answers with 501
 	// Messenger tells people outside the desk; nil has no channels and answers with 501.
 	Messenger Messenger
 	// Caseworker acts on findings and cases; nil answers with 501.
@@ -99,6 +101,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	s.registerAllocations(api)
 	s.registerAudit(api)
 	s.registerUsers(api)
+	s.registerTokens(api)
 	s.registerCases(api)
 	s.registerReports(api)
 	s.registerJoins(api)

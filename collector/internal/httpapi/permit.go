@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -33,7 +34,8 @@ var actions = map[string]permission.Action{
 	"check-audit":        permission.ReadAudit,
 	"show-audit-file":    permission.ReadAudit,
 	"list-channels":      permission.Administer, "make-calendar-link": permission.ReadCases, "end-calendar-link": permission.ReadCases,
-	"list-users":   permission.Administer,
+	"list-users":  permission.Administer,
+	"list-tokens": permission.ReadAggregates, "make-token": permission.ReadAggregates, "revoke-token": permission.ReadAggregates,
 	"show-me":      permission.ReadAggregates,
 	"decide-join":  permission.WorkCases,
 	"list-parties": permission.ReadCases, "show-party": permission.ReadCases, "list-standings": permission.ReadCases, "show-standing": permission.ReadCases,
@@ -71,13 +73,18 @@ var hidden = map[permission.Action]bool{permission.ReadCases: true, permission.R
 // permit refuses who may not do it, before anything is read.
 func permit(api huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
-		need := actionOf(ctx.Operation())
-		if permission.Of(ctx.Context()).May(need) {
+		need, who := actionOf(ctx.Operation()), permission.Of(ctx.Context())
+		mayNot := programs[ctx.Operation().OperationID]
+		refused := who.Token != "" && mayNot >= noToken || slices.Contains(who.Roles, permission.Machine) && mayNot >= noProgram
+		if who.May(need) && !refused {
 			next(ctx)
 			return
 		}
 		p := apitypes.NewProblem(http.StatusForbidden, "your roles do not allow this: it needs the right to "+string(need))
-		if hidden[need] {
+		switch {
+		case who.May(need):
+			p = apitypes.NewProblem(http.StatusForbidden, "a person does this who has signed in, and no program: your roles do not allow it to a token")
+		case hidden[need]:
 			p = apitypes.NewProblem(http.StatusNotFound, "there is nothing that you may see here")
 		}
 		ctx.SetHeader("Content-Type", apitypes.ProblemMedia)

@@ -32,6 +32,12 @@ type Options struct {
 	Allocator     httpapi.Allocator   // nil: allocations cannot be recorded
 	Metering      httpapi.Metering    // nil: readings of meters cannot be imported
 	Users         access.Users        // people with accounts; nil: nobody has one
+	Factors       access.Factors      // second factors; nil: nobody is asked for one
+	FactorKey     []byte              // seals their secrets, of access.FactorKeySize bytes
+	Tokens        access.Tokens       // API tokens; nil: none are known
+	TokenKeeper   httpapi.TokenKeeper // nil: none are made
+	Provider      access.Provider     // identity provider; nil: people sign in with accounts alone
+	Outsiders     access.Outsiders    // accounts of whom it knows
 	UserAdmin     httpapi.UserAdmin   // nil: accounts cannot be made
 	AuditLog      httpapi.AuditLog    // nil: the audit log is not handed on
 	Caseworker    httpapi.Caseworker  // nil: nobody works on cases
@@ -90,7 +96,8 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for API and desk: %w", err)
 	}
-	guard, err := access.New(listener.Addr(), access.Options{Users: o.Users, Now: o.Now, Log: o.Log})
+	credentials := access.Options{Users: o.Users, Factors: o.Factors, FactorKey: o.FactorKey, Tokens: o.Tokens, Provider: o.Provider, Outsiders: o.Outsiders, Now: o.Now, Log: o.Log}
+	guard, err := access.New(listener.Addr(), credentials)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
@@ -104,6 +111,7 @@ func New(o Options) (*Server, error) {
 		Allocator:     o.Allocator,
 		Metering:      o.Metering,
 		UserAdmin:     o.UserAdmin,
+		TokenKeeper:   o.TokenKeeper,
 		AuditLog:      o.AuditLog,
 		Caseworker:    o.Caseworker,
 		Joiner:        o.Joiner,
@@ -137,7 +145,7 @@ func New(o Options) (*Server, error) {
 	link, _ := guard.NewLink()
 	s := &Server{handler: guard.Wrap(limitBody(mux)), guard: guard, listener: listener, link: link, stopping: stopping, log: o.Log}
 	if o.Public.Listen != "" {
-		if s.public, err = listenPublic(o.Public, access.Options{Users: o.Users, Now: o.Now, Log: o.Log}, limitBody(mux)); err != nil {
+		if s.public, err = listenPublic(o.Public, credentials, limitBody(mux)); err != nil {
 			return nil, errors.Join(err, listener.Close())
 		}
 	}
@@ -164,6 +172,25 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 // URL is where the server listens, without a path.
 func (s *Server) URL() string { return s.guard.URL() }
+
+// EndSessions ends the sessions of a person but the named one, and returns how many
+// that were.
+func (s *Server) EndSessions(user, but string) int {
+	n := s.guard.EndSessions(user, but)
+	if s.public != nil {
+		n += s.public.guard.EndSessions(user, but)
+	}
+	return n
+}
+
+// Sessions returns the sessions of a person.
+func (s *Server) Sessions(ctx context.Context, user string) []access.Session {
+	all := s.guard.Sessions(ctx, user)
+	if s.public != nil {
+		all = append(all, s.public.guard.Sessions(ctx, user)...)
+	}
+	return all
+}
 
 // LoginLink is the one-time link to print at start.
 func (s *Server) LoginLink() string { return s.link }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wneessen/go-mail"
 
+	"github.com/flopwatch/flopwatch/collector/internal/egress"
 	"github.com/flopwatch/flopwatch/collector/internal/notice"
 )
 
@@ -30,7 +31,7 @@ func newMailer(m Mail, now func() time.Time) (*mailer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mail %s: port: %w", m.Name, err)
 	}
-	roots, err := readRoots(m.CAFile)
+	roots, err := egress.ReadRoots(m.CAFile)
 	if err != nil {
 		return nil, fmt.Errorf("mail %s: %w", m.Name, err)
 	}

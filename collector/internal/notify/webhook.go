@@ -5,22 +5,18 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
-	"syscall"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/egress"
 	"github.com/flopwatch/flopwatch/collector/internal/notice"
 )
 
@@ -35,7 +31,7 @@ const (
 )
 
 // ErrNotAllowed means that the address is one that must not be asked.
-var ErrNotAllowed = errors.New("the address is not a public one, and no network of the channel")
+var ErrNotAllowed = egress.ErrNotAllowed
 
 // webhook posts to one address.
 type webhook struct {
@@ -50,58 +46,17 @@ func newWebhook(w Webhook, now func() time.Time) (*webhook, error) {
 	if err != nil {
 		return nil, fmt.Errorf("webhook %s: %w", w.Name, err)
 	}
-	roots, err := readRoots(w.CAFile)
+	roots, err := egress.ReadRoots(w.CAFile)
 	if err != nil {
 		return nil, fmt.Errorf("webhook %s: %w", w.Name, err)
 	}
-	var networks []netip.Prefix
-	for _, n := range w.Networks {
-		p, err := netip.ParsePrefix(n)
-		if err != nil {
-			return nil, fmt.Errorf("webhook %s: %w", w.Name, err)
-		}
-		networks = append(networks, p)
+	networks, err := egress.ParseNetworks(w.Networks)
+	if err != nil {
+		return nil, fmt.Errorf("webhook %s: %w", w.Name, err)
 	}
-	// The address is looked at when it is dialled, after the name was resolved: a name
-	// that is another address then than it was before gains nothing.
-	dialer := net.Dialer{Timeout: dialTimeout, Control: func(_, address string, _ syscall.RawConn) error { return guard(address, networks) }}
-	transport := &http.Transport{DialContext: dialer.DialContext, Proxy: nil, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: sendTimeout, DisableKeepAlives: true, ForceAttemptHTTP2: true}
+	transport := egress.Transport(networks, roots, dialTimeout, sendTimeout)
 	return &webhook{to: w, secret: secret, now: now, http: &http.Client{Transport: transport, Timeout: sendTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}, nil
-}
-
-// special are networks that are no public ones, besides those that netip names.
-var special = func() []netip.Prefix {
-	var out []netip.Prefix
-	for _, text := range []string{"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
-		"64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "fec0::/10"} {
-		out = append(out, netip.MustParsePrefix(text))
-	}
-	return out
-}()
-
-// guard refuses addresses that are not public, but those of the channel's networks.
-func guard(address string, networks []netip.Prefix) error {
-	at, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return fmt.Errorf("dial: %w", ErrNotAllowed)
-	}
-	ip := at.Addr().Unmap().WithZone("")
-	for _, n := range networks {
-		if n.Contains(ip) {
-			return nil
-		}
-	}
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsLoopback() {
-		return fmt.Errorf("dial: %w", ErrNotAllowed)
-	}
-	for _, n := range special {
-		if n.Contains(ip) {
-			return fmt.Errorf("dial: %w", ErrNotAllowed)
-		}
-	}
-	return nil
 }
 
 // payload is what is posted. Chats that take Slack's webhooks read text alone.
@@ -178,20 +133,4 @@ func readSecret(path string) ([]byte, error) {
 		return nil, fmt.Errorf("secret in %s has %d bytes, not 1 to %d", path, len(data), maxSecret)
 	}
 	return data, nil
-}
-
-// readRoots returns the authorities of a file, nil for those of the system.
-func readRoots(path string) (*x509.CertPool, error) {
-	if path == "" {
-		return nil, nil
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read authorities: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(data) {
-		return nil, fmt.Errorf("%s holds no certificate", path)
-	}
-	return pool, nil
 }

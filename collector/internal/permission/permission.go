@@ -107,6 +107,9 @@ type User struct {
 	Login    string
 	Roles    []Role
 	Disabled bool
+	// Accounts are all accounts of the same human where there are several, this one
+	// among them; empty where there is one.
+	Accounts []string
 }
 
 // Principal is who asks.
@@ -114,10 +117,19 @@ type Principal struct {
 	ID       string // usr_…
 	Roles    []Role
 	SignedIn time.Time // when they last proved who they are; zero for programs
+	Accounts []string  // as of a User
+	Session  string    // ses_…, a name that opens nothing; "" for programs
+	// Token is tok_… where an API token asks for the person who made it. Then only
+	// what is in Scope is allowed, and that only while the person's roles allow it.
+	Token string
+	Scope []Action
 }
 
-// May reports whether one of the roles allows it.
+// May reports whether one of the roles allows it, and where a token asks, its scope.
 func (p Principal) May(a Action) bool {
+	if p.Token != "" && (!slices.Contains(p.Scope, a) || !Delegable(a)) {
+		return false
+	}
 	return slices.ContainsFunc(p.Roles, func(r Role) bool { return r.Allows(a) })
 }
 

@@ -330,7 +330,7 @@ func TestEveryTableIsThoughtOf(t *testing.T) {
 		"power_slot": "from power_reading and host_energy", "power_span": "from power_slot", "policy_lookback": "follows from policy and policy_finding",
 		"notification": "tells of what the log has", "notification_channel": "how far a channel was told", "escalation": "which deadlines were told of",
 		"partition_lease": "who counts which hosts now", "partition_term": "who counted them when; what was counted is evidence",
-		"finding_standing": "follows from finding and finding_work",
+		"finding_standing": "follows from finding and finding_work", "api_token_use": "changes with use; what a token does is in the log",
 	}
 	for _, k := range auditedKinds {
 		unprotected[k.kind] = "protected"

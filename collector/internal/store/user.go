@@ -97,6 +97,9 @@ func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
 // User returns the user of an id.
 func (s *Store) User(ctx context.Context, id string) (permission.User, bool, error) {
 	a, ok, err := s.account(ctx, "id", id)
+	if err == nil && ok {
+		a.Accounts, err = s.accountsOf(ctx, id)
+	}
 	return a.User, ok, err
 }
 

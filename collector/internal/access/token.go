@@ -1,0 +1,148 @@
+package access
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"encoding/hex"
+	"hash/crc32"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/permission"
+	"github.com/flopwatch/flopwatch/pkg/audit"
+)
+
+// Tokens finds API tokens.
+type Tokens interface {
+	// Token returns the token of a hash; ok is false if there is none.
+	Token(ctx context.Context, hash string) (t permission.Token, ok bool, err error)
+	TokenUsed(ctx context.Context, id string, at time.Time) error
+}
+
+// TokenPrefix begins every token of this API, so that scanners for secrets find it.
+const TokenPrefix = "fwt_"
+
+// Form of an API token after its prefix: 160 bits and a checksum, so that a scanner can
+// tell a token from what only looks like one.
+const (
+	tokenBytes  = 20
+	tokenLength = 32 + 7
+)
+
+// usedEvery is how often the use of a token is noted.
+const usedEvery = time.Minute
+
+var tokenText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// NewToken returns the text of a new API token and the hash by which it is kept.
+func NewToken() (text, hash string) {
+	var b [tokenBytes]byte
+	rand.Read(b[:]) // never fails
+	body := tokenText.EncodeToString(b[:])
+	text = TokenPrefix + body + checksum(body)
+	return text, hashToken(text)
+}
+
+func checksum(body string) string {
+	var sum [4]byte
+	binary.BigEndian.PutUint32(sum[:], crc32.ChecksumIEEE([]byte(body)))
+	return tokenText.EncodeToString(sum[:])
+}
+
+// LooksLikeToken reports whether a text has the form and the checksum of an API token.
+func LooksLikeToken(text string) bool {
+	body, ok := strings.CutPrefix(text, TokenPrefix)
+	return ok && len(body) == tokenLength && checksum(body[:32]) == body[32:]
+}
+
+func hashToken(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// bearerOf is the token that a request of the API carries, if it has the form of one.
+func bearerOf(r *http.Request) (text string, ok bool) {
+	text, ok = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return text, ok && isAPI(r) && LooksLikeToken(text)
+}
+
+// byToken lets a program through that asks for the person who made its token.
+func (g *Guard) byToken(w http.ResponseWriter, r *http.Request, text string, next http.Handler) {
+	ctx := r.Context()
+	now := g.now()
+	t, ok, err := g.tokens.Token(ctx, hashToken(text))
+	var u permission.User
+	if err == nil && ok && t.Holds(now) {
+		u, ok, err = g.users.User(ctx, t.User)
+	}
+	if err != nil {
+		g.log.LogAttrs(ctx, slog.LevelError, "token could not be checked", slog.String("error", err.Error()))
+		refuse(w, r, http.StatusInternalServerError, "the token could not be checked; the collector's log says why")
+		return
+	}
+	if !ok || !t.Holds(now) || u.Disabled {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="flopwatch", error="invalid_token"`)
+		refuse(w, r, http.StatusUnauthorized, "the token is not known, was revoked or has expired, or its maker's account is disabled")
+		return
+	}
+	if !g.within(t.ID, now) {
+		w.Header().Set("Retry-After", "1")
+		refuse(w, r, http.StatusTooManyRequests, "more than 600 requests a minute by one token")
+		return
+	}
+	if g.toNote(t.ID, now) {
+		// Not to be noted is no reason to refuse.
+		if err := g.tokens.TokenUsed(ctx, t.ID, now.Truncate(usedEvery)); err != nil {
+			g.log.LogAttrs(ctx, slog.LevelWarn, "use of a token could not be noted", slog.String("error", err.Error()))
+		}
+	}
+	who := permission.Principal{ID: u.ID, Roles: u.Roles, Accounts: u.Accounts, Token: t.ID, Scope: t.Scope}
+	next.ServeHTTP(w, acting(r, audit.Actor{Kind: audit.Service, ID: u.ID, SignIn: t.ID}, who))
+}
+
+// toNote reports whether the use of a token is due to be noted.
+func (g *Guard) toNote(id string, now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if last, ok := g.used[id]; ok && now.Sub(last) < usedEvery {
+		return false
+	}
+	evict(g.used, maxLogins, func(t time.Time) time.Time { return t })
+	g.used[id] = now
+	return true
+}
+
+// perMinute is how many requests one token may make.
+const perMinute = 600
+
+// rate is a bucket of requests that are left.
+type rate struct {
+	left float64
+	at   time.Time
+}
+
+// within takes a request from a token's bucket, false if it is empty.
+func (g *Guard) within(id string, now time.Time) bool { return g.take(id, perMinute, now) }
+
+func (g *Guard) take(key string, perMinute float64, now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r, ok := g.rates[key]
+	if !ok {
+		evict(g.rates, maxLogins, func(r rate) time.Time { return r.at })
+		r = rate{perMinute, now}
+	}
+	r.left = min(perMinute, r.left+now.Sub(r.at).Minutes()*perMinute)
+	r.at = now
+	ok = r.left >= 1
+	if ok {
+		r.left--
+	}
+	g.rates[key] = r
+	return ok
+}
