@@ -96,8 +96,9 @@ var keepsZero = map[string]bool{"IT": true}
 
 // phone returns E.164 without the plus. Extensions are dropped: they name a desk.
 func phone(s, country string) (string, bool) {
+	s = strings.ToLower(s)
 	for _, mark := range []string{"ext", "x", ";", ","} {
-		if i := strings.Index(strings.ToLower(s), mark); i > 0 {
+		if i := strings.Index(s, mark); i > 0 {
 			s = s[:i]
 		}
 	}
