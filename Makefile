@@ -186,7 +186,7 @@ clean: ## remove built programs
 GALLERY ?= $(BIN)/gallery
 gallery: ## write every page of the desk over canned data into GALLERY, to be looked at behind any file server
 	@rm -rf '$(GALLERY)' && mkdir -p '$(GALLERY)'
-	GALLERY='$(abspath $(GALLERY))' $(GO) test -count=1 -run TestGallery ./collector/internal/webui
+	GALLERY='$(abspath $(GALLERY))' $(GO) test -count=1 -run TestGallery ./collector/internal/webui ./collector/internal/access
 
 desk-check: gallery ## look at the gallery with a real browser: axe-core, width, keyboard, content policy (SHOTS=folder keeps pictures, ONLY=text chooses pages)
 	@if command -v node >/dev/null && command -v npm >/dev/null && [ -x "$${CHROMIUM:-/usr/bin/chromium}" ]; then \

@@ -8,7 +8,6 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/access"
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
-	"github.com/flopwatch/flopwatch/collector/internal/approval"
 	"github.com/flopwatch/flopwatch/collector/internal/httpapi"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
@@ -38,7 +37,7 @@ func (k tokens) Tokens(ctx context.Context, all bool) ([]apitypes.Token, error) 
 // that was left open is not to become a token that holds for a year.
 func (k tokens) MakeToken(ctx context.Context, n apitypes.NewToken) (apitypes.MadeToken, error) {
 	who, now := permission.Of(ctx), k.now()
-	if who.SignedIn.IsZero() || now.Sub(who.SignedIn) > approval.FreshSignIn {
+	if !isFresh(who, now) {
 		return apitypes.MadeToken{}, &httpapi.Refusal{Status: http.StatusForbidden, Why: "sign in again to make a token"}
 	}
 	scope, err := permission.ParseScope(who, n.Scope)

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -333,4 +335,48 @@ func TestAKeyOfTheWrongLengthIsRefused(t *testing.T) {
 	if err == nil {
 		t.Error("taken")
 	}
+}
+
+// The gallery of the pages on which people sign in: GALLERY is the folder.
+func TestGalleryOfSignIn(t *testing.T) {
+	b, _ := withFactors(t)
+	keep := func(name string, w *httptest.ResponseRecorder) {
+		t.Helper()
+		page := w.Body.String()
+		for _, want := range []string{"<!DOCTYPE html>", `<html lang="en">`, "<title>", "<h1>", "<main>"} {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s lacks %s", name, want)
+			}
+		}
+		if strings.Contains(page, "<script") || strings.Contains(page, " style=") || strings.Contains(page, " onclick") {
+			t.Errorf("%s needs what the content policy refuses", name)
+		}
+		if dir := os.Getenv("GALLERY"); dir != "" {
+			dir = filepath.Join(dir, "signin")
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, name+".html"), w.Body.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	keep("password", b.ask("GET", "/sign-in?next=/cases"))
+	keep("wrong-password", b.form("/sign-in", "", "login", "ana", "password", "not the password"))
+	half := cookieOf(t, b.form("/sign-in", "", "login", "ana", "password", password))
+	page := b.ask("GET", "/sign-in/enrol", "Cookie", half)
+	secret := secretOn(t, page.Body.String())
+	keep("enrol", page)
+	keep("wrong-first-code", b.form("/sign-in/enrol", half, "code", "0"))
+	w := b.form("/sign-in/enrol", half, "code", totp.Code(secret, totp.Step(b.now)))
+	keep("recovery", w)
+	keep("again", b.ask("GET", "/sign-in", "Cookie", cookieOf(t, w)))
+	half = cookieOf(t, b.form("/sign-in", "", "login", "ana", "password", password))
+	keep("code", b.ask("GET", "/sign-in/code", "Cookie", half))
+	keep("wrong-code", b.form("/sign-in/code", half, "code", "000000"))
+	out := withProvider(t)
+	keep("provider", out.ask("GET", "/sign-in"))
+	s, _, _ := out.round("/sign-in/provider")
+	keep("signed-out", out.send("POST", "/sign-out", "", "Cookie", out.session(s), "Origin", out.guard.URL()))
+	keep("begun-elsewhere", out.ask("GET", "/sign-in/callback?state=x&code=y"))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -195,4 +196,12 @@ func pageOf(text string) string {
 		return ""
 	}
 	return text
+}
+
+// RenewRecovery gives a person new recovery codes; those before are worth nothing.
+func (g *Guard) RenewRecovery(ctx context.Context, account string) ([]string, error) {
+	if g.factors == nil {
+		return nil, errors.New("renew recovery codes: this guard asks for no second factor")
+	}
+	return g.factors.renew(ctx, account)
 }

@@ -202,6 +202,7 @@ var steps = template.Must(template.New("steps").Parse(`{{define "head"}}<!DOCTYP
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{.}} – flopwatch</title>
+<link rel="icon" href="/assets/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/assets/desk.css">
 </head>
 <body class="plain">

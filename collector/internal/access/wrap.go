@@ -223,6 +223,7 @@ var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 {{with .Open}}<meta http-equiv="refresh" content="0; url={{.}}">
 {{end}}<title>{{.Title}} – flopwatch</title>
+<link rel="icon" href="/assets/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/assets/desk.css">
 </head>
 <body class="plain">

@@ -36,6 +36,7 @@ type Options struct {
 	FactorKey     []byte              // seals their secrets, of access.FactorKeySize bytes
 	Tokens        access.Tokens       // API tokens; nil: none are known
 	TokenKeeper   httpapi.TokenKeeper // nil: none are made
+	AccountKeeper webui.AccountKeeper // what people have of their own; nil: their page says nothing
 	Provider      access.Provider     // identity provider; nil: people sign in with accounts alone
 	Outsiders     access.Outsiders    // accounts of whom it knows
 	UserAdmin     httpapi.UserAdmin   // nil: accounts cannot be made
@@ -103,7 +104,7 @@ func New(o Options) (*Server, error) {
 	}
 	stopping := make(chan struct{})
 	pages := webui.New(webui.Deps{Reader: o.Reader, Caseworker: given[webui.Caseworker](o.Caseworker), Joiner: given[webui.Joiner](o.Joiner), Foreseer: given[webui.Foreseer](o.Foreseer), Linker: given[webui.Linker](o.Linker), Reporter: given[webui.Reporter](o.Reporter),
-		Parties: given[webui.PartyKeeper](o.Parties), Policymaker: given[webui.Policymaker](o.Policymaker), UserAdmin: given[webui.UserAdmin](o.UserAdmin), Registrar: given[webui.Registrar](o.Registrar), Messenger: given[webui.Messenger](o.Messenger), Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
+		Parties: given[webui.PartyKeeper](o.Parties), Policymaker: given[webui.Policymaker](o.Policymaker), UserAdmin: given[webui.UserAdmin](o.UserAdmin), Registrar: given[webui.Registrar](o.Registrar), Messenger: given[webui.Messenger](o.Messenger), AccountKeeper: o.AccountKeeper, Version: o.Version, Demonstration: o.Demonstration, Log: o.Log})
 	api := httpapi.New(httpapi.Deps{
 		Registrar:     o.Registrar,
 		Reader:        o.Reader,
@@ -181,6 +182,11 @@ func (s *Server) EndSessions(user, but string) int {
 		n += s.public.guard.EndSessions(user, but)
 	}
 	return n
+}
+
+// RenewRecovery gives a person new recovery codes.
+func (s *Server) RenewRecovery(ctx context.Context, account string) ([]string, error) {
+	return s.guard.RenewRecovery(ctx, account)
 }
 
 // Sessions returns the sessions of a person.

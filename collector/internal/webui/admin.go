@@ -152,7 +152,7 @@ func (s *site) changeUser(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	in := apitypes.UserChange{Password: form("password"), Roles: r.PostForm["role"], Reason: form("reason")}
+	in := apitypes.UserChange{Password: form("password"), Roles: r.PostForm["role"], Reason: form("reason"), ResetSecondFactor: form("second-factor") == "reset", SamePersonAs: form("same-person")}
 	if in.Reason == "" || len(in.Reason) > maxReason {
 		s.problem(w, r, http.StatusUnprocessableEntity, needsReason)
 		return

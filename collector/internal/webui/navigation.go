@@ -44,6 +44,7 @@ func (s *site) allPages() []page {
 		{"/fleet", "fleet", "Fleet settings", "Fleet", permission.ReadAggregates, s.fleet},
 		{"/audit", "audit", "Audit log", "Audit", permission.ReadAudit, s.audit},
 		{"/admin", "admin", "Administration", "Admin", permission.Administer, s.admin},
+		{"/account", "account", "Your account", "", permission.ReadAggregates, s.account},
 		{"/search", "search", "Search", "", permission.ReadAggregates, s.askSearch},
 	}
 }

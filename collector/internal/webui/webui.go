@@ -32,16 +32,17 @@ var assetFiles embed.FS
 // Deps are what the pages need. Reader must be set.
 type Deps struct {
 	Reader        desk.Reader
-	Caseworker    Caseworker  // nil: nobody works on cases here
-	Joiner        Joiner      // nil: joins are not shown
-	Foreseer      Foreseer    // nil: forecasts are not shown
-	Linker        Linker      // nil: nobody decides links here
-	Reporter      Reporter    // nil: nobody writes reports here
-	Parties       PartyKeeper // nil: nobody acts on resellers and exemptions here
-	Policymaker   Policymaker // nil: nobody acts on policies here
-	UserAdmin     UserAdmin   // nil: this desk keeps no accounts
-	Registrar     Registrar   // nil: this desk takes no hosts from elsewhere
-	Messenger     Messenger   // nil: this desk tells nobody outside it
+	Caseworker    Caseworker    // nil: nobody works on cases here
+	Joiner        Joiner        // nil: joins are not shown
+	Foreseer      Foreseer      // nil: forecasts are not shown
+	Linker        Linker        // nil: nobody decides links here
+	Reporter      Reporter      // nil: nobody writes reports here
+	Parties       PartyKeeper   // nil: nobody acts on resellers and exemptions here
+	Policymaker   Policymaker   // nil: nobody acts on policies here
+	UserAdmin     UserAdmin     // nil: this desk keeps no accounts
+	Registrar     Registrar     // nil: this desk takes no hosts from elsewhere
+	Messenger     Messenger     // nil: this desk tells nobody outside it
+	AccountKeeper AccountKeeper // nil: people see nothing of their own accounts
 	Version       string
 	Demonstration bool         // the banner is shown also when the reader does not say so
 	Log           *slog.Logger // nil discards
@@ -87,6 +88,10 @@ func New(deps Deps) http.Handler {
 	mux.HandleFunc("POST /admin/users/{id}/changes", s.changeUser)
 	mux.HandleFunc("POST /admin/hosts", s.invite)
 	mux.HandleFunc("POST /admin/hosts/{id}/decisions", s.decideHost)
+	mux.HandleFunc("POST /account/tokens", s.makeToken)
+	mux.HandleFunc("POST /account/tokens/{id}/revoke", s.revokeToken)
+	mux.HandleFunc("POST /account/recovery", s.renewRecovery)
+	mux.HandleFunc("POST /account/sessions", s.endSessions)
 	mux.HandleFunc("GET /assets/{file}", s.serveAsset)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, http.StatusNotFound, noPage)
