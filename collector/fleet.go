@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/broker"
@@ -24,9 +25,12 @@ type fleetFlags struct {
 	BrokerPort     int    `help:"Port of the broker; 0 takes a free one." default:"0"`
 	Agents         string `help:"Address on which hosts enrol, over TLS, such as 0.0.0.0:7443; the broker listens beside it. Without it only agents of this machine send, and none enrols: a trial." placeholder:"ADDRESS"`
 	Advertise      string `help:"Name or address by which hosts reach this collector; by default the one at which they enrol." placeholder:"HOST"`
-	BrokerURL      string `name:"broker-url" help:"A NATS server or cluster to use in place of the broker inside (see deploy/nats)." placeholder:"URL"`
+	BrokerURL      string `name:"broker-url" help:"A NATS server to use in place of the broker inside (see deploy/nats), or the servers of a cluster with commas between (see deploy/cluster)." placeholder:"URL"`
 	BrokerSeed     string `help:"File with the nkey seed of the collector's user there." placeholder:"FILE" type:"path"`
 	BrokerReplicas int    `help:"Replicas of the stream there." default:"1"`
+	Partitions     int    `help:"Partitions that hosts are divided into, which collectors share (see docs/scale-out.md); 0 leaves them as they are, at first 1." default:"0"`
+
+	partitions int // as the database has it
 }
 
 // fleet is how hosts come in: the broker, and where hosts are enrolled who they
@@ -40,8 +44,8 @@ type fleet struct {
 }
 
 // openFleet opens what the flags ask for.
-func openFleet(ctx context.Context, data string, f fleetFlags, db *store.Store, key ed25519.PrivateKey, log *slog.Logger) (*fleet, error) {
-	options := broker.Options{Dir: filepath.Join(data, "broker"), Port: f.BrokerPort, Log: log}
+func openFleet(ctx context.Context, data, shared string, f fleetFlags, db *store.Store, key ed25519.PrivateKey, log *slog.Logger) (*fleet, error) {
+	options := broker.Options{Dir: filepath.Join(data, "broker"), Port: f.BrokerPort, Partitions: f.partitions, Log: log}
 	if f.Agents == "" {
 		if f.BrokerURL != "" {
 			return nil, errors.New("--broker-url needs --agents: over a broker outside only enrolled hosts send")
@@ -56,11 +60,11 @@ func openFleet(ctx context.Context, data string, f fleetFlags, db *store.Store, 
 	if err != nil {
 		return nil, fmt.Errorf("--agents %q: %w", f.Agents, err)
 	}
-	authority, err := enrolment.LoadAuthority(data, time.Now)
+	authority, err := enrolment.LoadAuthority(shared, time.Now)
 	if err != nil {
 		return nil, err
 	}
-	members, err := roster.New(ctx, roster.Config{Keeper: db, Key: key, Authority: enrol.AuthorityHash(authority.Certificate()), Log: log})
+	members, err := roster.New(ctx, roster.Config{Keeper: db, Key: key, Authority: enrol.AuthorityHash(authority.Certificate()), Shared: f.partitions > 1, Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -86,12 +90,16 @@ func openFleet(ctx context.Context, data string, f fleetFlags, db *store.Store, 
 // host:port, without a host where that is where they enrolled.
 func (a *fleet) openBus(ctx context.Context, f fleetFlags, inside broker.Options, host string, authority *enrolment.Authority, log *slog.Logger) (address string, err error) {
 	if f.BrokerURL != "" {
-		u, err := url.Parse(f.BrokerURL)
-		if err != nil || u.Hostname() == "" || u.Port() == "" {
-			return "", fmt.Errorf("--broker-url %q: must be tls://host:port", f.BrokerURL)
+		var servers []string
+		for _, one := range strings.Split(f.BrokerURL, ",") {
+			u, err := url.Parse(one)
+			if err != nil || u.Hostname() == "" || u.Port() == "" {
+				return "", fmt.Errorf("--broker-url %q: must be tls://host:port", one)
+			}
+			servers = append(servers, u.Host)
 		}
-		a.bus, err = broker.Connect(ctx, broker.ExternalOptions{URL: f.BrokerURL, SeedFile: f.BrokerSeed, TLS: enrol.ByAuthority(authority.Certificate()), Replicas: f.BrokerReplicas, Log: log})
-		return u.Host, err
+		a.bus, err = broker.Connect(ctx, broker.ExternalOptions{URL: f.BrokerURL, SeedFile: f.BrokerSeed, TLS: enrol.ByAuthority(authority.Certificate()), Replicas: f.BrokerReplicas, Partitions: f.partitions, Log: log})
+		return strings.Join(servers, ","), err
 	}
 	if inside.Host = host; host == "" {
 		inside.Host = "0.0.0.0"

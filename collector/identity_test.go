@@ -57,7 +57,7 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	s.roster.Cuts(s.broker.Recheck)
-	counting, err := newCounting(s.broker, ingest.Config{Store: s.store, Key: s.key, Collector: "c", Identify: s.roster.Identify, Log: slog.New(slog.DiscardHandler)})
+	counting, err := newCounting(s.broker, ingest.Config{Store: s.store, Key: s.key, Collector: "c", Identify: s.roster.Identify, Log: slog.New(slog.DiscardHandler)}, 1, "c")
 	if err != nil {
 		t.Fatal(err)
 	}

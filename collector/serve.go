@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -40,6 +41,8 @@ const deriveEvery = 500 * time.Millisecond
 // serveCommand runs the collector.
 type serveCommand struct {
 	Data       string `help:"Data directory." default:"data" type:"path"`
+	Shared     string `help:"Folder that collectors share: key, agents' authority and vault. The data directory by default." placeholder:"FOLDER" type:"path"`
+	Name       string `help:"Name of this collector among those that share the work; the host's by default." placeholder:"NAME"`
 	Listen     string `help:"Loopback address of API and desk; port 0 takes a free one." default:"127.0.0.1:0"`
 	Public     string `help:"Address at which other machines reach API and desk, over TLS and with accounts, such as 0.0.0.0:8443; none by default." placeholder:"ADDRESS"`
 	PublicName string `help:"Host name that the certificate is for." placeholder:"NAME"`
@@ -120,12 +123,18 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	key, err := attest.LoadOrCreateKey(filepath.Join(c.Data, "collector.key"))
+	if c.Shared == "" {
+		c.Shared = c.Data
+	}
+	if c.partitions, err = db.Divide(ctx, c.Partitions, 1); err != nil {
+		return err
+	}
+	key, err := attest.LoadOrCreateKey(filepath.Join(c.Shared, "collector.key"))
 	if err != nil {
 		return err
 	}
 	public := key.Public().(ed25519.PublicKey)
-	members, err := openFleet(ctx, c.Data, c.fleetFlags, db, key, log)
+	members, err := openFleet(ctx, c.Data, c.Shared, c.fleetFlags, db, key, log)
 	if err != nil {
 		return err
 	}
@@ -136,7 +145,7 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	if err != nil {
 		return err
 	}
-	safe, err := vaultFlags{c.Data, c.VaultKey}.open(ctx)
+	safe, err := vaultFlags{c.Shared, c.VaultKey}.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -145,10 +154,15 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 		return err
 	}
 	deriver := store.NewDeriver(db, packs, c.now).Blinds(blinder{safe})
-	watching := newWatcher(db, log, c.now())
+	shared := c.partitions > 1
+	if shared {
+		deriver.Shared()
+	}
+	watching := newWatcher(db, log, c.now()).shares(shared)
 	telling := newTeller(db, key, func(host string, envelope []byte) error {
 		return broker.TellSettings(members.bus.Conn(), host, envelope) // another one after a restart of the broker
 	}, log)
+	telling.shared = shared
 	intake := ingest.Config{
 		Store: db, Key: key, Collector: attest.HostID(public), Followers: []store.Follower{deriver, watching, telling}, Now: c.now, Log: log,
 	}
@@ -166,7 +180,13 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 			}
 		}
 	}
-	counting, err := newCounting(members.bus, intake)
+	intake.Owner = intake.Collector + "-" + rand.Text()
+	if c.Name == "" {
+		if c.Name, err = os.Hostname(); err != nil {
+			return fmt.Errorf("name this collector: %w", err)
+		}
+	}
+	counting, err := newCounting(members.bus, intake, c.partitions, c.Name)
 	if err != nil {
 		return err
 	}
@@ -239,6 +259,9 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	}
 	r.manager = systemd.NewService(log)
 	deriver.Derived = func() { r.manager.Alive(ctx) }
+	if shared { // those that do not derive live too
+		counting.beaten = deriver.Derived
+	}
 	if c.Monitor != "" {
 		handler := monitor.Handler(monitor.Options{
 			Source: reader, Connected: func() bool { return members.bus.Conn().IsConnected() }, DiskFree: func() (uint64, error) { return diskFree(c.Data) }, Version: version.Version,
@@ -270,22 +293,16 @@ func (r *running) run(ctx context.Context, then func(context.Context, *running) 
 		defer stopDeriving()
 		return r.ingest.run(ctx)
 	})
-	group.Go(func() error { return r.deriver.Run(deriving, deriveEvery) })
 	group.Go(func() error { return r.http.Serve(ctx) })
 	group.Go(func() error { return r.fleet.run(ctx) })
-	group.Go(func() error { return r.audit.run(ctx) })
-	group.Go(func() error { return r.watch.run(ctx) })
-	group.Go(func() error { return r.ahead.run(ctx) })
-	group.Go(func() error { return r.parties.run(ctx) })
+	group.Go(func() error { return r.jobs.run(ctx) })
+	group.Go(func() error { return r.watch.tell(ctx) })
+	group.Go(func() error { return r.lead(ctx, deriving) })
 	if r.monitor != nil {
 		group.Go(func() error { return r.monitor(ctx) })
 	}
 	r.manager.Ready(ctx)
 	defer r.manager.Stopping(context.WithoutCancel(ctx))
-	group.Go(func() error { return r.keeper.run(ctx) })
-	group.Go(func() error { return r.tell.run(ctx) })
-	group.Go(func() error { return r.jobs.run(ctx) })
-	group.Go(func() error { return r.mail.run(ctx) })
 	group.Go(func() error {
 		defer stop()
 		return then(ctx, r)
@@ -293,6 +310,38 @@ func (r *running) run(ctx context.Context, then func(context.Context, *running) 
 	err := group.Wait()
 	r.audit.sign(context.WithoutCancel(ctx)) // also what was derived last
 	return err
+}
+
+// lead does what one collector alone does, while this one is it: it derives until
+// deriving ends, and the rest until ctx does.
+func (r *running) lead(ctx, deriving context.Context) error {
+	for {
+		err := r.store.Lead(deriving, func(leading context.Context) error {
+			r.deriver.CustomersChanged() // what was derived under another leader is not known here
+			group, leading := errgroup.WithContext(leading)
+			rest, stop := context.WithCancel(leading)
+			defer stop()
+			defer context.AfterFunc(ctx, stop)()
+			group.Go(func() error { return r.deriver.Run(leading, deriveEvery) })
+			for _, part := range []func(context.Context) error{r.audit.run, r.watch.run, r.ahead.run, r.parties.run, r.keeper.run, r.tell.run, r.mail.run} {
+				group.Go(func() error { return part(rest) })
+			}
+			return group.Wait()
+		})
+		if r.ingest.of == 1 || ctx.Err() != nil && !errors.Is(err, store.ErrNotLeader) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			r.ingest.log.LogAttrs(ctx, slog.LevelError, "this collector does not lead any more", slog.Any("error", err))
+		}
+		select {
+		case <-time.After(again):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // importer takes customers and allocations from the API.

@@ -30,6 +30,8 @@ type teller struct {
 	log   *slog.Logger
 	now   func() time.Time
 
+	shared bool // with other collectors, to which some hosts report
+
 	mu      sync.Mutex
 	reports map[string]int // version by host, of hosts whose batch came since the last look
 
@@ -143,6 +145,8 @@ func (t *teller) learn(ctx context.Context, now time.Time) error {
 	for host := range reports {
 		t.fresh = t.fresh || !known[host]
 	}
+	// What hosts report to other collectors is in the database alone.
+	due = due || t.shared && now.Sub(t.covered) >= 5*time.Second && now.Sub(t.covered) >= lookRest*t.cost
 	due = due || t.fresh && now.Sub(t.covered) >= lookRest*t.cost
 	if !due && now.Sub(t.covered) < time.Minute {
 		return nil

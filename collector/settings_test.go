@@ -249,7 +249,7 @@ func (f *fleetOf) report() {
 		version := a.current.Version
 		a.mu.Unlock()
 		c.Changes.Hosts = append(c.Changes.Hosts, ledger.Host{No: int64(i + 1), ID: ledger.HostID(a.host), PublicKey: make([]byte, ed25519.PublicKeySize), Name: a.host, Settings: version,
-			FirstNS: f.start.UnixNano(), LastNS: now.UnixNano(), Batches: 1, Position: ledger.Position{Epoch: 1, Seq: 1}})
+			FirstNS: f.start.UnixNano(), LastNS: now.UnixNano(), Batches: 1, Position: ledger.Position{Epoch: 1, Seq: 1}, Before: ledger.Position{Epoch: 1, Seq: 1}})
 	}
 	if _, err := f.store.Checkpoint(f.t.Context(), c, f.teller); err != nil {
 		f.t.Fatal(err)

@@ -29,6 +29,8 @@ type watcher struct {
 	store *store.Store
 	log   *slog.Logger
 
+	shared bool // with other collectors, to which some hosts report
+
 	mu      sync.Mutex
 	watch   *gap.Watch
 	told    map[string]bool // ids of findings that are written
@@ -134,10 +136,80 @@ func (w *watcher) coverage(ctx context.Context, hosts *inventory.Inventory, now 
 	return found, nil
 }
 
+// shares makes the watcher one of several: each writes what the reports that it
+// counted show, and the one that leads looks for silence.
+func (w *watcher) shares(share bool) *watcher {
+	w.shared = share
+	return w
+}
+
+// tell writes what reports showed, where others look for silence, until ctx ends.
+func (w *watcher) tell(ctx context.Context) error {
+	if !w.shared {
+		return nil
+	}
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := w.write(ctx, time.Now()); err != nil && ctx.Err() == nil {
+				w.log.LogAttrs(ctx, slog.LevelError, "what hosts reported could not be written", slog.String("error", err.Error()))
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// write writes what reports showed.
+func (w *watcher) write(ctx context.Context, now time.Time) error {
+	w.mu.Lock()
+	reported := w.found
+	w.found = nil
+	w.mu.Unlock()
+	if len(reported) == 0 {
+		return nil
+	}
+	hosts, err := w.store.LoadInventory(ctx)
+	if err == nil {
+		known := map[ledger.HostID]bool{}
+		for _, e := range hosts.Expected(now.UnixNano(), now.UnixNano()+1) {
+			known[e.Host] = true
+		}
+		err = w.store.FindGaps(ctx, slices.DeleteFunc(slices.Clone(reported), func(f gap.Finding) bool { return !known[f.Host] }), now)
+	}
+	if err != nil {
+		w.mu.Lock()
+		w.found = append(reported, w.found...)
+		w.mu.Unlock()
+	}
+	return err
+}
+
+// hear learns from the database who reported to other collectors.
+func (w *watcher) hear(ctx context.Context, now time.Time) error {
+	newest, err := w.store.NewestOfHosts(ctx)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for host, devices := range newest {
+		w.watch.Hear(host, now.UnixNano(), devices.LastNS, devices.Devices)
+	}
+	return nil
+}
+
 // run looks until ctx ends.
 func (w *watcher) run(ctx context.Context) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
+	if w.shared { // who looked before knows more of the past
+		w.mu.Lock()
+		w.watch.Begin(time.Now().UnixNano())
+		w.mu.Unlock()
+	}
 	for {
 		select {
 		case <-tick.C:
@@ -152,6 +224,11 @@ func (w *watcher) run(ctx context.Context) error {
 
 // look writes what is silent at an instant and was not written before.
 func (w *watcher) look(ctx context.Context, now time.Time) error {
+	if w.shared {
+		if err := w.hear(ctx, now); err != nil {
+			return err
+		}
+	}
 	hosts, err := w.store.LoadInventory(ctx)
 	if err != nil {
 		return err

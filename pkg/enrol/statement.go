@@ -57,7 +57,7 @@ type Welcome struct {
 	Host        string   `json:"host"`         // chosen by the collector
 	Epoch       uint64   `json:"epoch"`        // smallest epoch of the host's first batch
 	ReceiptKeys [][]byte `json:"receipt_keys"` // Ed25519; receipts are signed by one of them
-	Broker      string   `json:"broker"`       // host:port; without a host it is where the host enrolled
+	Broker      string   `json:"broker"`       // host:port, of several servers with commas between; without a host it is where the host enrolled
 	Authority   []byte   `json:"authority"`    // certificate, DER
 	Counter     []byte   `json:"counter"`      // signed, to show at the first connection
 }

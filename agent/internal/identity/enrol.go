@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/flopwatch/flopwatch/pkg/attest"
@@ -76,12 +77,9 @@ func (e Enrolment) accept(w enrol.Welcome, server string) (endpoint.Agents, erro
 	if err != nil || enrol.AuthorityHash(authority) != e.Token.Authority {
 		return endpoint.Agents{}, errors.New("its authority is not the one that the token names")
 	}
-	host, port, err := net.SplitHostPort(w.Broker)
+	url, err := brokerURL(w.Broker, server)
 	if err != nil {
-		return endpoint.Agents{}, fmt.Errorf("broker: %w", err)
-	}
-	if host == "" {
-		host = server
+		return endpoint.Agents{}, err
 	}
 	if w.Host != e.Token.Host || len(w.ReceiptKeys) == 0 || len(w.ReceiptKeys[0]) != ed25519.PublicKeySize {
 		return endpoint.Agents{}, errors.New("it lacks the host or the key of receipts")
@@ -91,9 +89,26 @@ func (e Enrolment) accept(w enrol.Welcome, server string) (endpoint.Agents, erro
 		return endpoint.Agents{}, errors.New("its counter is not signed by the key of receipts")
 	}
 	return endpoint.Agents{
-		URL: "tls://" + net.JoinHostPort(host, port), CollectorKey: key,
+		URL: url, CollectorKey: key,
 		Identity: &endpoint.Identity{Host: w.Host, Server: e.Server, Epoch: w.Epoch, Counter: w.Counter, KeysSince: e.Now.UTC()},
 	}, nil
+}
+
+// brokerURL returns the URL of the servers of a broker, host:port each with commas
+// between. One without a host is where the host enrolled.
+func brokerURL(servers, server string) (string, error) {
+	var all []string
+	for _, one := range strings.Split(servers, ",") {
+		host, port, err := net.SplitHostPort(one)
+		if err != nil {
+			return "", fmt.Errorf("broker: %w", err)
+		}
+		if host == "" {
+			host = server
+		}
+		all = append(all, "tls://"+net.JoinHostPort(host, port))
+	}
+	return strings.Join(all, ","), nil
 }
 
 // Rotate makes new keys, binds them by the old ones and writes the endpoint. It

@@ -32,7 +32,7 @@ type Options struct {
 	Listen    string // host:port; port 0 takes a free one
 	Authority *Authority
 	Roster    Roster
-	Broker    string // host:port for enrolled hosts; without a host it is where they enrolled
+	Broker    string // host:port for enrolled hosts, of several servers with commas between; without a host it is where they enrolled
 	Refused   error  // what Roster.Enrol's error wraps for a token that is not valid
 	Now       func() time.Time
 	Log       *slog.Logger

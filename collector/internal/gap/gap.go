@@ -106,6 +106,26 @@ func New(nowNS int64) *Watch {
 	return &Watch{sinceNS: nowNS, hosts: map[ledger.HostID]*host{}}
 }
 
+// Begin says that silence before an instant is not known, but for who was heard of.
+func (w *Watch) Begin(nowNS int64) { w.sinceNS = nowNS }
+
+// Hear takes that something came of a host, elsewhere: lastNS is the end of its newest
+// window. It counts as received when that has moved.
+func (w *Watch) Hear(id ledger.HostID, receivedNS, lastNS int64, devices map[measure.DeviceID]int64) {
+	h := w.hosts[id]
+	if h == nil {
+		// When it came is not known: before watching began.
+		w.hosts[id] = &host{last: lastNS, devices: devices, released: map[measure.DeviceID]bool{}}
+		return
+	}
+	if lastNS > h.last {
+		h.received, h.last = max(h.received, receivedNS), lastNS
+	}
+	for device, ns := range devices {
+		h.devices[device] = max(h.devices[device], ns)
+	}
+}
+
 // Report takes what came and returns what it makes hard to believe.
 func (w *Watch) Report(r Report) []Finding {
 	var found []Finding
@@ -113,6 +133,9 @@ func (w *Watch) Report(r Report) []Finding {
 	if h == nil {
 		h = &host{boot: r.BootID, epoch: r.Epoch, devices: map[measure.DeviceID]int64{}, released: map[measure.DeviceID]bool{}}
 		w.hosts[r.Host] = h
+	}
+	if h.boot == "" && h.epoch == 0 { // it was heard of only
+		h.boot, h.epoch = r.BootID, r.Epoch
 	}
 	if r.BootID != h.boot || r.Epoch != h.epoch {
 		h.starts = append(h.starts, r.ReceivedNS)

@@ -34,6 +34,7 @@ const Overlap = 24 * time.Hour
 // Keeper makes changes durable. *store.Store is one.
 type Keeper interface {
 	LoadInventory(ctx context.Context) (*inventory.Inventory, error)
+	ChangedSince(ctx context.Context, seq int64, kinds ...string) (newest int64, changed bool, err error)
 	ChangeHost(ctx context.Context, c inventory.Change) (inventory.Host, error)
 	RaiseHost(ctx context.Context, all ...store.HostFinding) error
 	LoadCounters(ctx context.Context) (map[ledger.HostID]store.HostCounter, error)
@@ -46,6 +47,7 @@ type Config struct {
 	Keeper    Keeper
 	Key       ed25519.PrivateKey // of the collector; signs counters
 	Authority [32]byte           // enrol.AuthorityHash, for tokens
+	Shared    bool               // other collectors change the inventory too
 	Now       func() time.Time   // time.Now if nil
 	Log       *slog.Logger       // nil drops
 }
@@ -56,6 +58,7 @@ type Roster struct {
 
 	mu    sync.Mutex
 	hosts *inventory.Inventory
+	entry int64 // of the audit log up to which changes of other collectors are known
 
 	cut func() error // closes the connections of keys that do not count; set before use
 
@@ -101,6 +104,12 @@ func (r *Roster) Run(ctx context.Context) error {
 		select {
 		case <-save.C:
 			r.save(ctx)
+			r.mu.Lock()
+			err := r.refresh(ctx)
+			r.mu.Unlock()
+			if err != nil && ctx.Err() == nil {
+				r.cfg.Log.ErrorContext(ctx, "the inventory could not be read again", slog.Any("error", err))
+			}
 		case <-check.C:
 			if err := r.cut(); err != nil {
 				r.cfg.Log.ErrorContext(ctx, "connections could not be checked", slog.Any("error", err))
@@ -112,6 +121,26 @@ func (r *Roster) Run(ctx context.Context) error {
 	}
 }
 
+// refresh takes up what other collectors changed. The caller holds the lock.
+func (r *Roster) refresh(ctx context.Context) error {
+	if !r.cfg.Shared {
+		return nil
+	}
+	newest, changed, err := r.cfg.Keeper.ChangedSince(ctx, r.entry, "inventory_change", "inventory_key")
+	if err != nil {
+		return err
+	}
+	if changed {
+		hosts, err := r.cfg.Keeper.LoadInventory(ctx)
+		if err != nil {
+			return err
+		}
+		r.hosts = hosts
+	}
+	r.entry = newest
+	return nil
+}
+
 // change makes a change durable, then lets it count. Connections that it takes
 // the right from are cut before it returns.
 func (r *Roster) change(ctx context.Context, c inventory.Change) (inventory.Host, error) {
@@ -121,6 +150,9 @@ func (r *Roster) change(ctx context.Context, c inventory.Change) (inventory.Host
 }
 
 func (r *Roster) changeLocked(ctx context.Context, c inventory.Change) (inventory.Host, error) {
+	if err := r.refresh(ctx); err != nil {
+		return inventory.Host{}, err
+	}
 	if c.AtNS == 0 {
 		c.AtNS = r.cfg.Now().UnixNano()
 	}

@@ -39,6 +39,9 @@ type Deriver struct {
 	known   *known                     // of the last derivation
 	rules   *enforced                  // likewise
 	waiting map[measure.TenantID]int64 // tenant → when what it runs will have ended, if nothing more comes of it
+	shared  bool                       // with other collectors
+	heard   int64                      // revision up to which tenants were heard of from others
+	entry   int64                      // of the audit log up to which others' changes are known
 }
 
 // NewDeriver returns a deriver that has everything to do.
@@ -143,6 +146,9 @@ func (d *Deriver) derive(ctx context.Context) error {
 		return err
 	}
 	return d.store.update(growing(ctx), func(tx *sql.Tx) error {
+		if err := d.store.leads(ctx, tx); err != nil {
+			return err
+		}
 		if now, err := meta(ctx, tx, "customers"); err != nil {
 			return err
 		} else if d.known != nil && now != d.known.revision {
@@ -184,6 +190,9 @@ func (d *Deriver) read(ctx context.Context) (tenants []tenantRuns, findings []fo
 		return nil, nil, err
 	}
 	if err := d.enforce(ctx, tx); err != nil {
+		return nil, nil, err
+	}
+	if err := d.elsewhere(ctx, tx); err != nil {
 		return nil, nil, err
 	}
 	due, all := d.take(revision, watermark)

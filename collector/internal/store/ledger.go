@@ -99,6 +99,11 @@ func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follo
 		if err := c.Lease.counted(ctx, tx, done.Revision, c.Changes.Batches, c.At); err != nil {
 			return err
 		}
+		if c.Lease.Partition.Of > 1 {
+			if err := noteTenants(ctx, tx, done); err != nil {
+				return err
+			}
+		}
 		for _, f := range followers {
 			if err := f.Follow(ctx, tx, done); err != nil {
 				return fmt.Errorf("follow checkpoint %d: %w", done.Revision, err)

@@ -54,6 +54,7 @@ type Store struct {
 	changes  atomic.Uint64 // commits
 	acts     atomic.Uint64 // commits by which the ledger did not only grow
 	lock     *os.File
+	term     atomic.Int64 // as leader, 0 where nobody was elected
 	words    *words
 	evidence *evidence
 	path     string
