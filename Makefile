@@ -14,7 +14,7 @@ export GOTOOLCHAIN = local
 export GOFLAGS ?= -trimpath
 
 .DEFAULT_GOAL := help
-.PHONY: long desk-speed long-run lab-year moved-lines packages reproducible units-check deploy-check eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench links suppression insider fuzz clean bundle-large
+.PHONY: fleet bench-peers long desk-speed long-run lab-year moved-lines packages reproducible units-check deploy-check eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench links suppression insider fuzz clean bundle-large
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,14 @@ kernels: ## run the BPF tests on Debian kernels 5.10, 6.1 and 6.12 in QEMU (SERI
 desk-speed: ## how fast pages and lists answer 20 users over 10,000 customers, 100,000 runs and 1,000,000 findings
 	$(GO) test -run '^$$' -bench 'BenchmarkDesk$$' -benchtime 200x -timeout 30m ./collector
 	$(GO) test -run '^$$' -bench DeskLists -benchtime 50x -timeout 30m ./collector/internal/store
+
+FLEET   ?= 12500
+SECONDS ?= 300
+fleet: ## play FLEET made-up hosts of 8 GPUs for SECONDS of fleet time against a collector, print what it cost by stage, and hold the ledger against the sender (FLEET_SPEED=real|fast, FLEET_WINDOW=s, FLEET_BATCH=windows, FLEET_REPORT=file)
+	FLEET=$(FLEET) FLEET_SECONDS=$(SECONDS) $(GO) test -count=1 -v -timeout 0 -run 'TestFleet$$' .
+
+bench-peers: ## the same readings into flopwatch, Prometheus and VictoriaMetrics over loopback, and the agent beside prometheus-node-exporter (some minutes; PEERS_HOSTS, PEERS_SECONDS, PEERS_REPORT=file)
+	FLOPWATCH_LONG=1 $(GO) test -count=1 -v -timeout 0 -run 'TestPeers$$' .
 
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
