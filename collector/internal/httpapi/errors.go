@@ -50,6 +50,10 @@ func newProblem(status int, detail string, errs ...error) huma.StatusError {
 
 // failed logs why a view could not be read and tells the client only that.
 func (s *server) failed(ctx context.Context, what string, err error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		s.Log.LogAttrs(ctx, slog.LevelWarn, "api: read took too long", slog.String("view", what))
+		return apitypes.NewProblem(http.StatusServiceUnavailable, "the "+what+" took too long to read; ask for less at once")
+	}
 	if ctx.Err() == nil {
 		s.Log.LogAttrs(ctx, slog.LevelError, "api: read failed", slog.String("view", what), slog.String("error", err.Error()))
 	}

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/access"
@@ -26,6 +27,7 @@ import (
 
 // Options say what to serve and where. Reader, Listen and DataDir must be set.
 type Options struct {
+	QueryTime     time.Duration // how long what only reads may work for one answer, 30 s if 0
 	Reader        desk.Reader
 	Registrar     httpapi.Registrar   // nil: hosts cannot be invited
 	Importer      httpapi.Importer    // nil: customers cannot be imported
@@ -82,6 +84,7 @@ const (
 	headerBytes   = 16 << 10
 	bodyBytes     = apitypes.MaxImportBytes + 1
 	stopTimeout   = 5 * time.Second
+	queryTimeout  = 30 * time.Second
 )
 
 // New listens on a loopback address and writes api.json. An address that other
@@ -92,6 +95,9 @@ func New(o Options) (*Server, error) {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.QueryTime <= 0 {
+		o.QueryTime = queryTimeout
 	}
 	listener, err := net.Listen("tcp", o.Listen)
 	if err != nil {
@@ -144,9 +150,9 @@ func New(o Options) (*Server, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	link, _ := guard.NewLink()
-	s := &Server{handler: guard.Wrap(limitBody(mux)), guard: guard, listener: listener, link: link, stopping: stopping, log: o.Log}
+	s := &Server{handler: guard.Wrap(limit(mux, o.QueryTime)), guard: guard, listener: listener, link: link, stopping: stopping, log: o.Log}
 	if o.Public.Listen != "" {
-		if s.public, err = listenPublic(o.Public, credentials, limitBody(mux)); err != nil {
+		if s.public, err = listenPublic(o.Public, credentials, limit(mux, o.QueryTime)); err != nil {
 			return nil, errors.Join(err, listener.Close())
 		}
 	}
@@ -160,10 +166,18 @@ func given[To, From any](from From) (to To) {
 	return to
 }
 
-// limitBody bounds every body, also of routes that read none.
-func limitBody(next http.Handler) http.Handler {
+// limit bounds every body, also of routes that read none, and how long a question
+// may be worked on; streams of events go on. What changes something is not broken
+// off half-way.
+func limit(next http.Handler, query time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, bodyBytes)
+		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+		if reads && !strings.HasSuffix(r.URL.Path, "/events") {
+			ctx, cancel := context.WithTimeout(r.Context(), query)
+			defer cancel()
+			r = r.WithContext(ctx)
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/access"
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/collector/internal/desk/desktest"
 	"github.com/flopwatch/flopwatch/collector/internal/httpd"
 )
@@ -129,6 +131,47 @@ func TestEventsEndWithTheServer(t *testing.T) {
 	}
 	if err := lines.Err(); err != nil {
 		t.Errorf("the stream was torn: %v", err)
+	}
+}
+
+// slow is a ledger whose hosts take for ever to read.
+type slow struct{ *desktest.Reader }
+
+func (slow) Hosts(ctx context.Context) ([]desk.Host, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestQuestionsEndInTime(t *testing.T) {
+	dir := t.TempDir()
+	s, err := httpd.New(httpd.Options{Reader: slow{desktest.New()}, Listen: "127.0.0.1:0", DataDir: dir, QueryTime: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	e, err := apitypes.ReadEndpoint(filepath.Join(dir, apitypes.EndpointFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signIn := httptest.NewRecorder()
+	s.Handler().ServeHTTP(signIn, httptest.NewRequest("GET", s.LoginLink(), nil))
+	for _, path := range []string{"/v1/hosts", "/hosts"} {
+		r := httptest.NewRequest("GET", s.URL()+path, nil)
+		if strings.HasPrefix(path, "/v1/") {
+			r.Header.Set("Authorization", "Bearer "+e.Token)
+		}
+		for _, c := range signIn.Result().Cookies() {
+			r.AddCookie(c)
+		}
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, r)
+		if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "sk for less at once") {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
 	}
 }
 

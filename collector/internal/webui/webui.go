@@ -9,9 +9,11 @@ package webui
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"html/template"
 	"io/fs"
 	"log/slog"
@@ -122,6 +124,11 @@ func (s *site) show(p page) http.HandlerFunc {
 		}
 		if missing, ok := err.(notFound); ok {
 			s.problem(w, r, http.StatusNotFound, missing.Error())
+			return
+		}
+		if err != nil && errors.Is(r.Context().Err(), context.DeadlineExceeded) {
+			s.Log.LogAttrs(r.Context(), slog.LevelWarn, "desk: page took too long", slog.String("page", p.template))
+			s.problem(w, r, http.StatusServiceUnavailable, "This took too long to read. Ask for less at once: a shorter time, or one customer.")
 			return
 		}
 		if err != nil {
