@@ -14,7 +14,7 @@ export GOTOOLCHAIN = local
 export GOFLAGS ?= -trimpath
 
 .DEFAULT_GOAL := help
-.PHONY: fleet bench-peers long desk-speed long-run lab-year moved-lines packages reproducible units-check deploy-check eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench links suppression insider fuzz clean bundle-large
+.PHONY: postgres migrate-year fleet bench-peers long desk-speed long-run lab-year moved-lines packages reproducible units-check deploy-check eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench links suppression insider fuzz clean bundle-large
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ run: build ## start collector, agent and desk on this machine (TRACE=path replay
 
 test: ## run every test
 	$(GO) test -timeout 60m ./...
+
+postgres: ## run the tests of the store, and of what stands on it, on PostgreSQL too (needs its programs, not a server)
+	FLOPWATCH_STORE=postgres $(GO) test -count=1 -timeout 60m ./collector/internal/store ./collector/internal/ingest ./collector/internal/roster
+
+migrate-year: ## fill a year of hours of 400 devices, millions of rows, move it from SQLite to PostgreSQL and compare
+	FLOPWATCH_LONG=1 $(GO) test -count=1 -v -timeout 60m -run 'TestMove$$' ./collector/internal/store
 
 race: ## run every test with the race detector
 	$(GO) test -race -timeout 120m ./...

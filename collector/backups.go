@@ -64,11 +64,7 @@ func (c restoreCommand) Run(ctx context.Context, s cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	who := "unknown"
-	if u, err := user.Current(); err == nil {
-		who = u.Username
-	}
-	ctx = audit.With(ctx, audit.Act{Actor: audit.Actor{Kind: audit.Person, ID: "os:" + who}})
+	ctx = asOperator(ctx)
 	v, err := backup.Restore(ctx, from, c.Data, c.Reason)
 	if err := told(s, err); err != nil {
 		return err
@@ -77,6 +73,15 @@ func (c restoreCommand) Run(ctx context.Context, s cli.Streams) error {
 	tell(s, v)
 	fmt.Fprintln(s.Out, "Start the collector: agents see that it went back and send again what they keep.")
 	return nil
+}
+
+// asOperator says that the person at the shell acts.
+func asOperator(ctx context.Context) context.Context {
+	who := "unknown"
+	if u, err := user.Current(); err == nil {
+		who = u.Username
+	}
+	return audit.With(ctx, audit.Act{Actor: audit.Actor{Kind: audit.Person, ID: "os:" + who}})
 }
 
 // checkCommand checks a data directory that no collector uses.

@@ -50,6 +50,7 @@ type serveCommand struct {
 	TLSKey     string `name:"tls-key" help:"Its key, PEM." placeholder:"FILE" type:"path"`
 	Monitor    string `help:"Loopback address of /healthz, /readyz and /metrics, such as 127.0.0.1:8472; none by default." placeholder:"ADDRESS"`
 
+	storeFlags
 	fleetFlags
 
 	Backup      string        `help:"Folder for backups; none are made without it." placeholder:"FOLDER" type:"path"`
@@ -118,7 +119,15 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	if c.now == nil {
 		c.now = time.Now
 	}
-	db, err := store.Open(ctx, filepath.Join(c.Data, "flopwatch.db"), store.Options{Now: c.now})
+	options, err := c.options()
+	if err != nil {
+		return err
+	}
+	if c.Store != "" && c.Backup != "" {
+		return errors.New("--backup copies the SQLite database; what is in PostgreSQL is backed up by PostgreSQL's own means: leave --backup out and see docs/postgresql.md")
+	}
+	options.Now = c.now
+	db, err := store.Open(ctx, filepath.Join(c.Data, "flopwatch.db"), options)
 	if err != nil {
 		return err
 	}

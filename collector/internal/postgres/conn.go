@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 	"sync"
 
@@ -70,7 +71,8 @@ func (c *conn) ResetSession(ctx context.Context) error {
 
 // CheckNamedValue brings an argument to a type that SQLite has: truth is a number.
 func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
-	if _, ok := v.Value.(Rows); ok {
+	switch v.Value.(type) {
+	case Rows, Copy:
 		return nil
 	}
 	value, err := plain(v.Value)
@@ -86,12 +88,7 @@ func plain(v any) (any, error) {
 			out = int64(1)
 		}
 	}
-	// A text of PostgreSQL has no zero byte. Hosts may send one in what is only shown,
-	// and what they signed is kept as it came, in the evidence.
-	if text, ok := out.(string); ok && strings.IndexByte(text, 0) >= 0 {
-		out = strings.ReplaceAll(text, "\x00", "\u2400")
-	}
-	return out, err
+	return Storable(out), err
 }
 
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
@@ -99,8 +96,11 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 		return nil, err
 	}
 	if len(args) == 1 {
-		if batch, ok := args[0].Value.(Rows); ok {
-			return c.batch(ctx, query, batch)
+		switch v := args[0].Value.(type) {
+		case Rows:
+			return c.batch(ctx, query, v)
+		case Copy:
+			return c.copyFrom(ctx, v)
 		}
 	}
 	return c.inner.ExecContext(ctx, c.texts.get(query, args), args)
@@ -320,4 +320,46 @@ func IsUnique(err error) bool {
 func IsConflict(err error) bool {
 	var fault *pgconn.PgError
 	return errors.As(err, &fault) && (fault.Code == "40001" || fault.Code == "40P01")
+}
+
+// Storable returns a value as a text of PostgreSQL can hold it: it has no zero byte.
+// Hosts may send one in what is only shown, and what they signed is kept as it came,
+// in the evidence.
+func Storable(v any) any {
+	if text, ok := v.(string); ok && strings.IndexByte(text, 0) >= 0 {
+		return strings.ReplaceAll(text, "\x00", "\u2400")
+	}
+	return v
+}
+
+// Copy as the argument of a statement, whatever its text is, fills a table from rows.
+type Copy struct {
+	Table   string
+	Columns []string
+	Rows    func(put func(row []any) error) error // put is done with the row when it returns
+}
+
+func (c *conn) copyFrom(ctx context.Context, from Copy) (driver.Result, error) {
+	var failed error
+	stopped := errors.New("stopped")
+	next, stop := iter.Pull(func(yield func([]any) bool) {
+		err := from.Rows(func(row []any) error {
+			if !yield(row) {
+				return stopped
+			}
+			return nil
+		})
+		if !errors.Is(err, stopped) {
+			failed = err
+		}
+	})
+	n, err := c.inner.Conn().CopyFrom(ctx, pgx.Identifier{Schema, from.Table}, from.Columns, pgx.CopyFromFunc(func() ([]any, error) {
+		row, ok := next()
+		if !ok {
+			return nil, failed
+		}
+		return row, nil
+	}))
+	stop()
+	return driver.RowsAffected(n), errors.Join(err, failed)
 }

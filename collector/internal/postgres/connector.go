@@ -7,6 +7,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -58,8 +59,8 @@ var settings = []setting{
 const Oldest = 150000
 
 // NewConnector returns a connector to the database that a postgres:// URL names.
-func NewConnector(url string, o Options) (*Connector, error) {
-	config, err := pgx.ParseConfig(url)
+func NewConnector(address string, o Options) (*Connector, error) {
+	config, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, fmt.Errorf("read the address of the database: %w", err)
 	}
@@ -128,4 +129,14 @@ func check(ctx context.Context, conn *pgx.Conn, want []setting) error {
 		}
 	}
 	return nil
+}
+
+// HasPassword says whether an address holds a password, where others can read it.
+func HasPassword(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return strings.Contains(address, "password")
+	}
+	_, set := u.User.Password()
+	return set || u.Query().Has("password")
 }

@@ -34,6 +34,19 @@ func (r *Reader) CheckAudit(ctx context.Context) (desk.AuditCheck, error) {
 	return c.found, err
 }
 
+// checkAuditIn is CheckAudit inside a transaction, without what is signed.
+func checkAuditIn(ctx context.Context, tx *sql.Tx, schema string) (desk.AuditCheck, error) {
+	c := auditCheck{ctx: ctx, schema: schema, walk: audit.NewWalk(), tx: tx, tree: &tree{ctx: ctx, q: tx}}
+	var err error
+	for _, step := range []func() error{c.leaves, c.nodes, c.objects, c.left} {
+		if err == nil {
+			err = step()
+		}
+	}
+	c.found.Intact = err == nil && c.problems == 0
+	return c.found, err
+}
+
 // AuditEntries returns the entries before the given one, 0 for all, last made first.
 func (r *Reader) AuditEntries(ctx context.Context, before desk.AuditID, limit int) ([]desk.AuditEntry, error) {
 	if before == 0 {

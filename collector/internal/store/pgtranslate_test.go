@@ -35,7 +35,7 @@ var (
 
 // numbered are tables whose numbers the collector gives; the others count by
 // themselves.
-var numbered = []string{"host", "device", "segment", "audit_leaf", "audit_node", "audit_checkpoint", "finding_standing"}
+var numbered = []string{"host", "device", "segment", "audit_leaf", "audit_node", "audit_checkpoint", "finding_standing", "carried"}
 
 // statements cuts a script at the semicolons that end statements.
 func statements(script string) []string {

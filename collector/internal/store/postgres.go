@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/postgres"
 )
@@ -69,7 +71,10 @@ func (s *Store) openPostgres(ctx context.Context) error {
 		}
 		return db, nil
 	}
-	var err error
+	err := notLeftBehind(ctx, s.path)
+	if err != nil {
+		return err
+	}
 	if s.db, err = pool("writing", false, 4); err != nil {
 		return err
 	}
@@ -85,6 +90,24 @@ func (s *Store) openPostgres(ctx context.Context) error {
 	}
 	s.watch, err = pool("watching", true, 1)
 	return err
+}
+
+// notLeftBehind fails where the directory holds a SQLite database whose facts were not
+// moved: beside an empty ledger they would be forgotten, and the evidence cut.
+func notLeftBehind(ctx context.Context, path string) (err error) {
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		return nil // it is not there, or nothing is in it
+	}
+	db := sql.OpenDB(newConnector(path, 10*time.Second, true))
+	defer func() { err = errors.Join(err, db.Close()) }()
+	moved, err := wasMoved(ctx, db)
+	if err != nil {
+		return fmt.Errorf("look whether %s was moved: %w", path, err)
+	}
+	if !moved {
+		return fmt.Errorf("%s holds facts that were not moved: flopwatch-collector migrate --from sqlite:%s --to the database", path, path)
+	}
+	return nil
 }
 
 // migratePostgres is migrate for PostgreSQL. The first of its files is the schema as

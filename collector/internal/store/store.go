@@ -139,6 +139,12 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	if moved, err := wasMoved(ctx, s.db); err != nil || moved {
+		if err == nil {
+			err = ErrMoved
+		}
+		return err
+	}
 	if err := s.adopt(ctx, migrated); err != nil {
 		return err
 	}

@@ -59,6 +59,11 @@ func Raw(t testing.TB, path string) (*sql.DB, error) {
 	if url == "" {
 		return sql.Open("sqlite3", "file:"+path+"?_busy_timeout=60000&_txlock=immediate")
 	}
+	return RawPostgres(url)
+}
+
+// RawPostgres opens a PostgreSQL database past the store.
+func RawPostgres(url string) (*sql.DB, error) {
 	c, err := postgres.NewConnector(url, postgres.Options{Name: "flopwatch test"})
 	if err != nil {
 		return nil, err
