@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -41,16 +43,20 @@ func BenchmarkDesk(b *testing.B) {
 	log := slog.New(slog.DiscardHandler)
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", httpapi.New(httpapi.Deps{Reader: reader, Log: log}))
-	mux.Handle("/", webui.New(webui.Deps{Reader: reader, Log: log}))
+	mux.Handle("/", webui.New(webui.Deps{Reader: reader, Log: log, Caseworker: casework{}, UserAdmin: accounts{s, time.Now}, Parties: parties{}, Linker: links{}}))
 	for _, at := range []string{
-		"/", "/runs", "/runs?after=run_0050000", "/runs/run_0000777", "/customers", "/customers/cus_000777", "/findings", "/findings?after=fnd_00500000", "/cases", "/hosts", "/coverage",
+		"/", "/queue", "/queue?show=mine", "/runs", "/runs?after=run_0050000", "/runs/run_0000777", "/customers", "/customers/cus_000777", "/findings", "/findings?after=fnd_00500000", "/findings/fnd_00777777",
+		"/cases", "/reports", "/links", "/resellers", "/exemptions", "/programme", "/policies", "/hosts", "/fleet", "/coverage", "/audit", "/admin", "/search",
 		"/v1/runs", "/v1/runs?tenant=ten_000777", "/v1/customers", "/v1/tenants", "/v1/findings", "/v1/findings?state=open", "/v1/findings?state=triaged", "/v1/cases",
 	} {
-		b.Run(at, func(b *testing.B) { ask(b, mux, at) })
+		b.Run(at, func(b *testing.B) { ask(b, mux, http.MethodGet, at, "") })
+	}
+	for _, q := range []string{"run_00007", "fnd_007777", "customer", "incorporated", "cus_0007", "ten_0007", "nothing of it"} {
+		b.Run("search "+q, func(b *testing.B) { ask(b, mux, http.MethodPost, "/search", url.Values{"q": {q}}.Encode()) })
 	}
 }
 
-func ask(b *testing.B, h http.Handler, at string) {
+func ask(b *testing.B, h http.Handler, method, at, form string) {
 	took := make([]time.Duration, b.N)
 	var size int
 	var users sync.WaitGroup
@@ -58,7 +64,10 @@ func ask(b *testing.B, h http.Handler, at string) {
 	for range deskUsers {
 		users.Go(func() {
 			for i := range next {
-				r := httptest.NewRequestWithContext(permission.With(b.Context(), permission.Principal{ID: "usr_a", Roles: permission.People[:]}), http.MethodGet, at, http.NoBody)
+				r := httptest.NewRequestWithContext(permission.With(b.Context(), permission.Principal{ID: "usr_a", Roles: permission.People[:]}), method, at, strings.NewReader(form))
+				if form != "" {
+					r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				}
 				w := httptest.NewRecorder()
 				begin := time.Now()
 				h.ServeHTTP(w, r)

@@ -9,3 +9,10 @@ type RunDay struct {
 	ToNS int64
 	Best compute.Operations
 }
+
+// CustomerDay is what a customer's own tenants did on one day of UTC, over all their
+// runs.
+type CustomerDay struct {
+	ToNS       int64 // end of the day
+	Operations compute.Bounds
+}

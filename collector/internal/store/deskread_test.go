@@ -187,6 +187,7 @@ func TestHotQueriesGoAlongIndexes(t *testing.T) {
 		{"the queue", desk.FindingQuery{State: "open", Urgent: true, Limit: 101}, true},
 		{"what one person took", desk.FindingQuery{State: "triaged", By: "usr_a", Limit: 101}, true},
 		{"what one person took, most urgent first", desk.FindingQuery{State: "triaged", By: "usr_a", Urgent: true, Limit: 101}, true},
+		{"days of a customer", customerDaysQuery, true},
 		{"runs whose id begins so", desk.RunQuery{Prefix: "run_000012", Limit: 11}, true},
 		{"findings whose id begins so", desk.FindingQuery{Prefix: "fnd_0000012", Limit: 11}, true},
 	} {
@@ -194,6 +195,8 @@ func TestHotQueriesGoAlongIndexes(t *testing.T) {
 		var args []any
 		var err error
 		switch q := c.query.(type) {
+		case string:
+			text, args = q, []any{"cus_000001"}
 		case desk.RunQuery:
 			text, args, err = runQuery(t.Context(), tx, q)
 		case desk.FindingQuery:

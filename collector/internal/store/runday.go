@@ -39,3 +39,23 @@ func (r *Reader) RunDays(ctx context.Context, id string) ([]desk.RunDay, error) 
 	})
 	return out, err
 }
+
+// customerDaysQuery goes along the days of each tenant.
+const customerDaysQuery = `SELECT day, sum(ops_low), sum(ops_best), sum(ops_high) FROM run_day
+	WHERE tenant IN (SELECT tenant FROM customer_tenant WHERE customer = ?) GROUP BY day ORDER BY day`
+
+// CustomerDays returns what a customer's own tenants did on each day.
+func (r *Reader) CustomerDays(ctx context.Context, customer string) ([]desk.CustomerDay, error) {
+	var out []desk.CustomerDay
+	err := r.view(ctx, "days of a customer", func(tx *sql.Tx) error {
+		return each(ctx, tx, func(rows *sql.Rows) error {
+			var day int64
+			var d desk.CustomerDay
+			err := rows.Scan(&day, &d.Operations.Low, &d.Operations.Best, &d.Operations.High)
+			d.ToNS = (day + 1) * dayNS
+			out = append(out, d)
+			return err
+		}, customerDaysQuery, customer)
+	})
+	return out, err
+}

@@ -5,7 +5,9 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/pkg/compute"
 )
@@ -27,10 +29,57 @@ type chart struct {
 	Ticks       []chartTick
 	Limits      []chartTick // thresholds within the picture
 	Keys        []string    // what the limits are, and which lie above the picture
+	Fan, Ahead  string      // paths of what is foreseen, "" for nothing
+	NowX        string      // where what is foreseen begins
+	Foreseen    []point     // ends of the weeks or days that are foreseen
+	Proportion  bool        // the interval is that of the whole in proportion
 }
 
 // LastNS is when the picture ends.
-func (c chart) LastNS() int64 { return c.Points[len(c.Points)-1].AtNS }
+func (c chart) LastNS() int64 {
+	if n := len(c.Foreseen); n > 0 {
+		return c.Foreseen[n-1].AtNS
+	}
+	return c.Points[len(c.Points)-1].AtNS
+}
+
+// NowNS is when what was counted ends.
+func (c chart) NowNS() int64 { return c.Points[len(c.Points)-1].AtNS }
+
+// aheadDays is how far ahead a picture looks: as far as the latest crossing that is
+// foreseen, a week at least and no further than it looks back, nor 30 days.
+func aheadDays(f *apitypes.Forecast, now int64, days int) int {
+	most := 7
+	for _, line := range f.Thresholds {
+		if !line.Crossed && !line.Latest.IsZero() {
+			most = max(most, int(line.Latest.Sub(time.Unix(0, now)).Hours()/24)+1)
+		}
+	}
+	return min(most, days, 30)
+}
+
+// foreseen are totals at the ends of days to come, at the rate that the forecast
+// has: low and high are those of one draw in ten. The interval of what was counted
+// comes on top. It is nil where nothing goes on.
+func foreseen(points []point, f *apitypes.Forecast) (out []point) {
+	if f == nil || !f.Active || len(points) == 0 {
+		return nil
+	}
+	low, err := compute.ParseOperations(f.PerDay.P10)
+	best, err2 := compute.ParseOperations(f.PerDay.Median)
+	high, err3 := compute.ParseOperations(f.PerDay.P90)
+	if err != nil || err2 != nil || err3 != nil || best <= 0 {
+		return nil
+	}
+	last := points[len(points)-1]
+	after := func(rate compute.Operations, days int) compute.Operations {
+		return compute.Operations(math.Min(last.Total.Best.Float()/1e9+rate.Float()/1e9*float64(days), math.MaxInt64/2))
+	}
+	for day := 1; day <= aheadDays(f, last.AtNS, len(points)); day++ {
+		out = append(out, point{last.AtNS + int64(day)*int64(24*time.Hour), best, compute.Bounds{Low: after(low, day), Best: after(best, day), High: after(high, day)}})
+	}
+	return out
+}
 
 // chartTick is a height with what stands there.
 type chartTick struct{ Y, TextY, Text string }
@@ -61,21 +110,26 @@ func totals(days []desk.RunDay, total compute.Bounds) []point {
 
 // newChart draws points against thresholds. ok is false where there is nothing
 // to draw.
-func newChart(title string, points []point, gauges []gauge) (c chart, ok bool) {
+func newChart(title string, points []point, gauges []gauge, f *apitypes.Forecast) (c chart, ok bool) {
 	if len(points) == 0 {
 		return chart{}, false
 	}
 	first, last := points[0], points[len(points)-1]
-	top := last.Total.High.Float()
+	ahead := foreseen(points, f)
+	highest, end := last.Total.High.Float(), last.AtNS
+	if n := len(ahead); n > 0 {
+		highest, end = max(highest, ahead[n-1].Total.High.Float()), ahead[n-1].AtNS
+	}
+	top := highest
 	for _, g := range gauges {
-		if t := g.Threshold.Float(); t > top && t < 2*last.Total.High.Float() {
+		if t := g.Threshold.Float(); t > top && t < 2*highest {
 			top = t
 		}
 	}
 	top *= 1.05
-	c = chart{Title: title, Points: points}
+	c = chart{Title: title, Points: points, Foreseen: ahead}
 	y := func(n float64) float64 { return chartHeight - chartEdge - n/top*(chartHeight-2*chartEdge) }
-	span := float64(last.AtNS - first.AtNS)
+	span := float64(end - first.AtNS)
 	x := func(at int64) float64 {
 		if span == 0 {
 			return chartWidth
@@ -98,6 +152,13 @@ func newChart(title string, points []point, gauges []gauge) (c chart, ok bool) {
 		lower = append(lower, num(x(q.AtNS))+" "+num(y(q.Total.Low.Float())))
 	}
 	c.Line = "M" + strings.Join(line, "L")
+	if n := len(ahead); n > 0 {
+		begin := num(x(last.AtNS)) + " " + num(y(last.Total.Best.Float()))
+		c.NowX = num(x(last.AtNS))
+		stop := num(x(end)) + " "
+		c.Fan = "M" + begin + "L" + stop + num(y(ahead[n-1].Total.High.Float())) + "L" + stop + num(y(ahead[n-1].Total.Low.Float())) + "Z"
+		c.Ahead = "M" + begin + "L" + stop + num(y(ahead[n-1].Total.Best.Float()))
+	}
 	c.Band = "M" + strings.Join(upper, "L") + "L" + strings.Join(lower, "L") + "Z"
 	tick := func(v float64, text string) chartTick { return chartTick{num(y(v)), num(y(v) + 4), text} }
 	step := niceStep(top)
@@ -110,6 +171,9 @@ func newChart(title string, points []point, gauges []gauge) (c chart, ok bool) {
 	}
 	c.limits(gauges, top, tick)
 	c.Desc = fmt.Sprintf("From %s at %s to %s %s at %s.", operations(first.Total.Best), when(first.AtNS), operations(last.Total.Best), interval(last.Total), when(last.AtNS))
+	if n := len(ahead); n > 0 {
+		c.Desc += fmt.Sprintf(" Foreseen: %s %s at %s.", operations(ahead[n-1].Total.Best), interval(ahead[n-1].Total), when(ahead[n-1].AtNS))
+	}
 	if len(c.Keys) > 0 {
 		c.Desc += " " + strings.Join(c.Keys, ". ") + "."
 	}

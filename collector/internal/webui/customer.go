@@ -22,12 +22,17 @@ type customerView struct {
 	Widest   desk.LevelView // that can count towards a threshold
 	Gauge    gauge
 	Forecast *apitypes.Forecast
+	Over     *chart     // operations of its own tenants over time; nil where no days are known
+	Graph    *linkGraph // owners and links; nil where there are none
 	Runs     []runRow
 	Findings []findingRow
 	Cases    []desk.Case
 
 	MoreRuns, MoreFindings bool // there are more than the page shows
 }
+
+// chartDays is how far back the picture of a customer looks.
+const chartDays = 90
 
 // customer is the page of an ultimate customer: of an account, customer or
 // cluster.
@@ -78,8 +83,26 @@ func (s *site) customer(ctx context.Context, r *http.Request) (any, error) {
 	if err := s.workOf(ctx, &v, subjects); err != nil {
 		return nil, err
 	}
-	v.Forecast, err = s.forecastOf(ctx, id)
-	return v, err
+	if v.Forecast, err = s.forecastOf(ctx, id); err != nil {
+		return nil, err
+	}
+	days, err := s.Reader.CustomerDays(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if c, ok := newChart("Operations of its own tenants over time", customerDays(days, chartDays), []gauge{v.Gauge}, v.Forecast); ok {
+		v.Over = &c
+	}
+	if linked {
+		party := ""
+		if v.Standing != nil {
+			party = v.Standing.Party
+		}
+		if g, ok := newLinkGraph("Owners and links", party, tiesOf(u.Links, u.Owners)); ok {
+			v.Graph = &g
+		}
+	}
+	return v, nil
 }
 
 // workOf adds runs, findings and cases.

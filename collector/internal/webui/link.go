@@ -22,6 +22,7 @@ type linksView struct {
 	Waiting  []desk.Link // for a person
 	Decided  []desk.Link
 	Cut      bool
+	Graph    *linkGraph     // of what waits or counts; nil where there is nothing
 	Clusters []desk.Cluster // of several customers under one control
 	Decide   bool           // the reader may accept, reject and split
 	Approve  bool           // the reader may be the second person
@@ -45,6 +46,9 @@ func (s *site) links(ctx context.Context, _ *http.Request) (any, error) {
 		} else {
 			v.Decided = append(v.Decided, l)
 		}
+	}
+	if g, ok := newLinkGraph("Parties and what links them", "", tiesOf(all, nil)); ok {
+		v.Graph = &g
 	}
 	for _, c := range clusters {
 		if len(c.Customers) > 1 {

@@ -15,6 +15,7 @@ type coverageView struct {
 	Blind   int             // of the hosts
 	Next    string          // host behind which the next page begins, "" for none
 	NextTen string          // the same of tenants
+	Map     *coverMap       // hosts by name; nil without any
 	Tenants []desk.Tenant   // whose time was not all seen, least seen first
 }
 
@@ -33,6 +34,9 @@ func (s *site) coverage(ctx context.Context, r *http.Request) (any, error) {
 		return nil, err
 	}
 	v := coverageView{Check: check}
+	if m, ok := newCoverMap(hosts); ok {
+		v.Map = &m
+	}
 	hosts = slices.Clone(hosts)
 	slices.SortStableFunc(hosts, func(a, b desk.Coverage) int {
 		return cmp.Or(cmp.Compare(b.Hidden, a.Hidden), cmp.Compare(b.Unobserved, a.Unobserved))

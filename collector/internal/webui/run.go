@@ -28,6 +28,7 @@ type runView struct {
 	Findings    []findingRow
 	Forecast    *apitypes.Forecast // nil where nothing is foreseen
 	Over        *chart             // operations over time; nil where no days are known
+	Hosts       *heat              // hosts over time; nil where no segments are known
 	Joined      bool               // this desk knows joins
 	Joins       []apitypes.Join
 	MoreJoins   bool
@@ -73,10 +74,14 @@ func (s *site) run(ctx context.Context, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c, ok := newChart("Operations of the run over time", totals(days, run.Figure.Combined()), v.Gauges); ok {
+	if v.Forecast, err = s.forecastOf(ctx, id); err != nil {
+		return nil, err
+	}
+	if c, ok := newChart("Operations of the run over time", totals(days, run.Figure.Combined()), v.Gauges, v.Forecast); ok {
+		c.Proportion = true
 		v.Over = &c
 	}
-	if v.Forecast, err = s.forecastOf(ctx, id); err != nil || s.Joiner == nil {
+	if v.Hosts, err = s.timelineOf(ctx, id); err != nil || s.Joiner == nil {
 		return v, err
 	}
 	joins, err := s.Joiner.Joins(ctx, id)

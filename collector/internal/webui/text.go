@@ -19,7 +19,7 @@ import (
 var functions = template.FuncMap{
 	"ops": operations, "interval": interval, "when": when, "iso": iso, "percent": percent, "span": span, "deviceHours": deviceHours,
 	"count": count, "names": names, "methods": methods, "foreign": foreign, "severity": severity, "caseState": caseState, "clockState": clockState, "workState": workState, "isRun": isRun, "in": in,
-	"plural": plural, "sentence": sentence, "bar": newBar, "ratio": ratio, "class": class, "state": state, "isCustomer": isCustomer, "width": width, "daysLeft": daysLeft, "milli": milli, "percentOf": percentOf, "level": level, "text": text, "day": day, "joinVerdict": joinVerdict, "gap": gap, "decimal": decimal, "outputs": func() []string { return []string{"html", "pdf", "xlsx", "csv", "json"} }, "has": slices.Contains[[]string], "shareOf": shareOf, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
+	"plural": plural, "sentence": sentence, "bar": newBar, "ratio": ratio, "class": class, "state": state, "isCustomer": isCustomer, "width": width, "daysLeft": daysLeft, "milli": milli, "percentOf": percentOf, "level": level, "text": text, "day": day, "joinVerdict": joinVerdict, "gap": gap, "decimal": decimal, "outputs": func() []string { return []string{"html", "pdf", "xlsx", "csv", "json"} }, "has": slices.Contains[[]string], "shareOf": shareOf, "coverShape": func(i int) string { return "M0 0" + coverShapes[i] }, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
 }
 
 // operations prints 3.79e25.

@@ -29,6 +29,12 @@ func FillDesk(t testing.TB, path string, customers, runs, findings int) {
 	}
 }
 
+// hosts of one run have 8 devices each, and each device four stretches.
+const hosts = 256
+
+// one is the run that has hosts: the 777th, or the last of fewer.
+func one(runs int) string { return fmt.Sprintf("run_%07d", min(777, runs-1)) }
+
 const counted = "WITH RECURSIVE k(i) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT i + 1 FROM k WHERE i + 1 < ?1) "
 
 func fill(ctx context.Context, db *sql.DB, customers, runs, findings int) error {
@@ -51,6 +57,19 @@ func fill(ctx context.Context, db *sql.DB, customers, runs, findings int) error 
 		{`INSERT INTO finding_work (finding, at_ns, actor, state, case_id, code, reason, level, ops, until_ns)
 			SELECT id, 1, 'usr_a', CASE no % 60 WHEN 0 THEN 'triaged' WHEN 20 THEN 'dismissed' ELSE 'suppressed' END, '', '', 'seen', 80, 1000000000000, CASE no % 120 WHEN 40 THEN 1 ELSE 4000000000000000000 END
 			FROM finding WHERE no % 20 = 0`, nil},
+		// What each run did on a day, and the hosts of one run with their stretches.
+		{counted + `INSERT INTO run_day (tenant, run, day, ops_low, ops_best, ops_high, devices, observed_s, elapsed_s)
+			SELECT 'ten_' || «6:i % ?2», 'run_' || «7:i», 20000 + i % 365, 1000, 1100, 1200, 32, 3600, 3600 FROM k`, []any{runs, customers}},
+		{counted + `INSERT INTO host (no, id, public_key, name, os, kernel, agent_version, boot_id, epoch, seq, hash, first_ns, last_ns, batches)
+			SELECT 1000001 + i, 'host' || «6:i», x'', 'gpu-' || «4:i», '', '', 'v1', '', 1, 1, x'', 0, 1, 1 FROM k`, []any{hosts}},
+		{counted + `INSERT INTO device (no, host, id, name, pci_id, cc, sm_count, max_sm_mhz, memory_mib, parent, sku, grade, peak, ceiling, first_ns, last_ns, overlap_ns, windows, recent_ops, recent_ns)
+			SELECT 1000001 + i, 1000001 + i / 8, 'GPU-' || «6:i», 'H100', '', '', 132, 1980, 81559, '', 'H100', '', 1000, 2000, 0, 1, 0, 1, 0, 0 FROM k`, []any{8 * hosts}},
+		{"INSERT INTO workload (no, kind, id, hint) VALUES (1000001, 'slurm_job', '777', '')", nil},
+		{"INSERT INTO method (no, name, version, precision, reason, grade) VALUES (1000001, 'gpm', 1, '', '', 'E1')", nil},
+		{"INSERT INTO run_part (tenant, part, run, start_ns) SELECT tenant, 'slurm_job 777', id, start_ns FROM run WHERE id = ?1", []any{one(runs)}},
+		{counted + `INSERT INTO segment (device, state, workload, tenant, method, start_ns, end_ns, duration_ns, ops_low, ops_best, ops_high, ceiling, energy_mj)
+			SELECT 1000001 + i / 4, CASE i % 97 WHEN 0 THEN 4 ELSE 1 END, 1000001, t.no, 1000001, r.start_ns + i % 4 * 900000000000, r.start_ns + (i % 4 + 1) * 900000000000, 900000000000, 900, 1000, 1100, 2000, -1
+			FROM k, run r JOIN tenant t ON t.id = r.tenant WHERE r.id = ?2`, []any{4 * 8 * hosts, one(runs)}},
 	}
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
