@@ -218,8 +218,8 @@ type Reader interface {
 	Status(ctx context.Context) (Status, error)
 	Tenants(ctx context.Context) ([]Tenant, error)
 	Customers(ctx context.Context) ([]Customer, error)
-	Runs(ctx context.Context, q RunQuery) ([]Run, error)      // most operations first
-	RunDays(ctx context.Context, id string) ([]RunDay, error) // oldest first; none of a run that is not there
+	Runs(ctx context.Context, q RunQuery) ([]Run, error)                      // most operations first
+	RunDays(ctx context.Context, id string) ([]RunDay, error)                 // oldest first; none of a run that is not there
 	CustomerDays(ctx context.Context, customer string) ([]CustomerDay, error) // oldest first; days on which nothing was done are missing
 	// RunTimeline is what hosts did of a run over time, in at most so many rows and
 	// slots; ok is false of a run that is not there.
