@@ -43,7 +43,7 @@ func BenchmarkDesk(b *testing.B) {
 	log := slog.New(slog.DiscardHandler)
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", httpapi.New(httpapi.Deps{Reader: reader, Log: log}))
-	mux.Handle("/", webui.New(webui.Deps{Reader: reader, Log: log, Caseworker: casework{}, UserAdmin: accounts{s, time.Now}, Parties: parties{}, Linker: links{}}))
+	mux.Handle("/", webui.New(webui.Deps{Reader: reader, Log: log, Caseworker: casework{}, UserAdmin: accounts{store: s, now: time.Now}, Parties: parties{}, Linker: links{}}))
 	for _, at := range []string{
 		"/", "/queue", "/queue?show=mine", "/runs", "/runs?after=run_0050000", "/runs/run_0000777", "/customers", "/customers/cus_000777", "/findings", "/findings?after=fnd_00500000", "/findings/fnd_00777777",
 		"/cases", "/reports", "/links", "/resellers", "/exemptions", "/programme", "/policies", "/hosts", "/fleet", "/coverage", "/audit", "/admin", "/search",
