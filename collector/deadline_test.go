@@ -49,12 +49,13 @@ type office struct {
 	data  string
 	url   string
 	token map[string]string // by login; "" is the program's
+	apps  map[string]*authenticator
 }
 
 // openOffice serves a collector with everything in it, on a clock of the test.
 func openOffice(t *testing.T, at time.Time, adjust ...func(*serveCommand)) *office {
 	t.Helper()
-	o := &office{T: t, clock: &shifted{kept: at}, data: t.TempDir(), token: map[string]string{}}
+	o := &office{T: t, clock: &shifted{kept: at}, data: t.TempDir(), token: map[string]string{}, apps: map[string]*authenticator{}}
 	command := serveCommand{Data: o.data, Listen: "127.0.0.1:0", now: o.clock.now}
 	for _, f := range adjust {
 		f(&command)
@@ -160,8 +161,7 @@ func (o *office) hire(roles ...string) {
 func (o *office) signIn(roles ...string) {
 	o.Helper()
 	for _, role := range roles {
-		session := done[struct{ Token string }](o, "", http.MethodPost, "/v1/sessions", "", map[string]string{"login": role, "password": testPassword})
-		o.token[role] = session.Token
+		o.token[role] = o.session(role)
 	}
 }
 

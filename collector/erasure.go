@@ -35,6 +35,9 @@ func (p parties) EraseParty(ctx context.Context, id string, ask apitypes.EraseRe
 	if e, done := s.Erasures[id]; done {
 		return certificate(e), nil
 	}
+	if _, known := s.Parties[id]; !known {
+		return apitypes.ErasureCertificate{}, refused(http.StatusNotFound, "there is no such party")
+	}
 	err = book.MayErase(id)
 	switch {
 	case err == nil:

@@ -1,0 +1,567 @@
+package collector
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/collector/internal/permission"
+	"github.com/flopwatch/flopwatch/collector/internal/store/storetest"
+)
+
+// operation is what the permission matrix says of one operation of the API. It is
+// written by hand and not taken from the code that it is held against.
+type operation struct {
+	need    permission.Action
+	also    []permission.Action // one of these besides, told by the act itself
+	object  string              // kind of what {id} names, "" for nothing
+	people  bool                // who has signed in with an account, and no program
+	noToken bool                // an API token does not do it, whatever its scope
+	secret  bool                // who lacks also is not told that the object is there
+	absent  int                 // status for an object that is not there, where it is not 404
+	spent   bool                // somebody who asked before may have ended the object
+	names   bool                // the body names an object that is not there
+}
+
+// operations has an entry for every operation: one that is new fails until it is here.
+var operations = map[string]operation{
+	"add-accesses":         {need: permission.Import},
+	"reveal-accesses":      {need: permission.Reveal, object: "account"},
+	"list-allocations":     {need: permission.ReadAggregates},
+	"put-allocations":      {need: permission.Import},
+	"check-audit":          {need: permission.ReadAudit},
+	"list-audit-entries":   {need: permission.ReadAudit},
+	"show-audit-file":      {need: permission.ReadAudit},
+	"end-calendar-link":    {need: permission.ReadCases, noToken: true},
+	"make-calendar-link":   {need: permission.ReadCases, noToken: true},
+	"list-campaigns":       {need: permission.ReadAggregates},
+	"list-capabilities":    {need: permission.ReadAggregates},
+	"list-cases":           {need: permission.ReadCases},
+	"open-case":            {need: permission.WorkCases},
+	"show-case":            {need: permission.ReadCases, object: "cas"},
+	"approve-decision":     {need: permission.Approve, object: "cas"},
+	"assign-case":          {need: permission.WorkCases, object: "cas"},
+	"start-clock":          {need: permission.WorkCases, object: "cas"},
+	"close-case":           {need: permission.WorkCases, object: "cas"},
+	"file-on-case":         {need: permission.WorkCases, object: "cas"},
+	"show-case-file":       {need: permission.ReadCases, object: "cas"},
+	"attach-finding":       {need: permission.WorkCases, object: "cas"},
+	"hold-case":            {need: permission.WorkCases, object: "cas"},
+	"determine-knowledge":  {need: permission.ProposeDecision, object: "cas"},
+	"approve-knowledge":    {need: permission.Approve, object: "cas"},
+	"note-on-case":         {need: permission.WorkCases, object: "cas"},
+	"propose-decision":     {need: permission.ProposeDecision, object: "cas"},
+	"reopen-case":          {need: permission.WorkCases, object: "cas"},
+	"return-decision":      {need: permission.Approve, object: "cas"},
+	"list-channels":        {need: permission.Administer},
+	"list-clusters":        {need: permission.ReadCases},
+	"show-cluster":         {need: permission.ReadCases, object: "clu"},
+	"list-corrections":     {need: permission.ReadAggregates},
+	"list-coverage":        {need: permission.ReadAggregates},
+	"list-customers":       {need: permission.ReadAggregates},
+	"import-customers":     {need: permission.Import},
+	"hold-customer":        {need: permission.WorkCases, object: "cus"},
+	"events":               {need: permission.ReadAggregates},
+	"show-evidence":        {need: permission.ReadAggregates},
+	"list-exemptions":      {need: permission.ReadCases},
+	"propose-exemption":    {need: permission.ProposeExemption},
+	"approve-exemption":    {need: permission.ApproveExemption, object: "exm"},
+	"withdraw-exemption":   {need: permission.ProposeExemption, object: "exm"},
+	"show-filer":           {need: permission.ReadReports},
+	"set-filer":            {need: permission.Administer},
+	"list-findings":        {need: permission.ReadCases},
+	"work-on-finding":      {need: permission.WorkCases, object: "fnd"},
+	"list-forecasts":       {need: permission.ReadAggregates},
+	"release-hold":         {need: permission.WorkCases, object: "hld", spent: true},
+	"list-host-events":     {need: permission.ReadAggregates},
+	"list-hosts":           {need: permission.ReadAggregates},
+	"list-inventory":       {need: permission.ReadAggregates},
+	"invite-host":          {need: permission.Administer},
+	"decide-host":          {need: permission.Administer, object: "host", absent: http.StatusNotImplemented},
+	"show-job":             {need: permission.ReadPolicy, object: "job"},
+	"cancel-job":           {need: permission.DraftPolicy, object: "job"},
+	"watch-job":            {need: permission.ReadPolicy, object: "job"},
+	"list-join-decisions":  {need: permission.ReadAggregates},
+	"decide-join":          {need: permission.WorkCases, object: "jon"},
+	"ledger-check":         {need: permission.ReadAggregates},
+	"ledger-totals":        {need: permission.ReadAggregates},
+	"list-links":           {need: permission.ReadCases},
+	"decide-links":         {need: permission.DecideLink, names: true},
+	"list-link-history":    {need: permission.ReadCases, object: "lnk"},
+	"approve-link":         {need: permission.Approve, object: "lnk"},
+	"decide-hit":           {need: permission.WorkCases, object: "hit"},
+	"create-login-link":    {need: permission.Administer, noToken: true},
+	"show-me":              {need: permission.ReadAggregates},
+	"list-packs":           {need: permission.ReadPolicy},
+	"list-parties":         {need: permission.ReadCases},
+	"import-parties":       {need: permission.Import},
+	"show-party":           {need: permission.ReadCases, object: "pty"},
+	"erase-party":          {need: permission.Administer, object: "pty"},
+	"reveal-party":         {need: permission.Reveal, object: "pty"},
+	"list-policies":        {need: permission.ReadPolicy},
+	"draft-policy":         {need: permission.DraftPolicy},
+	"check-policy":         {need: permission.DraftPolicy},
+	"show-policy":          {need: permission.ReadPolicy, object: "pol"},
+	"approve-policy":       {need: permission.ApprovePolicy, object: "pol"},
+	"propose-policy":       {need: permission.DraftPolicy, object: "pol"},
+	"reject-policy":        {need: permission.ApprovePolicy, object: "pol"},
+	"roll-back-policy":     {need: permission.DraftPolicy, object: "pol"},
+	"simulate-policy":      {need: permission.DraftPolicy, object: "pol"},
+	"edit-policy":          {need: permission.DraftPolicy, object: "pol"},
+	"withdraw-policy":      {need: permission.DraftPolicy, object: "pol"},
+	"list-power":           {need: permission.ReadAggregates},
+	"put-power":            {need: permission.Import},
+	"show-certification":   {need: permission.ReadCases},
+	"list-programme-gaps":  {need: permission.ReadCases},
+	"list-reports":         {need: permission.ReadReports},
+	"open-report":          {need: permission.ReadReports, also: []permission.Action{permission.ProposeDecision, permission.File}},
+	"show-report":          {need: permission.ReadReports, object: "rep"},
+	"amend-report":         {need: permission.ReadReports, object: "rep", also: []permission.Action{permission.ProposeDecision, permission.File}},
+	"answer-report":        {need: permission.ReadReports, object: "rep", also: []permission.Action{permission.File}},
+	"approve-report":       {need: permission.ReadReports, object: "rep", also: []permission.Action{permission.Approve}},
+	"show-report-bundle":   {need: permission.ReadReports, object: "rep"},
+	"complete-report":      {need: permission.ReadReports, object: "rep", also: []permission.Action{permission.ProposeDecision, permission.File}},
+	"set-report-fields":    {need: permission.ReadReports, object: "rep", also: []permission.Action{permission.ProposeDecision, permission.File}},
+	"file-on-report":       {need: permission.ReadReports, object: "rep", also: []permission.Action{permission.ProposeDecision, permission.File}},
+	"show-report-file":     {need: permission.ReadReports, object: "rep"},
+	"file-report":          {need: permission.ReadReports, object: "rep", also: []permission.Action{permission.File}},
+	"fill-report":          {need: permission.ReadReports, object: "rep", also: []permission.Action{permission.ProposeDecision, permission.File}},
+	"show-report-output":   {need: permission.ReadReports, object: "rep"},
+	"propose-report":       {need: permission.ReadReports, object: "rep", also: []permission.Action{permission.ProposeDecision, permission.File}},
+	"ask-report":           {need: permission.ReadReports, object: "rep", also: []permission.Action{permission.ProposeDecision, permission.File}},
+	"return-report":        {need: permission.ReadReports, object: "rep", also: []permission.Action{permission.Approve}},
+	"list-resellers":       {need: permission.ReadCases},
+	"act-on-reseller":      {need: permission.Import, object: "rsl"},
+	"list-reservations":    {need: permission.ReadAggregates},
+	"put-reservations":     {need: permission.Import},
+	"import-revenue":       {need: permission.Import},
+	"list-reverifications": {need: permission.ReadCases},
+	"note-review":          {need: permission.Import, names: true},
+	"list-runs":            {need: permission.ReadAggregates},
+	"list-run-history":     {need: permission.ReadAggregates, object: "run", absent: http.StatusOK},
+	"list-run-joins":       {need: permission.ReadAggregates, object: "run"},
+	"join-runs":            {need: permission.WorkCases, object: "run"},
+	"screen-parties":       {need: permission.Import},
+	"show-settings":        {need: permission.ReadPolicy},
+	"list-settings-hosts":  {need: permission.ReadPolicy},
+	"show-simulation":      {need: permission.ReadPolicy, object: "sim", also: []permission.Action{permission.DraftPolicy, permission.ApprovePolicy, permission.ReadCases}, secret: true},
+	"list-standings":       {need: permission.ReadCases},
+	"show-standing":        {need: permission.ReadCases, object: "cus"},
+	"status":               {need: permission.ReadAggregates},
+	"show-storage":         {need: permission.ReadAggregates},
+	"list-tenants":         {need: permission.ReadAggregates},
+	"list-tokens":          {need: permission.ReadAggregates, people: true},
+	"make-token":           {need: permission.ReadAggregates, people: true},
+	"revoke-token":         {need: permission.ReadAggregates, object: "tok", people: true},
+	"list-users":           {need: permission.Administer},
+	"add-user":             {need: permission.Administer, noToken: true},
+	"change-user":          {need: permission.Administer, object: "usr", noToken: true},
+	"add-vendor":           {need: permission.Administer, object: "vendor", absent: http.StatusOK},
+}
+
+// untold are what nobody is told of who may not see it: the answer is the same as for
+// what is not there.
+var untold = []permission.Action{permission.ReadCases, permission.ReadReports}
+
+// Answers, as who asks can tell them apart.
+const (
+	unknown  = "not signed in"
+	denied   = "refused by role"
+	nothing  = "nothing that you may see"
+	missing  = "not there"
+	admitted = "admitted"
+)
+
+// actor is somebody who asks.
+type actor struct {
+	name    string
+	bearer  string
+	roles   []permission.Role
+	scope   []permission.Action // of a token
+	program bool                // the token of the data directory
+}
+
+func (a actor) may(x permission.Action) bool {
+	if a.scope != nil && !slices.Contains(a.scope, x) {
+		return false
+	}
+	return slices.ContainsFunc(a.roles, func(r permission.Role) bool { return r.Allows(x) })
+}
+
+// expect is what the matrix says.
+func (op operation) expect(a actor, there bool) string {
+	switch {
+	case a.roles == nil:
+		return unknown
+	case !a.may(op.need) && slices.Contains(untold, op.need):
+		return nothing
+	case !a.may(op.need), op.people && (a.scope != nil || a.program), op.noToken && a.scope != nil:
+		return denied
+	case op.also != nil && !slices.ContainsFunc(op.also, a.may) && op.secret:
+		return nothing
+	case op.also != nil && !slices.ContainsFunc(op.also, a.may):
+		return denied
+	case !there || op.names:
+		return missing
+	}
+	return admitted
+}
+
+// answerOf tells what an answer was.
+func answerOf(status int, body []byte, op operation, there bool) string {
+	switch {
+	case status == http.StatusUnauthorized:
+		return unknown
+	case status == http.StatusForbidden && bytes.Contains(body, []byte("your roles do not allow")):
+		return denied
+	case status == http.StatusNotFound && bytes.Contains(body, []byte("nothing that you may see")):
+		return nothing
+	case status == http.StatusNotFound, !there && op.absent != 0 && status == op.absent:
+		return missing
+	}
+	return admitted
+}
+
+type schema struct {
+	Ref        string            `json:"$ref"`
+	Type       any               `json:"type"`
+	Properties map[string]schema `json:"properties"`
+	Required   []string          `json:"required"`
+	Items      *schema           `json:"items"`
+	Enum       []any             `json:"enum"`
+	Format     string            `json:"format"`
+	Pattern    string            `json:"pattern"`
+	MinLength  int               `json:"minLength"`
+	Minimum    float64           `json:"minimum"`
+	MinItems   int               `json:"minItems"`
+}
+
+type document struct {
+	Paths map[string]map[string]struct {
+		OperationID string
+		Parameters  []struct {
+			Name, In string
+			Required bool
+			Schema   schema
+		}
+		RequestBody struct {
+			Content map[string]struct{ Schema schema }
+		}
+	}
+	Components struct{ Schemas map[string]schema }
+}
+
+// example makes the smallest body that a schema takes, with what is said of a field
+// by its name.
+func (d document) example(s schema, name string, say map[string]any) any {
+	if v, ok := say[name]; ok {
+		return v
+	}
+	if s.Ref != "" {
+		return d.example(d.Components.Schemas[strings.TrimPrefix(s.Ref, "#/components/schemas/")], name, say)
+	}
+	kind, _ := s.Type.(string)
+	if all, ok := s.Type.([]any); ok && len(all) > 0 {
+		kind, _ = all[0].(string)
+	}
+	switch {
+	case len(s.Enum) > 0:
+		return s.Enum[0]
+	case kind == "object":
+		out := map[string]any{}
+		for name, p := range s.Properties {
+			_, said := say[name]
+			if slices.Contains(s.Required, name) || said {
+				out[name] = d.example(p, name, say)
+			}
+		}
+		return out
+	case kind == "array":
+		out := []any{}
+		for range max(s.MinItems, 1) {
+			if s.Items != nil {
+				out = append(out, d.example(*s.Items, "", say))
+			}
+		}
+		return out
+	case kind == "integer", kind == "number":
+		return max(s.Minimum, 1)
+	case kind == "boolean":
+		return false
+	case s.Format == "date-time":
+		return "2026-11-28T12:00:00Z"
+	}
+	return strings.Repeat("x", max(s.MinLength, 1))
+}
+
+// lines is a pack that can be drafted.
+const linesPack = `id: lines
+version: 1
+title: Our lines
+citation: our own
+status: internal
+effective: from approval
+active: true
+clocks:
+  - {id: report, title: Report, citation: our own, basis: earlier, days: 15, zone: America/New_York}
+rules:
+  - {id: customer, title: A customer, citation: our own, measure: customer_operations, unit: operations, threshold: "1e22", warn_percent: [50], applies_to: [foreign, undetermined], clock: report}
+`
+
+// Every operation of the API × everybody who can ask (each role, each scope of a
+// token, the token of the data directory, nobody) × objects of their own, of others
+// and of nobody answers exactly as the table says. The operations come from the
+// document that the router makes of itself.
+func TestEveryOperationByEverybody(t *testing.T) {
+	if storetest.Postgres() {
+		t.Skip("what is asked here does not depend on the engine")
+	}
+	o := openOffice(t, time.Now().Truncate(time.Second))
+	storetest.FillDesk(t, filepath.Join(o.data, "flopwatch.db"), 5, 10, 60)
+	var people []string
+	for _, r := range permission.People {
+		people = append(people, string(r))
+	}
+	o.hire(people...)
+	done[any](o, "", http.MethodPost, "/v1/users", "", map[string]any{"login": "everything", "password": testPassword, "roles": people})
+	var actors []actor
+	ids := map[string]string{} // login → usr_…
+	for _, u := range done[apitypes.List[apitypes.User]](o, "", http.MethodGet, "/v1/users", "", nil).Items {
+		ids[u.Login] = u.ID
+	}
+	for _, r := range permission.People {
+		o.signIn(string(r))
+		actors = append(actors, actor{name: string(r), bearer: o.token[string(r)], roles: []permission.Role{r}})
+	}
+	o.token["everything"] = o.sessionOf("everything")
+	newToken := func(who, name string, scope ...permission.Action) apitypes.MadeToken {
+		t.Helper()
+		var names []string
+		for _, a := range scope {
+			names = append(names, permission.ScopeName(a))
+		}
+		return done[apitypes.MadeToken](o, who, http.MethodPost, "/v1/tokens", "", apitypes.NewToken{Name: name, Scope: names, Days: 1})
+	}
+	var all []permission.Action
+	for _, a := range permission.Actions {
+		if permission.Delegable(a) {
+			all = append(all, a)
+			actors = append(actors, actor{name: "token: " + string(a), bearer: newToken("everything", string(a), a).Text, roles: permission.People, scope: []permission.Action{a}})
+		}
+	}
+	actors = append(actors, actor{name: "token: all that a token can have", bearer: newToken("everything", "all", all...).Text, roles: permission.People, scope: all},
+		actor{name: "the token of the data directory", bearer: o.token[""], roles: []permission.Role{permission.Machine}, program: true}, actor{name: "nobody"}, actor{name: "a token made up", bearer: "fwt_" + strings.Repeat("a", 39)})
+
+	// Objects that are there, made by somebody else than most who ask.
+	register, err := os.ReadFile(filepath.Join("..", "testdata", "scenarios", "demonstration.register.ndjson"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, text := o.send("", http.MethodPost, "/v1/parties/import?name=r.ndjson", "application/x-ndjson", register); status/100 != 2 {
+		t.Fatalf("%d %s", status, text)
+	}
+	finding := "fnd_00000001"
+	mine := done[apitypes.Case](o, "analyst", http.MethodPost, "/v1/cases", "", map[string]string{"finding": finding, "reason": "to look"})
+	done[apitypes.Case](o, "analyst", http.MethodPost, "/v1/cases/"+mine.ID+"/assignments", fmt.Sprint(mine.Version), map[string]string{"to": ids["analyst"]})
+	other := done[apitypes.Case](o, "senior-reviewer", http.MethodPost, "/v1/cases", "", map[string]string{"finding": "fnd_00000004", "reason": "to look"})
+	policy := done[apitypes.Policy](o, "policy-author", http.MethodPost, "/v1/policies", "", map[string]string{"kind": "pack", "file": "lines.yaml", "text": linesPack})
+	report := done[apitypes.Report](o, "analyst", http.MethodPost, "/v1/reports", "", map[string]string{"form": "us-iaas-certification"})
+	exemption := done[apitypes.Recorded](o, "analyst", http.MethodPost, "/v1/exemptions", "", map[string]any{"basis": "a licence", "scope": "customer", "of": "cus_saltmarsh", "issued_by": "an agency", "from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z", "evidence": []string{"file 1"}})
+	hold := done[apitypes.Recorded](o, "analyst", http.MethodPost, "/v1/customers/cus_saltmarsh/holds", "", map[string]string{"reason": "a subpoena"})
+	done[any](o, "", http.MethodPost, "/v1/users", "", map[string]any{"login": "somebody", "password": testPassword, "roles": []string{"viewer"}})
+	for _, u := range done[apitypes.List[apitypes.User]](o, "", http.MethodGet, "/v1/users", "", nil).Items {
+		ids[u.Login] = u.ID
+	}
+	foreignToken := newToken("filing-officer", "of somebody else", permission.ReadAggregates)
+	there := map[string][]string{
+		"cas": {mine.ID, other.ID}, "fnd": {finding}, "pol": {policy.ID}, "rep": {report.ID}, "exm": {exemption.ID}, "hld": {hold.ID}, "usr": {ids["somebody"]},
+		"cus": {"cus_saltmarsh"}, "pty": {"pty_saltmarsh", "pty_lina"},
+	}
+	say := map[string]any{
+		"login": "new-account", "password": testPassword, "roles": []any{"viewer"}, "state": "triaged", "outcome": "reportable", "code": "CROSSED", "with": "run_other",
+		"scope": []any{"read-aggregates"}, "days": 1, "digest": strings.Repeat("0", 64), "reason": "because", "finding": finding, "links": []any{"lnk_none"}, "form": "us-iaas-certification",
+	}
+	text := maps.Clone(say) // what is said of policies
+	text["kind"], text["file"], text["text"] = "pack", "lines.yaml", linesPack
+
+	var d document
+	status, document := o.ask("", http.MethodGet, "/v1/openapi.json", "", nil)
+	if err := json.Unmarshal(document, &d); err != nil || status != http.StatusOK {
+		t.Fatalf("%d %v", status, err)
+	}
+	seen := map[string]bool{}
+	asked, cells := 0, map[string]int{}
+	for _, path := range slices.Sorted(maps.Keys(d.Paths)) {
+		for method, route := range d.Paths[path] {
+			op, ok := operations[route.OperationID]
+			if !ok {
+				t.Errorf("%s %s (%s) has no entry: say in this test who may do it", method, path, route.OperationID)
+				continue
+			}
+			seen[route.OperationID] = true
+			if (op.object != "") != strings.Contains(path, "{id}") {
+				t.Errorf("%s: the object of %s", route.OperationID, path)
+			}
+			with := say
+			if strings.HasPrefix(path, "/v1/policies") {
+				with = text
+			}
+			for _, a := range actors {
+				type target struct {
+					id    string
+					there bool
+					whose string
+				}
+				targets := []target{{"", true, ""}}
+				if op.object != "" {
+					targets = []target{{absentID(op.object), false, "of nobody"}}
+					for i, id := range there[op.object] {
+						targets = append(targets, target{id, true, []string{"own", "foreign"}[min(i, 1)]})
+					}
+				}
+				if strings.Contains(path, "{file}") { // a file that is not there, of an object that is
+					for i := range targets {
+						targets[i].there = false
+					}
+				}
+				if op.object == "tok" { // another person's token is not there
+					targets = append(targets, target{foreignToken.ID, a.may(permission.Administer) || a.name == "filing-officer", "foreign"})
+					if a.roles != nil && a.scope == nil && !a.program {
+						targets = append(targets, target{newToken(a.name, "own", permission.ReadAggregates).ID, true, "own"})
+					}
+				}
+				answers := map[string][]byte{}
+				for _, x := range targets {
+					status, body := o.request(d, a, method, path, x.id, route.OperationID, with)
+					asked++
+					want, got := op.expect(a, x.there), answerOf(status, body, op, x.there)
+					if op.spent && want == admitted && got == missing {
+						got = want
+					}
+					if cells[want]++; want != got {
+						t.Errorf("%s %s as %s, object %s: %s (%d %.200s), want %s", strings.ToUpper(method), path, a.name, x.whose, got, status, body, want)
+					}
+					if want == nothing {
+						answers[string(body)] = body
+					}
+					if status >= 500 && status != http.StatusNotImplemented {
+						t.Errorf("%s %s as %s: %d %s", method, path, a.name, status, body)
+					}
+				}
+				if len(answers) > 1 {
+					t.Errorf("%s %s as %s tells what is there from what is not", method, path, a.name)
+				}
+			}
+		}
+	}
+	for id := range operations {
+		if !seen[id] {
+			t.Errorf("%s is in this test and not in the API", id)
+		}
+	}
+	t.Logf("%d operations, %d who ask, %d requests: %v", len(operations), len(actors), asked, cells)
+}
+
+// absentID is an id of the right form that names nothing.
+func absentID(kind string) string {
+	switch kind {
+	case "host":
+		return strings.Repeat("z", 26)
+	case "account", "hit", "vendor":
+		return kind + "-none"
+	case "rsl":
+		return "cus_none"
+	}
+	return kind + "_none"
+}
+
+// sessionOf signs in somebody whose login is no role.
+func (o *office) sessionOf(login string) string {
+	o.Helper()
+	return o.enrolled(login, true)
+}
+
+// send sends a body of a media type.
+func (o *office) send(who, method, path, media string, body []byte) (int, []byte) {
+	o.Helper()
+	return o.fetch(method, path, o.token[who], media, "", body)
+}
+
+// deskClient keeps its connections: thousands of requests are made here.
+var deskClient = &http.Client{Timeout: 5 * time.Minute}
+
+func (o *office) fetch(method, path, bearer, media, version string, body []byte) (int, []byte) {
+	o.Helper()
+	ctx, cancel := context.WithTimeout(o.Context(), 5*time.Minute)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, strings.ToUpper(method), o.url+path, bytes.NewReader(body))
+	if err != nil {
+		o.Fatal(err)
+	}
+	if bearer != "" {
+		r.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	if media != "" {
+		r.Header.Set("Content-Type", media)
+	}
+	if version != "" {
+		r.Header.Set("If-Match", version)
+	}
+	w, err := deskClient.Do(r)
+	if err != nil {
+		o.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer func() { _ = w.Body.Close() }()
+	if strings.HasPrefix(w.Header.Get("Content-Type"), "text/event-stream") {
+		return w.StatusCode, nil // it does not end by itself
+	}
+	text, err := io.ReadAll(w.Body)
+	if err != nil {
+		o.Fatalf("%s %s: %v", method, path, err)
+	}
+	return w.StatusCode, text
+}
+
+// request asks for an operation with the smallest body that it takes.
+func (o *office) request(d document, a actor, method, path, id, operation string, say map[string]any) (int, []byte) {
+	o.Helper()
+	target := strings.NewReplacer("{id}", id, "{file}", "fil_none", "{format}", "json", "{path...}", "checkpoint").Replace(path)
+	route := d.Paths[path][method]
+	var body []byte
+	media := ""
+	for _, m := range slices.Sorted(maps.Keys(route.RequestBody.Content)) {
+		media = m
+		if m == "application/json" {
+			var err error
+			if body, err = json.Marshal(d.example(route.RequestBody.Content[m].Schema, operation, say)); err != nil {
+				o.Fatal(err)
+			}
+		} else {
+			body = []byte("x\n")
+		}
+	}
+	query := ""
+	for _, p := range route.Parameters {
+		if p.In == "query" && (p.Required || p.Name == "name") {
+			query = "?" + p.Name + "=x"
+		}
+	}
+	version := ""
+	for _, p := range route.Parameters {
+		if p.In == "header" && p.Name == "If-Match" {
+			version = `"1"`
+		}
+	}
+	return o.fetch(method, target+query, a.bearer, media, version, body)
+}
