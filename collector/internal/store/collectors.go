@@ -81,40 +81,6 @@ func (s *Store) Leave(ctx context.Context, id string) error {
 // ErrNotLeader means that another collector derives, tells and keeps now.
 var ErrNotLeader = errors.New("another collector leads")
 
-// beginTerm begins a term as leader: what an earlier leader has under way is refused.
-func (s *Store) beginTerm(ctx context.Context) error {
-	return s.transact(growing(ctx), func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "UPDATE meta SET value = value + 1 WHERE key = 'leader'"); err != nil {
-			return err
-		}
-		term, err := meta(ctx, tx, "leader")
-		s.term.Store(term)
-		return err
-	})
-}
-
-// leads refuses a transaction of a leader whose term has ended. Where nobody was
-// elected there is nobody else.
-func (s *Store) leads(ctx context.Context, tx *sql.Tx) error {
-	term := s.term.Load()
-	if term == 0 {
-		return nil
-	}
-	now, err := meta(ctx, tx, "leader")
-	if err == nil && now != term {
-		err = fmt.Errorf("term %d, now %d: %w", term, now, ErrNotLeader)
-	}
-	return err
-}
-
-// Lead calls f while this collector is the one that derives, tells and keeps, and
-// with a context that ends when it is not any more. It waits until that is so, and
-// returns what f returns, or when ctx ends. On SQLite there is one collector, which
-// leads.
-func (s *Store) Lead(ctx context.Context, f func(context.Context) error) error {
-	return f(ctx)
-}
-
 // ChangedSince reports whether entries about objects of some kinds came to the audit
 // log after an entry, and returns the newest entry of all.
 func (s *Store) ChangedSince(ctx context.Context, seq int64, kinds ...string) (newest int64, changed bool, err error) {

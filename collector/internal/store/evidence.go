@@ -74,19 +74,25 @@ type evidence struct {
 	day   string
 	file  File
 	bytes int64 // length of file
+
+	// Where several collectors write, or did, files have numbers.
+	numbered  bool
+	collector string // whose files are written, "" where there is one
+	no        int64  // of the file, 0 before the first
+	taken     bool   // hosts were taken over since the file was begun
 }
 
 // openEvidence brings the files back to what the database has committed: it
 // cuts what a crash left behind, and refuses a file that is shorter, because
 // evidence is then lost and a person must know.
-func openEvidence(ctx context.Context, db *sql.DB, dir string, files Files) (*evidence, error) {
+func openEvidence(ctx context.Context, db *sql.DB, dir, collector string, files Files) (*evidence, error) {
 	if files == nil {
 		files = diskFiles{}
 	}
 	if err := files.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("create evidence directory: %w", err)
 	}
-	committed, err := committedEvidence(ctx, db)
+	committed, err := committedEvidence(ctx, db, collector)
 	if err != nil {
 		return nil, err
 	}
@@ -96,8 +102,8 @@ func openEvidence(ctx context.Context, db *sql.DB, dir string, files Files) (*ev
 	}
 	for _, entry := range entries {
 		day, ok := strings.CutSuffix(entry.Name(), fileSuffix)
-		if !ok {
-			continue
+		if !ok || collector != "" && !strings.HasSuffix(day, "-"+collector) {
+			continue // no evidence, or another collector's, which may be writing it
 		}
 		info, err := entry.Info()
 		if err != nil {
@@ -119,11 +125,14 @@ func openEvidence(ctx context.Context, db *sql.DB, dir string, files Files) (*ev
 			return nil, fmt.Errorf("evidence of %s: the file is missing: %w", day, ErrDamaged)
 		}
 	}
-	return &evidence{dir: dir, files: files}, nil
+	e := &evidence{dir: dir, files: files, collector: collector}
+	err = db.QueryRowContext(ctx, "SELECT value > 0 FROM meta WHERE key = 'evidence_files'").Scan(&e.numbered)
+	e.numbered = e.numbered || collector != ""
+	return e, err
 }
 
-func committedEvidence(ctx context.Context, db *sql.DB) (map[string]int64, error) {
-	rows, err := db.QueryContext(ctx, "SELECT day, bytes FROM evidence")
+func committedEvidence(ctx context.Context, db *sql.DB, collector string) (map[string]int64, error) {
+	rows, err := db.QueryContext(ctx, "SELECT day, bytes FROM evidence WHERE collector = ?1 OR ?1 = ''", collector)
 	if err != nil {
 		return nil, fmt.Errorf("read evidence lengths: %w", err)
 	}
@@ -142,6 +151,9 @@ func committedEvidence(ctx context.Context, db *sql.DB) (map[string]int64, error
 // append writes frames to the file of the day of now and syncs it.
 func (e *evidence) append(now time.Time, frames []byte) error {
 	day := now.UTC().Format(time.DateOnly)
+	if e.numbered {
+		day = strings.TrimSuffix(fmt.Sprintf("%s-%09d-%s", day, e.no, e.collector), "-")
+	}
 	if e.file == nil || e.day != day {
 		if err := e.turn(day); err != nil {
 			return fmt.Errorf("open evidence of %s: %w", day, err)
@@ -197,10 +209,33 @@ func (e *evidence) close() error {
 
 // commit writes the length into the transaction that counts the frames.
 func (e *evidence) commit(ctx context.Context, tx *sql.Tx, count int64) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO evidence (day, bytes, frames) VALUES (?, ?, ?)
-		ON CONFLICT (day) DO UPDATE SET bytes = excluded.bytes, frames = evidence.frames + excluded.frames`, e.day, e.bytes, count)
+	_, err := tx.ExecContext(ctx, `INSERT INTO evidence (day, bytes, frames, no, collector) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (day) DO UPDATE SET bytes = excluded.bytes, frames = evidence.frames + excluded.frames`, e.day, e.bytes, count, e.no, e.collector)
 	if err != nil {
 		return fmt.Errorf("commit length of evidence of %s: %w", e.day, err)
 	}
+	return nil
+}
+
+// numberEvidence gives the next number to a file, where several collectors write and
+// this one took hosts over since it wrote last: behind the files that others wrote of
+// them.
+func (s *Store) numberEvidence(ctx context.Context, now time.Time) error {
+	e := s.evidence
+	if !e.numbered || e.no > 0 && !e.taken && strings.HasPrefix(e.day, now.UTC().Format(time.DateOnly)) {
+		return nil
+	}
+	err := s.transact(growing(ctx), func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "UPDATE meta SET value = value + 1 WHERE key = 'evidence_files'"); err != nil {
+			return err
+		}
+		var err error
+		e.no, err = meta(ctx, tx, "evidence_files")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("number the next file of evidence: %w", err)
+	}
+	e.taken = false
 	return nil
 }

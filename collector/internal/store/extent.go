@@ -17,13 +17,13 @@ import (
 // Extent is what a database says of its evidence at one instant: how far each
 // file is committed, and how far the chain of each host is counted.
 type Extent struct {
-	Days    []EvidenceDay // oldest first
+	Days    []EvidenceDay // oldest first, so that batches of a host are in their order
 	Counted map[ledger.HostID]ledger.Position
 }
 
 // EvidenceDay is the committed part of the file of one day.
 type EvidenceDay struct {
-	Day    string // YYYY-MM-DD
+	Day    string // YYYY-MM-DD, and number and collector behind it where there are several
 	Bytes  int64
 	Frames int64
 }
@@ -40,7 +40,12 @@ func (e Extent) Bytes() (n int64) {
 }
 
 // EvidenceDir returns the folder of the evidence files.
-func (s *Store) EvidenceDir() string { return evidenceDir(s.path) }
+func (s *Store) EvidenceDir() string {
+	if s.opts.Evidence != "" {
+		return s.opts.Evidence
+	}
+	return evidenceDir(s.path)
+}
 
 func evidenceDir(database string) string { return filepath.Join(filepath.Dir(database), "evidence") }
 
@@ -68,7 +73,7 @@ func readExtent(ctx context.Context, db *sql.DB) (Extent, error) {
 		err := rows.Scan(&d.Day, &d.Bytes, &d.Frames)
 		e.Days = append(e.Days, d)
 		return err
-	}, "SELECT day, bytes, frames FROM evidence ORDER BY day")
+	}, "SELECT day, bytes, frames FROM evidence ORDER BY no, day")
 	if err == nil {
 		err = each(ctx, tx, func(rows *sql.Rows) error {
 			var id ledger.HostID

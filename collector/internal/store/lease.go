@@ -38,7 +38,7 @@ var (
 // 0 leaves them as they are, or in usual many if they never were. Leases of
 // another number end.
 func (s *Store) Divide(ctx context.Context, of, usual int) (int, error) {
-	err := s.transact(growing(ctx), func(tx *sql.Tx) error {
+	err := s.transact(ctx, func(tx *sql.Tx) error {
 		var now int
 		var fence int64
 		err := tx.QueryRowContext(ctx, "SELECT count(*), coalesce(max(fence), 0) FROM partition_lease").Scan(&now, &fence)
@@ -102,6 +102,9 @@ func (s *Store) Take(ctx context.Context, p ledger.Partition, owner string) (Lea
 	if err != nil {
 		return Lease{}, fmt.Errorf("take partition %d of %d: %w", p.No, p.Of, err)
 	}
+	s.checkpointing.Lock()
+	defer s.checkpointing.Unlock()
+	s.evidence.taken = true
 	return l, nil
 }
 

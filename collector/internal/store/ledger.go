@@ -62,6 +62,9 @@ func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follo
 		return Commit{}, ErrReopen
 	}
 	if c.FrameCount > 0 {
+		if err := s.numberEvidence(ctx, c.At); err != nil {
+			return Commit{}, err
+		}
 		if err := s.evidence.append(c.At, c.Frames); err != nil {
 			return Commit{}, err
 		}

@@ -40,6 +40,11 @@ type Options struct {
 	// for that of the password file.
 	Postgres, Password string
 
+	// Evidence is the folder of evidence files, "" for one beside the database. Collector
+	// names this one among several, each of which writes files of its own there; "" where
+	// there is one.
+	Evidence, Collector string
+
 	Files Files // that hold evidence, those of the disk if nil
 
 	Now func() time.Time // the clock of audit entries, time.Now if nil
@@ -117,7 +122,7 @@ func (s *Store) open(ctx context.Context, dir, path string) error {
 	if err != nil {
 		return err
 	}
-	s.evidence, err = openEvidence(ctx, s.db, evidenceDir(path), s.opts.Files)
+	s.evidence, err = openEvidence(ctx, s.db, s.EvidenceDir(), s.opts.Collector, s.opts.Files)
 	return err
 }
 
