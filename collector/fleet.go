@@ -28,7 +28,7 @@ type fleetFlags struct {
 	BrokerURL      string `name:"broker-url" help:"A NATS server to use in place of the broker inside (see deploy/nats), or the servers of a cluster with commas between (see deploy/cluster)." placeholder:"URL"`
 	BrokerSeed     string `help:"File with the nkey seed of the collector's user there." placeholder:"FILE" type:"path"`
 	BrokerReplicas int    `help:"Replicas of the stream there." default:"1"`
-	Partitions     int    `help:"Partitions that hosts are divided into, which collectors share (see docs/scale-out.md); 0 leaves them as they are, at first 1." default:"0"`
+	Partitions     int    `help:"Partitions that hosts are divided into, which collectors share (see docs/scale-out.md); 0 leaves them as they are, at first 16 over --store and --broker-url, else 1." default:"0"`
 
 	partitions int // as the database has it
 }

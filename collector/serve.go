@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -38,11 +39,18 @@ import (
 // deriveEvery is how long a change of the ledger may wait for runs and findings.
 const deriveEvery = 500 * time.Millisecond
 
+// usualPartitions is into how many partitions hosts are divided at first where several
+// collectors can share them.
+const usualPartitions = 16
+
+// nameRunes are what names of collectors are made of.
+const nameRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
 // serveCommand runs the collector.
 type serveCommand struct {
 	Data       string `help:"Data directory." default:"data" type:"path"`
-	Shared     string `help:"Folder that collectors share: key, agents' authority and vault. The data directory by default." placeholder:"FOLDER" type:"path"`
-	Name       string `help:"Name of this collector among those that share the work; the host's by default." placeholder:"NAME"`
+	Shared     string `help:"Folder that collectors share: key, agents' authority, vault and evidence. The data directory by default." placeholder:"FOLDER" type:"path"`
+	Name       string `help:"Name of this collector where several share the work: letters and digits." placeholder:"NAME"`
 	Listen     string `help:"Loopback address of API and desk; port 0 takes a free one." default:"127.0.0.1:0"`
 	Public     string `help:"Address at which other machines reach API and desk, over TLS and with accounts, such as 0.0.0.0:8443; none by default." placeholder:"ADDRESS"`
 	PublicName string `help:"Host name that the certificate is for." placeholder:"NAME"`
@@ -126,17 +134,28 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	if c.Store != "" && c.Backup != "" {
 		return errors.New("--backup copies the SQLite database; what is in PostgreSQL is backed up by PostgreSQL's own means: leave --backup out and see docs/postgresql.md")
 	}
-	options.Now = c.now
+	options.Now, options.Collector = c.now, c.Name
+	if strings.ContainsFunc(c.Name, func(r rune) bool { return !strings.ContainsRune(nameRunes, r) }) || len(c.Name) > 32 {
+		return fmt.Errorf("--name %q: at most 32 letters and digits", c.Name)
+	}
+	if c.Shared == "" {
+		c.Shared = c.Data
+	}
+	options.Evidence = filepath.Join(c.Shared, "evidence")
 	db, err := store.Open(ctx, filepath.Join(c.Data, "flopwatch.db"), options)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if c.Shared == "" {
-		c.Shared = c.Data
+	usual := 1
+	if c.Store != "" && c.BrokerURL != "" {
+		usual = usualPartitions
 	}
-	if c.partitions, err = db.Divide(ctx, c.Partitions, 1); err != nil {
+	if c.partitions, err = db.Divide(ctx, c.Partitions, usual); err != nil {
 		return err
+	}
+	if c.partitions > 1 && c.Store != "" && c.Name == "" {
+		return fmt.Errorf("the hosts are in %d partitions, which several collectors may share: give each a --name, or all hosts to one with --partitions 1", c.partitions)
 	}
 	key, err := attest.LoadOrCreateKey(filepath.Join(c.Shared, "collector.key"))
 	if err != nil {
@@ -190,11 +209,6 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 		}
 	}
 	intake.Owner = intake.Collector + "-" + rand.Text()
-	if c.Name == "" {
-		if c.Name, err = os.Hostname(); err != nil {
-			return fmt.Errorf("name this collector: %w", err)
-		}
-	}
 	counting, err := newCounting(members.bus, intake, c.partitions, c.Name)
 	if err != nil {
 		return err
