@@ -10,6 +10,7 @@ import (
 	"github.com/flopwatch/flopwatch/agent/internal/identity"
 	"github.com/flopwatch/flopwatch/agent/internal/swarm"
 	"github.com/flopwatch/flopwatch/pkg/cli"
+	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/endpoint"
 	"github.com/flopwatch/flopwatch/pkg/version"
 )
@@ -23,6 +24,7 @@ type swarmFlags struct {
 	RunSizes     string        `help:"Sizes of workloads in hosts and the shares of hosts that run them; 0 is idle." default:"0:0.1,1:0.2,8:0.3,64:0.4" placeholder:"HOSTS:SHARE,…"`
 	Tenants      int           `help:"Tenants that the workloads of made-up hosts belong to." default:"1000"`
 	Seed         uint64        `help:"Names the made-up fleet: the same seed gives the same hosts." default:"1"`
+	Cross        string        `help:"Tell when each workload of a made-up fleet reached so many operations." placeholder:"OPERATIONS"`
 	Aligned      bool          `help:"All made-up hosts close their windows at the same instant, not one after the other."`
 }
 
@@ -43,6 +45,12 @@ func (c replayCommand) swarm(ctx context.Context, s cli.Streams, speed float64) 
 	if period <= 0 || c.Duration < period {
 		return fmt.Errorf("replay: --duration %s is shorter than a batch of %d windows of %s", c.Duration, c.BatchWindows, window)
 	}
+	var cross compute.Operations
+	if c.Cross != "" {
+		if cross, err = compute.ParseOperations(c.Cross); err != nil {
+			return fmt.Errorf("replay: --cross: %w", err)
+		}
+	}
 	target, err := endpoint.Read(c.Endpoint)
 	if err != nil {
 		return err
@@ -57,7 +65,7 @@ func (c replayCommand) swarm(ctx context.Context, s cli.Streams, speed float64) 
 	fleet, err := swarm.New(swarm.Config{
 		URL: target.URL, NATS: options, CollectorKey: target.CollectorKey,
 		Hosts: c.Fleet, Devices: c.GPUs, Window: window, Windows: c.BatchWindows, Batches: int(c.Duration / period),
-		Real: speed == 1, Aligned: c.Aligned, Sizes: sizes, Tenants: c.Tenants, Seed: c.Seed, EndNS: time.Now().Truncate(window).UnixNano(),
+		Real: speed == 1, Aligned: c.Aligned, Sizes: sizes, Tenants: c.Tenants, Seed: c.Seed, Cross: cross, EndNS: time.Now().Truncate(window).UnixNano(),
 		AgentName: version.Version, Log: s.Logger(), Progress: s.Err,
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -107,6 +108,41 @@ func TestRowsOfAHostThatFellSilentSettle(t *testing.T) {
 	}
 	if c := book.TakeDue(2000, 100); !c.Empty() || book.Behind() {
 		t.Fatalf("again: %+v", c)
+	}
+}
+
+// The rows of many hosts follow one another, and not all at once.
+func TestRowsFollowOneAnother(t *testing.T) {
+	book := ledger.New()
+	const hosts, after = 1000, 100
+	most, turns := 0, map[int64]int{}
+	for now := int64(1); now <= 3*after; now++ {
+		for i := range hosts {
+			b := &ledger.Batch{Host: ledger.HostID(fmt.Sprint("h", i)), Position: ledger.Position{Epoch: 1, Seq: uint64(now)}, Devices: []ledger.Device{ledgertest.Device("GPU-0")}}
+			b.Windows = append(b.Windows, busy(now*10, now*10+10))
+			if err := book.Apply(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := book.TakeDue(now, after)
+		if now == 1 {
+			continue // the first rows
+		}
+		if len(c.Hosts)+len(c.Carried) != hosts || len(c.Settled) != len(c.Hosts) {
+			t.Fatalf("%d hosts had their turn and %d are carried, of %d", len(c.Hosts), len(c.Carried), hosts)
+		}
+		most = max(most, len(c.Hosts))
+		for _, h := range c.Hosts {
+			turns[h.No]++
+		}
+	}
+	if most > 2*hosts/after {
+		t.Errorf("%d hosts had their turn at once, want about %d", most, hosts/after)
+	}
+	for no := range int64(hosts) {
+		if n := turns[no+1]; n < 1 || n > 4 {
+			t.Errorf("host %d had its turn %d times in three rounds", no+1, n)
+		}
 	}
 }
 

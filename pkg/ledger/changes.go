@@ -40,19 +40,25 @@ func (c *Changes) Empty() bool {
 func (l *Ledger) Take() Changes { return l.TakeDue(0, 0) }
 
 // TakeDue is Take, but leaves the rows of a host as they are, and gives out what it
-// counted since as Carried, as long as only figures of rows grew and less than after
-// nanoseconds have passed since they first did. nowNS is any clock that only goes
-// forward. So a fleet of a million devices costs rows per stretch of work and not
-// per batch; what is carried is as durable as the rows, and they agree among
-// themselves.
+// counted since as Carried, as long as only figures of rows grew. So a fleet of a
+// million devices costs rows per stretch of work and not per batch; what is carried
+// is as durable as the rows, and they agree among themselves.
+//
+// Rows follow one host after the other, at a pace at which each has its turn within
+// after nanoseconds, and at the latest then. nowNS is any clock that only goes
+// forward.
 func (l *Ledger) TakeDue(nowNS, after int64) Changes {
 	c := Changes{Events: l.events, Addresses: l.addresses, Traffic: l.traffic, Differences: l.differences, Clocks: l.clocks, Energy: l.energy, Batches: l.batches, Windows: l.windows}
 	l.events, l.differences, l.addresses, l.traffic, l.clocks, l.energy = nil, nil, nil, nil, nil, nil
 	l.batches, l.windows = 0, 0
+	l.settle(&c, nowNS, after)
 	var states []byte
 	for _, h := range l.dirtyHosts {
+		if !h.dirty {
+			continue // it had its turn
+		}
 		h.dirty = false
-		if after <= 0 || h.due || !h.taken || h.carriedNS != 0 && nowNS-h.carriedNS >= after {
+		if after <= 0 || h.due || !h.taken {
 			h.give(&c)
 			continue
 		}
@@ -61,7 +67,7 @@ func (l *Ledger) TakeDue(nowNS, after int64) Changes {
 			l.carriers = append(l.carriers, carrier{h, h.carriedNS})
 		}
 		if states == nil {
-			states = make([]byte, 0, len(l.dirtyHosts)*(64+48*len(h.dirtySegments)))
+			states = make([]byte, 0, len(l.dirtyHosts)*(64+64*len(h.dirtySegments)))
 		}
 		at := len(states)
 		states = h.appendState(states)
@@ -73,20 +79,33 @@ func (l *Ledger) TakeDue(nowNS, after int64) Changes {
 	}
 	clear(l.dirtyHosts)
 	l.dirtyHosts = l.dirtyHosts[:0]
+	return c
+}
+
+// settle gives out the rows of hosts whose turn it is, longest behind first.
+func (l *Ledger) settle(c *Changes, nowNS, after int64) {
+	turns := len(l.carriers)
+	if after > 0 {
+		l.turns = min(l.turns+float64(turns)*float64(nowNS-l.settledNS)/float64(after), float64(turns))
+		turns = int(l.turns)
+	}
+	l.settledNS = nowNS
 	done := 0
 	for _, w := range l.carriers {
 		if w.sinceNS == w.host.carriedNS { // it did not settle meanwhile
-			if after > 0 && nowNS-w.sinceNS < after {
+			if turns <= 0 && nowNS-w.sinceNS < after {
 				break
 			}
-			w.host.give(&c)
+			turns, l.turns = turns-1, max(0, l.turns-1)
+			w.host.dirty = false
+			w.host.give(c)
 		}
 		done++
 	}
-	if clear(l.carriers[:done]); done > 0 {
+	if done > 0 {
+		clear(l.carriers[:done])
 		l.carriers = slices.Delete(l.carriers, 0, done)
 	}
-	return c
 }
 
 // carrier is a host whose rows are behind since an instant.

@@ -49,6 +49,8 @@ type Ledger struct {
 
 	dirtyHosts  []*host
 	carriers    []carrier // hosts whose rows are behind, longest first
+	turns       float64   // how many of them may have their turn now
+	settledNS   int64     // when that was worked out
 	events      []HostEvent
 	addresses   []HostAddress
 	traffic     []HostTraffic

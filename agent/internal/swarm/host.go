@@ -102,8 +102,15 @@ func (s *Swarm) forge(h *host, i, n int) ([]byte, error) {
 			}
 			f.windows[at] = measure.Window{Device: f.rows[d].ID, StartNS: from, EndNS: from + int64(s.cfg.Window), Entries: f.entries[at : at+1]}
 			s.totals.add(e)
+			if job != nil {
+				job.did = job.did.Add(e.Operations.Best)
+			}
 			at++
 		}
+	}
+	if job != nil && s.cfg.Cross > 0 && job.did >= s.cfg.Cross && !job.crossed {
+		job.crossed = true
+		s.crossings = append(s.crossings, Crossing{Tenant: string(job.tenant), Workload: job.workload.ID, EndNS: s.dueNS(i, n)})
 	}
 	b := &wire.Batch{
 		Header: wire.Header{Version: wire.Version, Host: h.id, Epoch: h.epoch, Seq: h.seq + 1, PrevHash: h.prev, BootID: h.id[:8],

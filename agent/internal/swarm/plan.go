@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
@@ -38,6 +39,8 @@ func ParseSizes(text string) (Sizes, error) {
 type job struct {
 	workload measure.Workload
 	tenant   measure.TenantID
+	did      compute.Operations // so far
+	crossed  bool
 }
 
 // plan says which host runs what.
@@ -68,7 +71,7 @@ func newPlan(cfg Config) *plan {
 		var j *job
 		if sizes[next].Hosts > 0 {
 			no := len(p.jobs)
-			j = &job{measure.Workload{Kind: measure.KindSlurmJob, ID: fmt.Sprintf("%d-%d", cfg.Seed, no)}, measure.TenantID(fmt.Sprintf("ten-%06d", no%max(cfg.Tenants, 1)))}
+			j = &job{workload: measure.Workload{Kind: measure.KindSlurmJob, ID: fmt.Sprintf("%d-%d", cfg.Seed, no)}, tenant: measure.TenantID(fmt.Sprintf("ten-%06d", no%max(cfg.Tenants, 1)))}
 		}
 		p.first, p.jobs = append(p.first, at), append(p.jobs, j)
 		at += n

@@ -31,6 +31,8 @@ type Report struct {
 	Unreceipted   int     `json:"unreceipted"`
 	FirstWindowNS int64   `json:"first_window_ns"`
 	LastWindowNS  int64   `json:"last_window_ns"`
+
+	Crossings []Crossing `json:"crossings,omitempty"`
 }
 
 func (s *Swarm) report() Report {
@@ -47,6 +49,7 @@ func (s *Swarm) report() Report {
 		Totals: s.totals, Counts: s.counts, WallSeconds: time.Since(s.began).Seconds(), CPUSeconds: cpu, RSSMaxMiB: float64(use.Maxrss) / 1024,
 		Unreceipted: s.unsent, FirstWindowNS: s.origin, LastWindowNS: s.dueNS(s.cfg.Hosts-1, s.cfg.Batches-1),
 	}
+	r.Crossings = s.crossings
 	r.Operations.Low, r.Operations.Best, r.Operations.High = s.totals.Low.Decimal(), s.totals.Best.Decimal(), s.totals.High.Decimal()
 	if r.GPUSamples > 0 {
 		r.CPUNSSample, r.BytesSample = cpu*1e9/float64(r.GPUSamples), float64(s.counts.Bytes)/float64(r.GPUSamples)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )
 
@@ -38,7 +39,10 @@ type Config struct {
 	Sizes   Sizes         // how large the workloads are
 	Tenants int           // that the workloads belong to
 	Seed    uint64
-	EndNS   int64 // end of the last window when it is not real, Unix
+	// Cross is operations at which the report says when each workload reached them, 0
+	// for none.
+	Cross compute.Operations
+	EndNS int64 // end of the last window when it is not real, Unix
 	// MaxWaiting bounds the bytes that are sent and not receipted, 256 MiB if 0, 16 MiB
 	// when as fast as possible. Hosts would keep them on their disks.
 	MaxWaiting int64
@@ -57,6 +61,8 @@ type Swarm struct {
 	conn   *nats.Conn
 	forger forger
 	totals Totals
+
+	crossings []Crossing
 
 	mu      sync.Mutex // guards what receipts change
 	hosts   []host
@@ -80,6 +86,14 @@ type Counts struct {
 	Receipts      int64 `json:"receipts"`
 	Verified      int64 `json:"receipts_verified"`
 	WaitingMaxKiB int64 `json:"waiting_max_kib"`
+}
+
+// Crossing is the first batch with which a workload reached Config.Cross, by the best
+// estimate.
+type Crossing struct {
+	Tenant   string `json:"tenant"`
+	Workload string `json:"workload"`
+	EndNS    int64  `json:"end_ns"` // of the batch's last window
 }
 
 // New prepares the hosts and their keys.
