@@ -13,6 +13,7 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/desk/desktest"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
 	"github.com/flopwatch/flopwatch/collector/internal/webui"
+	"github.com/flopwatch/flopwatch/pkg/compute"
 )
 
 // keeper notes what is done about parties, policies, accounts and hosts. Its word
@@ -146,6 +147,23 @@ func busy() *desktest.Reader {
 	r.FindingList = append(r.FindingList, mine)
 	if r.WorkView == nil {
 		r.WorkView = map[string]desk.FindingWork{}
+	}
+	for i := range 380 { // a rack that was switched off, and hosts that were away for a while
+		c := r.CoverageList[0]
+		c.Host, c.HostName = fmt.Sprintf("%026d", i), fmt.Sprintf("gpu-%04d", i+3)
+		switch {
+		case i >= 130 && i < 146:
+			c.Coverage = 0.62
+		case i%53 == 7:
+			c.Coverage = 0.87
+		case i%29 == 3:
+			c.Coverage = 0.964
+		case i%11 == 5:
+			c.Coverage = 0.995
+		}
+		c.Unobserved = desk.DeviceTime(float64(c.Elapsed) * (1 - c.Coverage))
+		c.Hidden = compute.Operations(float64(c.Unobserved) * 2)
+		r.CoverageList = append(r.CoverageList, c)
 	}
 	r.WorkView["fnd_0009"] = desk.FindingWork{State: "triaged", By: "usr_a", AtNS: desktest.Noon.UnixNano()}
 	draft, simulated := r.PolicyList[0], r.PolicyList[0]

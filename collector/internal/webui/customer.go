@@ -90,7 +90,7 @@ func (s *site) customer(ctx context.Context, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c, ok := newChart("Operations of its own tenants over time", customerDays(days, chartDays), []gauge{v.Gauge}, v.Forecast); ok {
+	if c, ok := newChart("Operations of its own tenants over time", customerDays(days, chartDays), append([]gauge{v.Gauge}, linesOf(v.Forecast)...), v.Forecast); ok {
 		v.Over = &c
 	}
 	if linked {

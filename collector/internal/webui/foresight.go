@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/pkg/compute"
 )
 
 // Foreseer looks ahead.
@@ -26,4 +27,17 @@ func (s *site) forecastOf(ctx context.Context, subject string) (*apitypes.Foreca
 		return nil, nil
 	}
 	return &all[i], nil
+}
+
+// linesOf are the thresholds that a forecast looks at.
+func linesOf(f *apitypes.Forecast) (out []gauge) {
+	if f == nil {
+		return nil
+	}
+	for _, line := range f.Thresholds {
+		if n, err := compute.ParseOperations(line.Threshold); err == nil {
+			out = append(out, gauge{Threshold: n, Source: line.Title + ", " + line.Pack})
+		}
+	}
+	return out
 }

@@ -47,13 +47,13 @@ func TestPicturesHaveTables(t *testing.T) {
 	if strings.Contains(graph, "pty_kilo") {
 		t.Error("a link that was rejected is drawn")
 	}
-	for _, want := range []string{"owns 51 % to 68 %, controls", "Operations of its own tenants over time", `class="fan"`, "foreseen <time"} {
+	for _, want := range []string{"owns 51 % to 68 %, controls", "Operations of its own tenants over time", `class="fan"`, "foreseen <time", "T1 is 1.00e26, One run, us-iaas-2024-01"} {
 		if !strings.Contains(customer, want) {
 			t.Errorf("the customer lacks %q", want)
 		}
 	}
 	coverage := ask(t, h, "/coverage").Body.String()
-	if !strings.Contains(coverage, "A square is one host") || !strings.Contains(coverage, "99 % or more: 1") {
+	if !strings.Contains(coverage, "A square is one host") || !strings.Contains(coverage, "80 to 95 %: 8") || !strings.Contains(coverage, "less than 80 %: 16") {
 		t.Error("the map of coverage does not say what it shows")
 	}
 }
