@@ -105,7 +105,7 @@ desk-speed: ## how fast pages and lists answer 20 users over 10,000 customers, 1
 
 FLEET   ?= 12500
 SECONDS ?= 300
-fleet: ## play FLEET made-up hosts of 8 GPUs for SECONDS of fleet time against a collector, print what it cost by stage, and hold the ledger against the sender (FLEET_SPEED=real|fast, FLEET_WINDOW=s, FLEET_BATCH=windows, FLEET_REPORT=file)
+fleet: ## play FLEET made-up hosts of 8 GPUs for SECONDS of fleet time against a collector, print what it cost by stage, and hold the ledger against the sender (FLEET_SPEED=real|fast, FLEET_WINDOW=s, FLEET_BATCH=windows, FLEET_REPORT=file, FLEET_PROFILE=file)
 	FLEET=$(FLEET) FLEET_SECONDS=$(SECONDS) $(GO) test -count=1 -v -timeout 0 -run 'TestFleet$$' .
 
 HOSTS ?= 12500

@@ -2,6 +2,7 @@ package flopwatch_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -127,7 +128,7 @@ func playFleet(t *testing.T, f fleetOf) fleetRun {
 	t.Helper()
 	dir := t.TempDir()
 	r := fleetRun{data: filepath.Join(dir, "data"), atRest: map[string]int64{}}
-	profile := filepath.Join(dir, "cpu.profile")
+	profile := cmp.Or(os.Getenv("FLEET_PROFILE"), filepath.Join(dir, "cpu.profile"))
 	r.collector = start(t, dir, "flopwatch-collector", "serve", "--data", r.data, "--profile", profile)
 	waitReady(t, r.data)
 	before := cpuOf(t, r.collector.Process.Pid)

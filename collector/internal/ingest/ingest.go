@@ -117,19 +117,20 @@ func (c *Config) shared() bool { return c.Partition.Of > 1 }
 // devices' rows are written a second in a larger fleet.
 const (
 	carryAbove     = 150_000
-	rowsEachSecond = 3_000
+	rowsEachSecond = 5_000
 	carryLeast     = time.Minute
+	carryMost      = 200 * time.Second // a host counts as reporting when its row is of the last five minutes
 )
 
 // Carry is how long the rows of a host may stay behind what was counted of it: not at
 // all in a fleet of up to 150,000 devices, so that runs and findings follow within
 // moments, and in a larger one as long as it takes to write the rows of all devices
-// at a steady pace, a minute at least.
+// at a steady pace, within bounds.
 func Carry(devices int64) time.Duration {
 	if devices <= carryAbove {
 		return 0
 	}
-	return max(carryLeast, time.Duration(devices)*time.Second/rowsEachSecond)
+	return min(carryMost, max(carryLeast, time.Duration(devices)*time.Second/rowsEachSecond))
 }
 
 // byKey knows a host by the key that it first came with.
