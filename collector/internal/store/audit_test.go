@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/collector/internal/party"
+	"github.com/flopwatch/flopwatch/collector/internal/store/storetest"
 	"github.com/flopwatch/flopwatch/pkg/allocation"
 	"github.com/flopwatch/flopwatch/pkg/audit"
 	"github.com/flopwatch/flopwatch/pkg/measure"
@@ -162,8 +164,13 @@ const dropGuards = `DROP TRIGGER audit_leaf_no_delete; DROP TRIGGER audit_leaf_n
 // edit changes a database as somebody with its file would.
 func edit(t testing.TB, path, statements string) {
 	t.Helper()
-	db := sql.OpenDB(newConnector(path, time.Second, false))
-	db.SetMaxOpenConns(1)
+	db, err := storetest.Raw(t, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if storetest.Postgres() {
+		statements = regexp.MustCompile(`DROP TRIGGER (\w+)`).ReplaceAllStringFunc(statements, func(s string) string { return s + " ON " + tableOf(s[len("DROP TRIGGER "):]) })
+	}
 	if _, err := db.Exec(statements); err != nil {
 		t.Fatalf("%s: %v", statements, err)
 	}
@@ -232,6 +239,10 @@ var edits = []struct{ statement, named string }{
 
 // Whatever somebody changes in the file is named.
 func TestInsiderEditsAreNamed(t *testing.T) {
+	if storetest.Postgres() {
+		insiderEditsInPostgres(t)
+		return
+	}
 	from := filepath.Join(t.TempDir(), "flopwatch.db")
 	if err := logged(t, from).Close(); err != nil {
 		t.Fatal(err)
@@ -277,6 +288,41 @@ func TestInsiderEditsAreNamed(t *testing.T) {
 		}
 	}
 	t.Logf("%d edits, all named", rounds)
+}
+
+// In PostgreSQL the insider owns the tables, and has each edit to himself in a
+// transaction that is undone.
+func insiderEditsInPostgres(t *testing.T) {
+	s := logged(t, filepath.Join(t.TempDir(), "flopwatch.db"))
+	defer func() { _ = s.Close() }()
+	engine := strings.NewReplacer("cast(replace(cast(leaf AS TEXT), ", "convert_to(replace(convert_from(leaf, 'UTF8'), ", ") AS BLOB)", "), 'UTF8')", "zeroblob(32)", "decode(repeat('00', 32), 'hex')")
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, e := range edits {
+		n := random.IntN(10)
+		statement := engine.Replace(fmt.Sprintf(e.statement, n))
+		tx, err := s.db.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Neither triggers nor references stand in the way.
+		if _, err := tx.Exec("SET LOCAL session_replication_role = replica; " + statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+		c, err := NewReader(s, "", false).VerifyAudit(auditOrigin, auditKey.Public().(ed25519.PublicKey)).checkAudit(t.Context(), tx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := e.named
+		if strings.Contains(want, "%d") {
+			want = fmt.Sprintf(want, n)
+		}
+		if c.Intact || !strings.Contains(strings.Join(c.Problems, "\n"), want) {
+			t.Errorf("%s: not named with %q: %+v", statement, want, c)
+		}
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // An edit while the collector is stopped stays in the log after it goes on.
@@ -336,6 +382,11 @@ func TestEveryTableIsThoughtOf(t *testing.T) {
 	for _, k := range auditedKinds {
 		unprotected[k.kind] = "protected"
 	}
+	tables, triggers := "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'", "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name = ?"
+	if storetest.Postgres() {
+		tables = "SELECT relname::text FROM pg_class WHERE relnamespace = 'flopwatch'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'schema_version'"
+		triggers = "SELECT count(*) FROM pg_trigger WHERE tgname = ? AND tgparentid = 0"
+	}
 	err := each(t.Context(), s.read, func(rows *sql.Rows) error {
 		var name string
 		err := rows.Scan(&name)
@@ -343,14 +394,14 @@ func TestEveryTableIsThoughtOf(t *testing.T) {
 			t.Errorf("table %s: add it to auditedKinds, with triggers in its migration, or say in this test why the audit log need not protect it", name)
 		}
 		return err
-	}, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+	}, tables)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, k := range auditedKinds {
 		for _, when := range []string{"insert", "update", "delete"} {
 			n := 0
-			if err := s.read.QueryRow("SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name = ?", "audit_"+k.kind+"_"+when).Scan(&n); err != nil || n != 1 {
+			if err := s.read.QueryRow(triggers, "audit_"+k.kind+"_"+when).Scan(&n); err != nil || n != 1 {
 				t.Errorf("trigger audit_%s_%s is missing, %v", k.kind, when, err)
 			}
 		}

@@ -18,27 +18,28 @@ import (
 // and against the objects that it protects. An object that is not as the log
 // last holds it was changed by another program, and is named.
 func (r *Reader) CheckAudit(ctx context.Context) (desk.AuditCheck, error) {
-	c := auditCheck{ctx: ctx, schema: r.store.schemaQuery(), walk: audit.NewWalk()}
-	err := r.view(ctx, "audit check", func(tx *sql.Tx) error {
-		c.tx, c.tree = tx, &tree{ctx: ctx, q: tx}
-		for _, step := range []func() error{
-			c.leaves, c.nodes, func() error { return c.checkpoints(r.origin, r.auditKey) }, func() error { return c.anchors(r.anchor, r.origin, r.auditKey) }, c.objects, c.left,
-		} {
-			if err := step(); err != nil {
-				return err
-			}
-		}
-		return nil
+	var found desk.AuditCheck
+	err := r.view(ctx, "audit check", func(tx *sql.Tx) (err error) {
+		found, err = r.checkAudit(ctx, tx)
+		return err
 	})
-	c.found.Intact = err == nil && c.problems == 0
-	return c.found, err
+	return found, err
+}
+
+func (r *Reader) checkAudit(ctx context.Context, tx *sql.Tx) (desk.AuditCheck, error) {
+	c := auditCheck{ctx: ctx, schema: r.store.schemaQuery(), walk: audit.NewWalk(), tx: tx, tree: &tree{ctx: ctx, q: tx}}
+	return c.run(c.leaves, c.nodes, func() error { return c.checkpoints(r.origin, r.auditKey) }, func() error { return c.anchors(r.anchor, r.origin, r.auditKey) }, c.objects, c.left)
 }
 
 // checkAuditIn is CheckAudit inside a transaction, without what is signed.
 func checkAuditIn(ctx context.Context, tx *sql.Tx, schema string) (desk.AuditCheck, error) {
 	c := auditCheck{ctx: ctx, schema: schema, walk: audit.NewWalk(), tx: tx, tree: &tree{ctx: ctx, q: tx}}
+	return c.run(c.leaves, c.nodes, c.objects, c.left)
+}
+
+func (c *auditCheck) run(steps ...func() error) (desk.AuditCheck, error) {
 	var err error
-	for _, step := range []func() error{c.leaves, c.nodes, c.objects, c.left} {
+	for _, step := range steps {
 		if err == nil {
 			err = step()
 		}

@@ -71,49 +71,10 @@ func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follo
 	}
 	done := Commit{At: c.At, Hosts: slices.Concat(c.Changes.Hosts, c.Changes.CarriedHosts), Accounts: slices.Concat(c.Changes.Accounts, c.Changes.CarriedAccounts), Events: c.Changes.Events}
 	done.Segments = append(append(done.Segments, c.Changes.Opened...), c.Changes.Extended...)
-	err := s.updateWith(growing(ctx), together, func(tx *sql.Tx) error {
-		if err := c.Lease.guard(ctx, tx, c.At); err != nil {
-			return err
-		}
-		w := &writer{ctx: ctx, tx: tx, words: s.words, bulk: s.opts.Postgres != ""}
-		if err := w.changes(&c.Changes); err != nil {
-			return err
-		}
-		if c.FrameCount > 0 {
-			if err := s.evidence.commit(ctx, tx, c.FrameCount); err != nil {
-				return err
-			}
-		}
-		if err := s.quarantine(ctx, tx, c.Quarantine); err != nil {
-			return err
-		}
-		if err := writeDifferences(ctx, tx, c.Changes.Differences, c.At); err != nil {
-			return err
-		}
-		if err := writeClocks(ctx, tx, c.Changes.Clocks, c.At); err != nil {
-			return err
-		}
-		if err := findDropped(ctx, tx, c.Changes.Hosts, c.Changes.Events, c.At); err != nil {
-			return err
-		}
-		if err := w.meta(&c.Changes, &done); err != nil {
-			return err
-		}
-		if err := c.Lease.counted(ctx, tx, done.Revision, c.Changes.Batches, c.At); err != nil {
-			return err
-		}
-		if c.Lease.Partition.Of > 1 {
-			if err := noteTenants(ctx, tx, done); err != nil {
-				return err
-			}
-		}
-		for _, f := range followers {
-			if err := f.Follow(ctx, tx, done); err != nil {
-				return fmt.Errorf("follow checkpoint %d: %w", done.Revision, err)
-			}
-		}
-		return nil
-	})
+	err := s.defineAhead(ctx, &c.Changes)
+	if err == nil {
+		err = s.updateWith(growing(ctx), together, func(tx *sql.Tx) error { return s.checkpoint(ctx, tx, &c, &done, followers) })
+	}
 	if err != nil {
 		s.words.forget() // numbers of rows that were rolled back
 		switch {
@@ -127,6 +88,65 @@ func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follo
 		return Commit{}, fmt.Errorf("checkpoint: %w", err)
 	}
 	return done, nil
+}
+
+// checkpoint writes a checkpoint.
+func (s *Store) checkpoint(ctx context.Context, tx *sql.Tx, c *Checkpoint, done *Commit, followers []Follower) error {
+	if err := c.Lease.guard(ctx, tx, c.At); err != nil {
+		return err
+	}
+	w := &writer{ctx: ctx, tx: tx, words: s.words, bulk: s.opts.Postgres != ""}
+	if err := w.changes(&c.Changes); err != nil {
+		return err
+	}
+	if c.FrameCount > 0 {
+		if err := s.evidence.commit(ctx, tx, c.FrameCount); err != nil {
+			return err
+		}
+	}
+	if err := s.quarantine(ctx, tx, c.Quarantine); err != nil {
+		return err
+	}
+	if err := writeDifferences(ctx, tx, c.Changes.Differences, c.At); err != nil {
+		return err
+	}
+	if err := writeClocks(ctx, tx, c.Changes.Clocks, c.At); err != nil {
+		return err
+	}
+	if err := findDropped(ctx, tx, c.Changes.Hosts, c.Changes.Events, c.At); err != nil {
+		return err
+	}
+	// From here on checkpoints wait for each other: first for the audit log, where this
+	// one adds to it, and then for the counters, so that no two wait for one another.
+	if pending, err := pendingObjects(ctx, tx); err != nil {
+		return err
+	} else if len(pending) > 0 {
+		if err := s.lockAuditLog(ctx, tx); err != nil {
+			return err
+		}
+	}
+	if n := len(c.Quarantine); n > 0 {
+		if _, err := tx.ExecContext(ctx, "UPDATE meta SET value = value + ? WHERE key = 'quarantined'", n); err != nil {
+			return fmt.Errorf("count quarantine: %w", err)
+		}
+	}
+	if err := w.meta(&c.Changes, done); err != nil {
+		return err
+	}
+	if err := c.Lease.counted(ctx, tx, done.Revision, c.Changes.Batches, c.At); err != nil {
+		return err
+	}
+	if c.Lease.Partition.Of > 1 {
+		if err := noteTenants(ctx, tx, *done); err != nil {
+			return err
+		}
+	}
+	for _, f := range followers {
+		if err := f.Follow(ctx, tx, *done); err != nil {
+			return fmt.Errorf("follow checkpoint %d: %w", done.Revision, err)
+		}
+	}
+	return nil
 }
 
 // quarantine keeps refused batches within the limits; the newest win.
@@ -159,10 +179,6 @@ func (s *Store) quarantine(ctx context.Context, tx *sql.Tx, rows []Quarantine) e
 		s.opts.QuarantineRows, s.opts.QuarantineBytes)
 	if err != nil {
 		return fmt.Errorf("bound quarantine: %w", err)
-	}
-	_, err = tx.ExecContext(ctx, "UPDATE meta SET value = value + ? WHERE key = 'quarantined'", len(rows))
-	if err != nil {
-		return fmt.Errorf("count quarantine: %w", err)
 	}
 	return nil
 }

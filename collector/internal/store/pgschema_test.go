@@ -181,6 +181,9 @@ func postgresShape(t *testing.T, db *sql.DB) shape {
 	for _, x := range rowsOf(t, db, `SELECT c.relname, i.relname, `+fmt.Sprintf(columns, "(x.indkey::int2[])[0:x.indnkeyatts-1]")+`
 		FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid
 		WHERE NOT EXISTS (SELECT 1 FROM pg_constraint r WHERE r.conindid = x.indexrelid AND r.contype IN ('p', 'u')) AND`+tables) {
+		if x[0] == "event" {
+			x[2] = strings.TrimSuffix(x[2], " id") // of which SQLite says nothing: it is there by itself
+		}
 		s.Keys = append(s.Keys, x[0]+" index "+x[1]+" "+x[2])
 	}
 	for _, g := range rowsOf(t, db, `SELECT g.tgname, c.relname, CASE WHEN g.tgtype & 2 > 0 THEN 'BEFORE' ELSE 'AFTER' END,

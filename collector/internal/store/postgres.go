@@ -7,12 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/postgres"
+	"github.com/flopwatch/flopwatch/pkg/ledger"
+	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
 // PostgreSQL is the store's other engine. The statements are the same, in SQLite's
@@ -257,4 +261,67 @@ func Migrate(ctx context.Context, url, password string) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	_, err = migratePostgres(ctx, db, postgresMigrations, "migrations/postgres")
 	return err
+}
+
+// defineAhead gives numbers to the words that a checkpoint will need, in a transaction
+// of its own. A new word is there for all who would make the same one, and whoever
+// makes it keeps them waiting until the commit: that must be soon, and all must make
+// them in one order.
+func (s *Store) defineAhead(ctx context.Context, c *ledger.Changes) error {
+	if s.opts.Postgres == "" {
+		return nil
+	}
+	workloads, tenants, methods := map[measure.Workload]bool{}, map[measure.TenantID]bool{}, map[measure.Method]bool{}
+	for i := range c.Opened {
+		k := &c.Opened[i].Key
+		workloads[k.Workload], tenants[k.Tenant], methods[k.Method] = true, true, true
+		if k.Claim.State != 0 {
+			tenants[k.Claim.Tenant] = true
+		}
+	}
+	for i := range c.Traffic {
+		workloads[c.Traffic[i].Workload] = true
+	}
+	maps.DeleteFunc(workloads, func(w measure.Workload, _ bool) bool { _, known := s.words.workloads[w]; return known })
+	maps.DeleteFunc(tenants, func(t measure.TenantID, _ bool) bool { _, known := s.words.tenants[t]; return known })
+	maps.DeleteFunc(methods, func(m measure.Method, _ bool) bool { _, known := s.words.methods[m]; return known })
+	if len(workloads)+len(tenants)+len(methods) == 0 {
+		return nil
+	}
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("define words: begin: %w", err)
+	}
+	insert := func(query, what string, rows [][]any) {
+		if err != nil || len(rows) == 0 {
+			return
+		}
+		slices.SortFunc(rows, func(a, b []any) int { return strings.Compare(fmt.Sprint(a...), fmt.Sprint(b...)) })
+		for _, row := range rows {
+			if _, err = tx.ExecContext(ctx, query, row...); err != nil {
+				err = fmt.Errorf("define %s: %w", what, err)
+				return
+			}
+		}
+	}
+	var rows [3][][]any
+	for m := range methods {
+		rows[0] = append(rows[0], []any{string(m.Name), m.Version, m.Precision, m.Reason, m.Grade})
+	}
+	for t := range tenants {
+		rows[1] = append(rows[1], []any{string(t)})
+	}
+	for w := range workloads {
+		rows[2] = append(rows[2], []any{string(w.Kind), w.ID, w.Hint})
+	}
+	insert("INSERT INTO method (name, version, precision, reason, grade) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", "method", rows[0])
+	insert("INSERT INTO tenant (id) VALUES (?) ON CONFLICT DO NOTHING", "tenant", rows[1])
+	insert("INSERT INTO workload (kind, id, hint) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", "workload", rows[2])
+	if err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("define words: %w", err)
+	}
+	return nil
 }
