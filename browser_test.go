@@ -148,6 +148,14 @@ type page struct {
 
 func (b *browser) person() *page {
 	b.Helper()
+	p := b.scripted()
+	p.do(p.session, "Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil)
+	return p
+}
+
+// scripted is a person whose browser runs the desk's script.
+func (b *browser) scripted() *page {
+	b.Helper()
 	var context struct{ BrowserContextID string }
 	b.do("", "Target.createBrowserContext", map[string]any{}, &context)
 	var target struct{ TargetID string }
@@ -156,7 +164,8 @@ func (b *browser) person() *page {
 	b.do("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &session)
 	p := &page{browser: b, session: session.SessionID}
 	p.do(p.session, "Page.enable", map[string]any{}, nil)
-	p.do(p.session, "Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil)
+	// As wide as a desk's screen: on a narrow one the script folds the menu.
+	p.do(p.session, "Emulation.setDeviceMetricsOverride", map[string]any{"width": 1440, "height": 900, "deviceScaleFactor": 1, "mobile": false}, nil)
 	return p
 }
 

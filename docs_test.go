@@ -72,7 +72,8 @@ var runElsewhere = map[string]string{
 	"systemctl ": "packaging/test/install", "journalctl ": "packaging/test/install", "apt ": "packaging/test/install", "dnf ": "packaging/test/install",
 	"flopwatch-agent enroll ": "testdata/script/enrol.txtar, with a token that is good once",
 	"flopwatch-agent doctor ": "testdata/script/gpu.txtar, because its exit code tells of the host", "flopwatch-agent release ": "testdata/script/gpu.txtar, beside an agent that runs",
-	"flopwatchctl audit verify ": "testdata/script/examiner5_log.txtar, on a log that was signed",
+	"flopwatchctl --server https://desk.example:8443 --token-file ": "testdata/script/tokens.txtar, with a token that was made",
+	"flopwatchctl audit verify ":                                    "testdata/script/examiner5_log.txtar, on a log that was signed",
 }
 
 // docFaults are answered to commands that are wrong, and not to those that are
