@@ -19,10 +19,15 @@ const policy = await readFile(join(gallery, "assets", "policy"), "utf8");
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const types = { css: "text/css", js: "text/javascript", svg: "image/svg+xml", html: "text/html; charset=utf-8" };
 
+let grows = false; // the ledger grows soon after a page begins to listen
 const server = createServer(async (request, response) => {
   const path = new URL(request.url, "http://localhost").pathname;
   if (path.includes("..")) return response.writeHead(400).end();
-  if (path === "/v1/events") return response.writeHead(200, { "Content-Type": "text/event-stream" }).write(": quiet\n\n");
+  if (path === "/v1/events") {
+    response.writeHead(200, { "Content-Type": "text/event-stream" }).write(": quiet\n\n");
+    if (grows) setTimeout(() => response.write("event: revision\ndata: 999\n\n"), 4000);
+    return;
+  }
   try {
     const data = await readFile(join(gallery, path));
     response.writeHead(200, { "Content-Type": types[path.split(".").pop()] ?? "text/plain", "Content-Security-Policy": policy }).end(data);
@@ -101,6 +106,31 @@ for (const theme of ["light", "dark"]) {
     }
   }
   await context.close();
+}
+if (chosen.includes("full/queue.html")) {
+  const page = await browser.newPage();
+  const say = (ok, what) => { if (!ok) found.push(`full/queue.html: ${what}`); };
+  const held = () => page.evaluate(() => [document.activeElement?.name ?? document.activeElement?.id ?? "", document.activeElement?.value ?? ""]);
+  await page.goto(`${origin}/full/queue.html`, { waitUntil: "load" });
+  await page.keyboard.press("/");
+  say((await page.evaluate(() => document.activeElement?.id)) === "find", "the key / does not lead to the search");
+  await page.focus("[data-keys=queue]");
+  for (const key of ["j", "j", "x", "k", "x"]) await page.keyboard.press(key);
+  say((await page.locator("input[name=item]:checked").count()) === 2, "j, k and x do not mark two items");
+  // Somebody writes while the ledger grows: nothing moves until they are done.
+  grows = true;
+  await page.goto(`${origin}/full/queue.html`, { waitUntil: "load" });
+  await page.fill("fieldset input[name=reason]", "half a sen");
+  await page.evaluate(() => { document.querySelector("main").dataset.old = "yes"; });
+  await page.waitForFunction(() => document.querySelector("#pause").textContent === "Show what is new", null, { timeout: 60000 }).catch(() => say(false, "it is not said that there is something new"));
+  await page.waitForTimeout(3000); // longer than a renewal waits
+  const [name, value] = await held();
+  say(name === "reason" && value === "half a sen", `the focus or the text was lost: ${name} ${value}`);
+  await page.fill("fieldset input[name=reason]", "");
+  await page.focus(".skip");
+  await page.waitForFunction(() => !document.querySelector("main").dataset.old, null, { timeout: 60000 }).catch(() => say(false, "the page is not renewed when nobody writes"));
+  say((await page.evaluate(() => document.activeElement?.className)) === "skip", "the renewal moved the focus");
+  await page.close();
 }
 await browser.close();
 server.closeAllConnections();
