@@ -112,7 +112,11 @@ func rowOfFinding(f findingRow, nowNS int64) queueRow {
 	case "warning":
 		row.rank = rankWarning
 	}
-	row.Why = append(row.Why, f.Severity+": "+f.Level)
+	if strings.HasPrefix(f.Level, f.Severity) {
+		row.Why = append(row.Why, f.Level)
+	} else {
+		row.Why = append(row.Why, f.Severity+": "+f.Level)
+	}
 	if f.Threshold > 0 {
 		row.Why = append(row.Why, fmt.Sprintf("best figure is %s of %s", percent(ratio(f.Operations.Best, f.Threshold)), operations(f.Threshold)))
 	}
