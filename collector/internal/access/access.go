@@ -222,6 +222,9 @@ func (g *Guard) principal(ctx context.Context, s session) (p permission.Principa
 		return permission.Principal{ID: "owner", Roles: permission.People, SignedIn: s.proved}, !any, err
 	}
 	u, ok, err := g.users.User(ctx, s.user)
+	if g.factors != nil && !s.strong && permission.NeedSecondFactor(u.Roles) {
+		ok = false // they were given a role since they signed in, and sign in again for it
+	}
 	return permission.Principal{ID: u.ID, Roles: u.Roles, SignedIn: s.proved, Accounts: u.Accounts}, ok && !u.Disabled, err
 }
 

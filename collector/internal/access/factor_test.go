@@ -287,6 +287,26 @@ func TestLookingNeedsNoSecondFactor(t *testing.T) {
 	}
 }
 
+// A role that needs a second factor does not come to a session that was opened without one.
+func TestANewRoleWaitsForASecondFactor(t *testing.T) {
+	b, _ := withFactors(t)
+	b.users.user.Roles = []permission.Role{permission.Viewer}
+	s := cookieOf(t, b.form("/sign-in", "", "login", "ana", "password", password))
+	if w := b.ask("GET", "/", "Cookie", s); w.Code != 418 {
+		t.Fatalf("a viewer: %d", w.Code)
+	}
+	b.users.user.Roles = []permission.Role{permission.Viewer, permission.SeniorReviewer}
+	if w := b.ask("GET", "/", "Cookie", s); w.Code != 303 {
+		t.Errorf("a reviewer without a second factor: %d", w.Code)
+	}
+	half := cookieOf(t, b.form("/sign-in", s, "login", "ana", "password", password))
+	secret := secretOn(t, b.ask("GET", "/sign-in/enrol", "Cookie", half).Body.String())
+	s = cookieOf(t, b.form("/sign-in/enrol", half, "code", totp.Code(secret, totp.Step(b.now))))
+	if w := b.ask("GET", "/", "Cookie", s); w.Code != 418 {
+		t.Errorf("a reviewer with one: %d", w.Code)
+	}
+}
+
 func TestWhereToGoAfterSigningIn(t *testing.T) {
 	b, _ := withFactors(t)
 	b.users.user.Roles = []permission.Role{permission.Viewer}

@@ -145,7 +145,7 @@ func (g *Guard) fromProvider(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	now := g.now()
-	s := session{made: now, used: now, proved: id.Proved, user: u.ID, login: u.Login, stage: left, next: a.next, outside: true, signOut: id.SignOut}
+	s := session{made: now, used: now, proved: id.Proved, user: u.ID, login: u.Login, stage: left, next: a.next, outside: true, strong: id.Strong, signOut: id.SignOut}
 	if left == wantsEnrolment {
 		s.secret = newSecret()
 	}

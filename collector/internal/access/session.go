@@ -34,6 +34,7 @@ type session struct {
 	user       string
 	login      string
 	stage      stage
+	strong     bool   // with a second factor
 	secret     []byte // that an enrolment offers
 	next       string // page to open in the end, "" for the first one
 	outside    bool   // with an identity provider

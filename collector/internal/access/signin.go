@@ -214,7 +214,7 @@ func (g *Guard) signInByProgram(w http.ResponseWriter, r *http.Request, in signI
 		return
 	}
 	now := g.now()
-	s := session{made: now, used: now, proved: now, user: u.ID}
+	s := session{made: now, used: now, proved: now, user: u.ID, strong: left != complete}
 	g.mu.Lock()
 	id := g.open(s)
 	g.mu.Unlock()

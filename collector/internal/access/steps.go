@@ -164,7 +164,7 @@ func (g *Guard) complete(w http.ResponseWriter, r *http.Request, s session) {
 	if !s.outside { // else it is as the provider says
 		s.proved = now
 	}
-	s.stage, s.secret, s.made, s.used = complete, nil, now, now
+	s.stage, s.strong, s.secret, s.made, s.used = complete, true, nil, now, now
 	g.setCookie(w, g.finish(r, s), s)
 }
 

@@ -3,6 +3,9 @@ package oidc_test
 import (
 	"errors"
 	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -275,4 +278,24 @@ func FuzzConfig(f *testing.F) {
 			t.Errorf("%q is taken", data)
 		}
 	})
+}
+
+// The example of the documentation is one that can be used.
+func TestTheDocumentedConfig(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "access.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```yaml\n(name:.*?)```").FindSubmatch(text)
+	if block == nil {
+		t.Fatal("docs/access.md has no example")
+	}
+	c, err := oidc.Read("access.md", block[1])
+	if err != nil || len(c.Groups) < 2 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	all := regexp.MustCompile(`(?m)^# (\w+:)`).ReplaceAll(block[1], []byte("$1"))
+	if _, err := oidc.Read("access.md", all); err != nil {
+		t.Errorf("with what is commented out: %v", err)
+	}
 }
