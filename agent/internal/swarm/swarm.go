@@ -46,7 +46,7 @@ type Config struct {
 	// MaxWaiting bounds the bytes that are sent and not receipted, 256 MiB if 0, 16 MiB
 	// when as fast as possible. Hosts would keep them on their disks.
 	MaxWaiting int64
-	RetryAfter time.Duration // without a receipt until a host sends again, 10 s if 0
+	RetryAfter time.Duration // without a receipt until a host sends again, 30 s if 0
 	AgentName  string        // version that hosts say they run
 	Log        *slog.Logger
 	Progress   io.Writer // a line every few seconds, nil for none
@@ -109,7 +109,7 @@ func New(cfg Config) (*Swarm, error) {
 		}
 	}
 	if cfg.RetryAfter <= 0 {
-		cfg.RetryAfter = 10 * time.Second
+		cfg.RetryAfter = 30 * time.Second
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

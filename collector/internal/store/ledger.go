@@ -69,8 +69,8 @@ func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follo
 			return Commit{}, err
 		}
 	}
-	done := Commit{At: c.At, Hosts: slices.Concat(c.Changes.Hosts, c.Changes.CarriedHosts), Accounts: slices.Concat(c.Changes.Accounts, c.Changes.CarriedAccounts), Events: c.Changes.Events}
-	done.Segments = append(append(done.Segments, c.Changes.Opened...), c.Changes.Extended...)
+	done := Commit{At: c.At, Hosts: joined(c.Changes.Hosts, c.Changes.CarriedHosts), Accounts: joined(c.Changes.Accounts, c.Changes.CarriedAccounts), Events: c.Changes.Events}
+	done.Segments = joined(c.Changes.Opened, c.Changes.Extended)
 	err := s.defineAhead(ctx, &c.Changes)
 	if err == nil {
 		err = s.updateWith(growing(ctx), together, func(tx *sql.Tx) error { return s.checkpoint(ctx, tx, &c, &done, followers) })
@@ -283,4 +283,15 @@ func collect[T any](ctx context.Context, tx *sql.Tx, what, query string, scan fu
 		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
 	return all, nil
+}
+
+// joined is both, and copies neither where one is empty.
+func joined[T any](a, b []T) []T {
+	switch {
+	case len(a) == 0:
+		return b
+	case len(b) == 0:
+		return a
+	}
+	return slices.Concat(a, b)
 }
