@@ -159,6 +159,13 @@ func deskLink(l resolve.Link) (desk.Link, error) {
 // Clusters returns what is taken together at a level, most operations first.
 // Single customers are told too.
 func (r *Reader) Clusters(ctx context.Context, level resolve.Level, valid, known time.Time) ([]desk.Cluster, error) {
+	if !valid.IsZero() || !known.IsZero() {
+		return r.readClusters(ctx, level, valid, known)
+	}
+	return from(ctx, r.store, &r.lists, "clusters "+string(level), func() ([]desk.Cluster, error) { return r.readClusters(ctx, level, valid, known) })
+}
+
+func (r *Reader) readClusters(ctx context.Context, level resolve.Level, valid, known time.Time) ([]desk.Cluster, error) {
 	var out []desk.Cluster
 	err := r.view(ctx, "clusters", func(tx *sql.Tx) error {
 		m, err := r.at(ctx, tx, valid, known)

@@ -325,6 +325,10 @@ func (r *Reader) standing(c programme.Customer, name string, s party.Snapshot) d
 
 // Reverifications returns the customers to verify or review again within days.
 func (r *Reader) Reverifications(ctx context.Context, days int) ([]desk.Reverification, error) {
+	return from(ctx, r.store, &r.lists, "reverifications "+strconv.Itoa(days), func() ([]desk.Reverification, error) { return r.readReverifications(ctx, days) })
+}
+
+func (r *Reader) readReverifications(ctx context.Context, days int) ([]desk.Reverification, error) {
 	book, _, err := r.Programme(ctx, desk.PartyQuery{})
 	if err != nil {
 		return nil, err
@@ -405,6 +409,10 @@ func (r *Reader) Exemptions(ctx context.Context) ([]desk.Exemption, error) {
 
 // ProgrammeGaps returns the areas in which the programme falls short.
 func (r *Reader) ProgrammeGaps(ctx context.Context) ([]desk.ProgrammeGap, error) {
+	return from(ctx, r.store, &r.lists, "gaps", func() ([]desk.ProgrammeGap, error) { return r.readGaps(ctx) })
+}
+
+func (r *Reader) readGaps(ctx context.Context) ([]desk.ProgrammeGap, error) {
 	book, _, err := r.Programme(ctx, desk.PartyQuery{})
 	if err != nil {
 		return nil, err
@@ -418,6 +426,10 @@ func (r *Reader) ProgrammeGaps(ctx context.Context) ([]desk.ProgrammeGap, error)
 
 // Certification returns the data of the yearly certification.
 func (r *Reader) Certification(ctx context.Context) (desk.Certification, error) {
+	return from(ctx, r.store, &r.lists, "certification", func() (desk.Certification, error) { return r.readCertification(ctx) })
+}
+
+func (r *Reader) readCertification(ctx context.Context) (desk.Certification, error) {
 	book, s, err := r.Programme(ctx, desk.PartyQuery{})
 	if err != nil {
 		return desk.Certification{}, err

@@ -35,6 +35,7 @@ type Reader struct {
 	cases     remembered[[]desk.Case]
 	now       remembered[*moment]
 	timelines album
+	lists     album // lists of what stands now, which many people look at
 }
 
 var _ desk.Reader = (*Reader)(nil)
@@ -42,7 +43,7 @@ var _ desk.Reader = (*Reader)(nil)
 // NewReader returns a reader that names the given version.
 func NewReader(s *Store, version string, demonstration bool) *Reader {
 	// What is valid now changes with the clock too, by days.
-	return &Reader{store: s, version: version, demonstration: demonstration, now: remembered[*moment]{fresh: 10 * time.Second}}
+	return &Reader{store: s, version: version, demonstration: demonstration, now: remembered[*moment]{fresh: 10 * time.Second}, lists: album{fresh: 10 * time.Second}}
 }
 
 // VerifyAudit makes the reader hold checkpoints of the audit log against their

@@ -93,6 +93,7 @@ const mostAlbums = 32
 
 // album keeps answers to one question about many things, the latest asked for.
 type album struct {
+	fresh time.Duration // how long an answer holds by the clock, 0 for ever
 	mu    sync.Mutex
 	pages map[string]*remembered[any]
 	order []string // the longest kept first
@@ -112,7 +113,16 @@ func (a *album) of(what string) *remembered[any] {
 		delete(a.pages, a.order[0])
 		a.order = a.order[1:]
 	}
-	page := &remembered[any]{}
+	page := &remembered[any]{fresh: a.fresh}
 	a.pages[what], a.order = page, append(a.order, what)
 	return page
+}
+
+// from gives the answer that an album has about something, or that compute reads.
+func from[T any](ctx context.Context, s *Store, a *album, what string, compute func() (T, error)) (answer T, err error) {
+	got, err := a.of(what).get(ctx, s, func() (any, error) { return compute() })
+	if err == nil {
+		answer = got.(T)
+	}
+	return answer, err
 }

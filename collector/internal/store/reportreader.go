@@ -17,6 +17,10 @@ import (
 
 // Reports returns the reports as they stand, the last changed first.
 func (r *Reader) Reports(ctx context.Context) ([]desk.Report, error) {
+	return from(ctx, r.store, &r.lists, "reports", func() ([]desk.Report, error) { return r.readReports(ctx) })
+}
+
+func (r *Reader) readReports(ctx context.Context) ([]desk.Report, error) {
 	var out []desk.Report
 	err := r.view(ctx, "reports", func(tx *sql.Tx) error {
 		known, err := customers(ctx, tx)

@@ -39,16 +39,11 @@ func (r *Reader) RunTimeline(ctx context.Context, id string, rows, slots int) (t
 		t  desk.Timeline
 		ok bool
 	}
-	got, err := r.timelines.of(id+" "+strconv.Itoa(rows)+" "+strconv.Itoa(slots)).get(ctx, r.store, func() (out any, err error) {
-		var a answer
+	a, err := from(ctx, r.store, &r.timelines, id+" "+strconv.Itoa(rows)+" "+strconv.Itoa(slots), func() (a answer, err error) {
 		a.t, a.ok, err = r.readTimeline(ctx, id, rows, slots)
 		return a, err
 	})
-	if err != nil {
-		return t, false, err
-	}
-	a := got.(answer)
-	return a.t, a.ok, nil
+	return a.t, a.ok, err
 }
 
 func (r *Reader) readTimeline(ctx context.Context, id string, rows, slots int) (t desk.Timeline, ok bool, err error) {

@@ -31,6 +31,10 @@ type customerView struct {
 	MoreRuns, MoreFindings bool // there are more than the page shows
 }
 
+// customerRows is how many findings and runs the page of a customer has: it has much
+// else, and is to be there at once.
+const customerRows = 50
+
 // chartDays is how far back the picture of a customer looks.
 const chartDays = 90
 
@@ -108,20 +112,20 @@ func (s *site) customer(ctx context.Context, r *http.Request) (any, error) {
 // workOf adds runs, findings and cases.
 func (s *site) workOf(ctx context.Context, v *customerView, subjects map[string]bool) error {
 	about := slices.Sorted(maps.Keys(subjects))
-	findings, err := s.worked(ctx, desk.FindingQuery{About: about, Limit: maxRows + 1})
+	findings, err := s.worked(ctx, desk.FindingQuery{About: about, Limit: customerRows + 1})
 	if err != nil {
 		return err
 	}
-	runs, err := s.Reader.Runs(ctx, desk.RunQuery{Customer: v.ID, Limit: maxRows + 1})
+	runs, err := s.Reader.Runs(ctx, desk.RunQuery{Customer: v.ID, Limit: customerRows + 1})
 	if err != nil {
 		return err
 	}
 	if v.Runs, err = s.gauged(ctx, runs); err != nil {
 		return err
 	}
-	v.Runs, v.MoreRuns = cut(v.Runs, maxRows)
+	v.Runs, v.MoreRuns = cut(v.Runs, customerRows)
 	v.Gauge.Figure = v.Widest.Operations
-	v.Findings, v.MoreFindings = cut(findings, maxRows)
+	v.Findings, v.MoreFindings = cut(findings, customerRows)
 	for _, f := range v.Findings {
 		if subjects[f.Subject] && f.Threshold > v.Gauge.Threshold {
 			v.Gauge.Threshold, v.Gauge.Source = f.Threshold, f.Pack+", "+f.PackStatus
