@@ -223,7 +223,7 @@ func makeStream(ctx context.Context, conn *nats.Conn, maxBytes int64, config jet
 	if err != nil {
 		return fmt.Errorf("make stream %s: %w", wire.StreamName, err)
 	}
-	return tenancyBucket(ctx, js, min(tenancyBytes, maxBytes/4))
+	return tenancyBucket(ctx, js, min(tenancyBytes, maxBytes/4), config.Replicas)
 }
 
 // streamConfig is the stream with every optional feature off.

@@ -41,6 +41,12 @@ type External struct {
 // connectWait bounds how long a start waits for a broker outside.
 const connectWait = 30 * time.Second
 
+// How long one try to make the stream may take, and how long the next one waits.
+const (
+	makeWait  = 5 * time.Second
+	makeAgain = 500 * time.Millisecond
+)
+
 // Connect connects to a broker outside and makes the stream, or brings it up to
 // date. What the broker lets a host do is in its own configuration.
 func Connect(ctx context.Context, o ExternalOptions) (*External, error) {
@@ -57,7 +63,7 @@ func Connect(ctx context.Context, o ExternalOptions) (*External, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to broker %s: read key %s: %w", o.URL, o.SeedFile, err)
 	}
-	options := []nats.Option{key, nats.Name("collector"), nats.MaxReconnects(-1), nats.CustomInboxPrefix(wire.CollectorInbox),
+	options := []nats.Option{key, nats.Name("collector"), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true), nats.CustomInboxPrefix(wire.CollectorInbox),
 		nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			o.Log.WarnContext(ctx, "broker", slog.Any("error", err))
@@ -72,10 +78,21 @@ func Connect(ctx context.Context, o ExternalOptions) (*External, error) {
 	e := &External{url: o.URL, conn: conn, make: func(ctx context.Context) error {
 		making, cancel := context.WithTimeout(ctx, connectWait)
 		defer cancel()
-		if err := makeStream(making, conn, o.MaxBytes, streamConfig(o.MaxBytes, o.MaxPerHost, max(o.Replicas, 1), o.Partitions)); err != nil {
-			return fmt.Errorf("broker %s: %w", o.URL, err)
+		for {
+			// A question that nobody was there to answer is asked again.
+			asking, end := context.WithTimeout(making, makeWait)
+			err := makeStream(asking, conn, o.MaxBytes, streamConfig(o.MaxBytes, o.MaxPerHost, max(o.Replicas, 1), o.Partitions))
+			end()
+			if err == nil {
+				return nil
+			}
+			// The servers of a cluster that has just begun know no leader yet.
+			select {
+			case <-time.After(makeAgain):
+			case <-making.Done():
+				return fmt.Errorf("broker %s: %w", o.URL, err)
+			}
 		}
-		return nil
 	}}
 	if err := e.make(ctx); err != nil {
 		conn.Close()
