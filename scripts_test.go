@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/flopwatch/flopwatch/pkg/pgtest"
 )
 
 // programs is the folder of the three programs, built once for all tests here.
@@ -97,6 +99,18 @@ func TestScripts(t *testing.T) {
 			"twice":         twice,
 			"flip-database": flipDatabase,
 			"flip-export":   flipExport,
+			"database": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 1 {
+					ts.Fatalf("usage: database variable")
+				}
+				ts.Setenv(args[0], pgtest.Database(t, "", nil))
+			},
+		},
+		Condition: func(name string) (bool, error) {
+			if name == "postgres" {
+				return pgtest.Binaries() != "", nil
+			}
+			return false, fmt.Errorf("condition %q is not known", name)
 		},
 	})
 }

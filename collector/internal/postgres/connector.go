@@ -74,7 +74,8 @@ func NewConnector(address string, o Options) (*Connector, error) {
 		params["synchronous_commit"] = "on"
 	}
 	params["timezone"] = "UTC"
-	params["jit"] = "off" // compiling takes longer than what the desk asks
+	params["random_page_cost"] = "1.1" // of disks without heads
+	params["jit"] = "off"              // compiling takes longer than what the desk asks
 	if o.Reader {
 		params["default_transaction_read_only"] = "on"
 	}

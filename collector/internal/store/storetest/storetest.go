@@ -67,8 +67,8 @@ func fill(ctx context.Context, db *sql.DB, customers, runs, findings int) error 
 		{"INSERT INTO workload (no, kind, id, hint) VALUES (1000001, 'slurm_job', '777', '')", nil},
 		{"INSERT INTO method (no, name, version, precision, reason, grade) VALUES (1000001, 'gpm', 1, '', '', 'E1')", nil},
 		{"INSERT INTO run_part (tenant, part, run, start_ns) SELECT tenant, 'slurm_job 777', id, start_ns FROM run WHERE id = ?1", []any{one(runs)}},
-		{counted + `INSERT INTO segment (device, state, workload, tenant, method, start_ns, end_ns, duration_ns, ops_low, ops_best, ops_high, ceiling, energy_mj)
-			SELECT 1000001 + i / 4, CASE i % 97 WHEN 0 THEN 4 ELSE 1 END, 1000001, t.no, 1000001, r.start_ns + i % 4 * 900000000000, r.start_ns + (i % 4 + 1) * 900000000000, 900000000000, 900, 1000, 1100, 2000, -1
+		{counted + `INSERT INTO segment (id, device, state, workload, tenant, method, start_ns, end_ns, duration_ns, ops_low, ops_best, ops_high, ceiling, energy_mj)
+			SELECT (SELECT coalesce(max(id), 0) FROM segment) + 1 + i, 1000001 + i / 4, CASE i % 97 WHEN 0 THEN 4 ELSE 1 END, 1000001, t.no, 1000001, r.start_ns + i % 4 * 900000000000, r.start_ns + (i % 4 + 1) * 900000000000, 900000000000, 900, 1000, 1100, 2000, -1
 			FROM k, run r JOIN tenant t ON t.id = r.tenant WHERE r.id = ?2`, []any{4 * 8 * hosts, one(runs)}},
 	}
 	tx, err := db.BeginTx(ctx, nil)
