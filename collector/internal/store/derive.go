@@ -87,9 +87,18 @@ func (d *Deriver) JoinsChanged(tenant measure.TenantID) {
 	d.mu.Unlock()
 }
 
-// restFactor bounds what deriving may take of one core: a derivation is
-// followed by a rest of this many times its length.
-const restFactor = 4
+// A derivation is followed by a rest of restFactor times its length, so that it takes
+// a fifth of one core, but of a second at most where it was shorter: a crossing is to
+// be found within two. A longer one rests as long as it took.
+const (
+	restFactor = 4
+	restMost   = time.Second
+)
+
+// rest is how long to wait after a derivation.
+func rest(interval, took time.Duration) time.Duration {
+	return max(interval, min(restFactor*took, max(restMost, took)))
+}
 
 // Run derives until ctx ends, and once more then. It waits for interval in
 // between, and longer when the fleet is so large that a derivation is long.
@@ -106,7 +115,7 @@ func (d *Deriver) Run(ctx context.Context, interval time.Duration) error {
 			if d.Derived != nil {
 				d.Derived()
 			}
-			wait = max(interval, restFactor*time.Since(began))
+			wait = rest(interval, time.Since(began))
 		case <-ctx.Done():
 			timer.Stop()
 			return d.Derive(context.WithoutCancel(ctx))

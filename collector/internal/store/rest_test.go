@@ -1,0 +1,17 @@
+package store
+
+import (
+	"testing"
+	"time"
+)
+
+func TestRest(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{
+		0: 500 * time.Millisecond, 100 * time.Millisecond: 500 * time.Millisecond, 200 * time.Millisecond: 800 * time.Millisecond,
+		400 * time.Millisecond: time.Second, time.Second: time.Second, 3 * time.Second: 3 * time.Second,
+	} {
+		if got := rest(500*time.Millisecond, took); got != want {
+			t.Errorf("after %s it rests %s, want %s", took, got, want)
+		}
+	}
+}
