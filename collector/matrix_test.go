@@ -328,7 +328,7 @@ func TestEveryOperationByEverybody(t *testing.T) {
 		t.Skip("what is asked here does not depend on the engine")
 	}
 	o := openOffice(t, time.Now().Truncate(time.Second))
-	storetest.FillDesk(t, filepath.Join(o.data, "flopwatch.db"), 5, 10, 60)
+	o.signal("fnd_00000001", "fnd_00000004")
 	var people []string
 	for _, r := range permission.People {
 		people = append(people, string(r))

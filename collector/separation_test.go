@@ -26,7 +26,7 @@ func TestWhoProposedCannotApproveByAnyWay(t *testing.T) {
 		t.Skip("what is asked here does not depend on the engine")
 	}
 	o := openOffice(t, time.Now().Truncate(time.Second))
-	storetest.FillDesk(t, filepath.Join(o.data, "flopwatch.db"), 5, 10, 60)
+	o.signal("fnd_00000001", "fnd_00000004")
 	account := func(login string, roles ...string) string {
 		t.Helper()
 		u := done[apitypes.User](o, "", http.MethodPost, "/v1/users", "", map[string]any{"login": login, "password": testPassword, "roles": roles})
