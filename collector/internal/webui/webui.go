@@ -196,8 +196,8 @@ func (s *site) render(w http.ResponseWriter, r *http.Request, code int, name str
 // name from outside must not make a row read otherwise than it is.
 func visible(r rune) rune {
 	switch {
-	case r == '\n' || r == '\t':
-		return r
+	case r >= ' ' && r < 0x7f || r == '\n' || r == '\t':
+		return r // nearly all of a page
 	case unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Bidi_Control, r):
 		return unicode.ReplacementChar
 	}
