@@ -63,7 +63,11 @@ func collect(dir string) (err error) {
 	if err != nil {
 		return errors.Join(err, b.Close())
 	}
-	in, err := New(Config{Store: s, Conn: b.Conn(), Key: key("collector"), Collector: "c", Interval: 20 * time.Millisecond})
+	cfg := Config{Store: s, Conn: b.Conn(), Key: key("collector"), Collector: "c", Interval: 20 * time.Millisecond}
+	if os.Getenv(collectorEnv+"_CARRY") != "" {
+		cfg.Carry = func(int64) time.Duration { return time.Second } // as in a fleet that is large
+	}
+	in, err := New(cfg)
 	var wait sync.WaitGroup
 	if hosts := os.Getenv(collectorEnv + "_ALLOCATE"); hosts != "" && err == nil {
 		wait.Go(func() { keepAllocating(ctx, in, strings.Split(hosts, ",")) })
@@ -138,6 +142,20 @@ func TestKilledAtRandomPoints(t *testing.T) {
 	checkEvidence(t, dir, senders)
 	if len(want) < 10 {
 		t.Errorf("the ledger has only %d rows", len(want))
+	}
+}
+
+// The same where rows stay behind what was counted, as in a large fleet: what is
+// carried is there after each kill, and in the end nothing is.
+func TestKilledWhileCarrying(t *testing.T) {
+	senders := feed(t, 5, 600)
+	dir := killed(t, senders, kills/2, collectorEnv+"_CARRY=1")
+	if diff := cmp.Diff(dump(t, calmly(t, senders)), dump(t, dir)); diff != "" {
+		t.Errorf("the ledger differs (-undisturbed +killed):\n%s", diff)
+	}
+	checkEvidence(t, dir, senders)
+	if left := rows(t, dir, "SELECT CAST(host AS TEXT) FROM carried"); len(left) > 0 {
+		t.Errorf("hosts %v are carried after the end", left)
 	}
 }
 
