@@ -30,7 +30,7 @@ test: ## run every test
 	$(GO) test -timeout 60m ./...
 
 postgres: ## run the tests of the store, and of what stands on it, on PostgreSQL too (needs its programs, not a server)
-	FLOPWATCH_STORE=postgres $(GO) test -count=1 -timeout 60m ./collector/internal/store ./collector/internal/ingest ./collector/internal/roster
+	FLOPWATCH_STORE=postgres $(GO) test -count=1 -timeout 60m ./collector/internal/store ./collector/internal/roster
 
 migrate-year: ## fill a year of hours of 400 devices, millions of rows, move it from SQLite to PostgreSQL and compare
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -v -timeout 60m -run 'TestMove$$' ./collector/internal/store

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/flopwatch/flopwatch/collector/internal/store"
+	"github.com/flopwatch/flopwatch/collector/internal/store/storetest"
 	"github.com/flopwatch/flopwatch/pkg/attest"
 	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/ledger"
@@ -120,7 +121,8 @@ func (h *host) letter(envelope []byte) letter {
 
 func openStore(t testing.TB, dir string) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(dir, "flopwatch.db"), store.Options{})
+	path := filepath.Join(dir, "flopwatch.db")
+	s, err := store.Open(t.Context(), path, store.Options{Postgres: storetest.Database(t, path, func(url string) error { return store.Migrate(t.Context(), url, "") })})
 	if err != nil {
 		t.Fatal(err)
 	}

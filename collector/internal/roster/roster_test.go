@@ -16,6 +16,7 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/inventory"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
+	"github.com/flopwatch/flopwatch/collector/internal/store/storetest"
 	"github.com/flopwatch/flopwatch/pkg/enrol"
 	"github.com/flopwatch/flopwatch/pkg/ledger"
 )
@@ -33,7 +34,8 @@ var here = netip.MustParseAddr("10.1.2.3")
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "flopwatch.db"), store.Options{})
+	path := filepath.Join(t.TempDir(), "flopwatch.db")
+	s, err := store.Open(t.Context(), path, store.Options{Postgres: storetest.Database(t, path, func(url string) error { return store.Migrate(t.Context(), url, "") })})
 	if err != nil {
 		t.Fatal(err)
 	}
