@@ -127,17 +127,6 @@ func (g *Guard) finish(r *http.Request, s session) (id string) {
 	return g.open(s)
 }
 
-// keep puts a session that a request carries back, as it was changed.
-func (g *Guard) keep(r *http.Request, s session) {
-	text, _ := g.secretOf(r)
-	key := sha256.Sum256([]byte(text))
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if _, ok := g.sessions[key]; ok {
-		g.sessions[key] = s
-	}
-}
-
 // end ends the session that the request carries.
 func (g *Guard) end(r *http.Request) {
 	text, _ := g.secretOf(r)
