@@ -448,7 +448,7 @@ func checkEntries(t *testing.T, rt *rapid.T, s *Store) {
 	entries := text(t, s, "SELECT segment, state, tenant, "+columns+` FROM (
 		SELECT id AS segment, state, tenant, `+after+` FROM segment WHERE id IN (SELECT segment FROM piece) UNION ALL
 		SELECT segment, state_before, tenant_before, `+before+` FROM correction UNION ALL
-		SELECT segment, state_after, tenant_after, `+after+` FROM correction) GROUP BY 1, 2, 3 HAVING sum(duration_ns) <> 0 OR sum(ops_high) <> 0 ORDER BY 1, 2, 3`)
+		SELECT segment, state_after, tenant_after, `+after+` FROM correction) AS parts GROUP BY 1, 2, 3 HAVING sum(duration_ns) <> 0 OR sum(ops_high) <> 0 ORDER BY 1, 2, 3`)
 	pieces := text(t, s, "SELECT segment, state, tenant, "+columns+" FROM piece GROUP BY 1, 2, 3 HAVING sum(duration_ns) <> 0 OR sum(ops_high) <> 0 ORDER BY 1, 2, 3")
 	if d := cmp.Diff(pieces, entries); d != "" {
 		rt.Fatalf("segments and entries do not make the pieces (-pieces +entries):\n%s", d)
