@@ -73,6 +73,8 @@ var runElsewhere = map[string]string{
 	"flopwatch-agent enroll ": "testdata/script/enrol.txtar, with a token that is good once",
 	"flopwatch-agent doctor ": "testdata/script/gpu.txtar, because its exit code tells of the host", "flopwatch-agent release ": "testdata/script/gpu.txtar, beside an agent that runs",
 	"flopwatchctl --server https://desk.example:8443 --token-file ": "testdata/script/tokens.txtar, with a token that was made",
+	"flopwatch-collector migrate --to postgres:":                    "testdata/script/postgres.txtar, with a server",
+	"flopwatch-collector serve --store ":                            "testdata/script/postgres.txtar, with a server",
 	"flopwatchctl audit verify ":                                    "testdata/script/examiner5_log.txtar, on a log that was signed",
 }
 

@@ -10,7 +10,7 @@ import (
 
 // Users are who reads the keys of a host, where sampler and shipper run as two
 // users: neither can read the other's key. Empty names leave the keys to whoever
-// makes them.
+// makes them. A name may be a number, as of users that only containers know.
 type Users struct {
 	Sampler string // reads the key that signs
 	Shipper string // reads the key that connects
@@ -45,17 +45,26 @@ func writeSecret(path, owner string, data []byte) error {
 
 // give makes a file that of a user, while it is empty still.
 func give(f *os.File, owner string) error {
-	u, err := user.Lookup(owner)
+	uid, gid, err := lookup(owner)
 	if err != nil {
-		return fmt.Errorf("give %s to %s: %w", f.Name(), owner, err)
-	}
-	uid, errUID := strconv.Atoi(u.Uid)
-	gid, errGID := strconv.Atoi(u.Gid)
-	if err := errors.Join(errUID, errGID); err != nil {
 		return fmt.Errorf("give %s to %s: %w", f.Name(), owner, err)
 	}
 	if err := f.Chown(uid, gid); err != nil {
 		return fmt.Errorf("give the key to %s, which root alone can: %w", owner, err)
 	}
 	return nil
+}
+
+// lookup returns the numbers of a user; a group of -1 leaves that of a file as it is.
+func lookup(owner string) (uid, gid int, err error) {
+	if uid, err := strconv.ParseUint(owner, 10, 31); err == nil {
+		return int(uid), -1, nil
+	}
+	u, err := user.Lookup(owner)
+	if err != nil {
+		return 0, 0, err
+	}
+	uid, errUID := strconv.Atoi(u.Uid)
+	gid, errGID := strconv.Atoi(u.Gid)
+	return uid, gid, errors.Join(errUID, errGID)
 }
