@@ -100,6 +100,11 @@ func openEvidence(ctx context.Context, db *sql.DB, dir, collector string, files 
 	if err != nil {
 		return nil, fmt.Errorf("list evidence: %w", err)
 	}
+	if len(committed) == 0 {
+		if err := foreignEvidence(dir, collector, entries); err != nil {
+			return nil, err
+		}
+	}
 	for _, entry := range entries {
 		day, ok := strings.CutSuffix(entry.Name(), fileSuffix)
 		if !ok || collector != "" && !strings.HasSuffix(day, "-"+collector) {
@@ -129,6 +134,36 @@ func openEvidence(ctx context.Context, db *sql.DB, dir, collector string, files 
 	err = db.QueryRowContext(ctx, "SELECT value > 0 FROM meta WHERE key = 'evidence_files'").Scan(&e.numbered)
 	e.numbered = e.numbered || collector != ""
 	return e, err
+}
+
+// firstCheckpoint bounds what a crash before the first commit of a database leaves
+// behind: one checkpoint, on two days at most, with room to spare.
+const (
+	firstCheckpointBytes = 64 << 20
+	firstCheckpointDays  = 2
+)
+
+// foreignEvidence refuses evidence that a database which knows of none cannot have
+// left behind: it is another database's, and cutting it would destroy that.
+func foreignEvidence(dir, collector string, entries []os.DirEntry) error {
+	var total int64
+	days := map[string]bool{}
+	for _, entry := range entries {
+		name, ok := strings.CutSuffix(entry.Name(), fileSuffix)
+		if !ok || collector != "" && !strings.HasSuffix(name, "-"+collector) {
+			continue
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return fmt.Errorf("inspect evidence %s: %w", name, err)
+		}
+		total += info.Size()
+		days[name[:min(len(name), len(time.DateOnly))]] = true
+	}
+	if len(days) > firstCheckpointDays || total > firstCheckpointBytes {
+		return fmt.Errorf("%s holds %d bytes of evidence of %d days, and the database knows of none: is it the database of this folder? Nothing was changed", dir, total, len(days))
+	}
+	return nil
 }
 
 func committedEvidence(ctx context.Context, db *sql.DB, collector string) (map[string]int64, error) {

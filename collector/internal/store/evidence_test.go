@@ -5,11 +5,36 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	framing "github.com/flopwatch/flopwatch/pkg/evidence"
 	"github.com/flopwatch/flopwatch/pkg/ledger"
 )
+
+// A wrong database beside evidence must not cut it to nothing.
+func TestEvidenceOfAnotherDatabaseIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "evidence")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	days := []string{"2026-03-01.fwe", "2026-03-02.fwe", "2026-03-03.fwe"}
+	for _, day := range days {
+		if err := os.WriteFile(filepath.Join(folder, day), framing.AppendFrame(nil, []byte(day)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := openOn(t, filepath.Join(dir, "flopwatch.db"), Options{}); err == nil || !strings.Contains(err.Error(), "is it the database of this folder?") {
+		t.Fatalf("opened: %v", err)
+	}
+	for _, day := range days {
+		got, err := os.ReadFile(filepath.Join(folder, day))
+		if want := framing.AppendFrame(nil, []byte(day)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s was changed: %v", day, err)
+		}
+	}
+}
 
 // What a crash left beyond the commit is cut; what is missing stops the start.
 func TestEvidenceMeetsTheDatabase(t *testing.T) {
