@@ -124,6 +124,10 @@ func (b *browser) do(session, method string, params, into any) {
 			if r.ID != b.next {
 				continue
 			}
+			if r.Error != nil && method == "Runtime.evaluate" && strings.Contains(r.Error.Message, "navigated") {
+				b.do(session, method, params, into) // the page went away under the question: the next one is asked
+				return
+			}
 			if r.Error != nil {
 				b.Fatalf("browser: %s: %s", method, r.Error.Message)
 			}

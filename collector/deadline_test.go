@@ -208,7 +208,20 @@ func (o *office) crossing(end time.Time) apitypes.Case {
 	})
 	o.signIn("analyst")
 	me := done[struct{ ID string }](o, "analyst", http.MethodGet, "/v1/me", "", nil)
-	return done[apitypes.Case](o, "analyst", http.MethodPost, "/v1/cases/"+cases[0].ID+"/assignments", fmt.Sprint(cases[0].Version), apitypes.CaseAct{To: me.ID})
+	// What is found meanwhile joins the case and changes it: then it is looked at again.
+	var mine apitypes.Case
+	o.eventually("the assignment", func() bool {
+		seen := done[apitypes.Case](o, "analyst", http.MethodGet, "/v1/cases/"+cases[0].ID, "", nil)
+		status, text := o.ask("analyst", http.MethodPost, "/v1/cases/"+seen.ID+"/assignments", fmt.Sprint(seen.Version), apitypes.CaseAct{To: me.ID})
+		if status == http.StatusPreconditionFailed {
+			return false
+		}
+		if err := json.Unmarshal(text, &mine); err != nil || status/100 != 2 {
+			o.Fatalf("assign %s: %d %s", seen.ID, status, text)
+		}
+		return true
+	})
+	return mine
 }
 
 // decide decides a case by two people.
