@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// times returns how often a row of the fault matrix is played: the variable
-// name, set by make chaos, or few times.
-func times(t *testing.T, name string, few int) int {
+// number reads a setting of the environment, by which make asks for more than the
+// ordinary run plays.
+func number(t *testing.T, name string, otherwise int) int {
 	t.Helper()
 	s := os.Getenv(name)
 	if s == "" {
-		return few
+		return otherwise
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 {
@@ -67,7 +67,7 @@ func (p *pair) follow(t *testing.T, at map[string]int64) {
 // killed at random times, alone and together, also while they start; now and then
 // the broker's store is gone too.
 func TestChaosKills(t *testing.T) {
-	kills := times(t, "CHAOS_KILLS", 20)
+	kills := number(t, "CHAOS_KILLS", 20)
 	p := newPair(t)
 	random := rand.New(rand.NewPCG(uint64(kills), 29))
 	at := map[string]int64{}
@@ -121,7 +121,7 @@ func (p *pair) judge(t *testing.T, what string, atLeast int) {
 // The collector's disk is lost again and again, and a backup that is older takes
 // its place.
 func TestChaosRestores(t *testing.T) {
-	restores := times(t, "CHAOS_RESTORES", 0)
+	restores := number(t, "CHAOS_RESTORES", 0)
 	if restores == 0 {
 		t.Skip("make chaos plays it; TestRestoreDrill plays it once")
 	}
@@ -321,7 +321,7 @@ func TestChaosPartition(t *testing.T) {
 	p.startSampler(t)
 	p.startShipper(t)
 	time.Sleep(time.Second)
-	for range times(t, "CHAOS_PARTITIONS", 1) {
+	for range number(t, "CHAOS_PARTITIONS", 1) {
 		link("down")
 		was := len(evidence(t, p.data))
 		time.Sleep(6 * time.Second)

@@ -354,7 +354,7 @@ func TestClusterChaos(t *testing.T) {
 		return len(c.rows("SELECT id FROM host")) == len(c.agents) && len(owners) >= 2
 	})
 	t.Logf("leases: %v", c.rows("SELECT concat_ws(' ', no, (SELECT name FROM collector WHERE id = owner)) FROM partition_lease ORDER BY no"))
-	rounds := times(t, "CLUSTER_ROUNDS", 1)
+	rounds := number(t, "CLUSTER_ROUNDS", 1)
 	for range rounds {
 		for i := range 3 {
 			if rounds > 1 || i == 0 {

@@ -298,20 +298,6 @@ func (r *fleetRun) report(f fleetOf) string {
 	return b.String()
 }
 
-// number reads a setting of the environment.
-func number(t *testing.T, name string, otherwise int) int {
-	t.Helper()
-	text := os.Getenv(name)
-	if text == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		t.Fatalf("%s=%s: want a number above 0", name, text)
-	}
-	return n
-}
-
 // A made-up fleet is played over the real wire and the ledger holds what was sent.
 // make fleet plays a large one and prints what it cost.
 func TestFleet(t *testing.T) {

@@ -143,13 +143,6 @@ func (s slot) compare(t slot) int {
 	return cmp.Or(cmp.Compare(s.start, t.start), cmp.Compare(s.end, t.end), cmp.Compare(s.device, t.device))
 }
 
-// rectangular reports whether all columns have one element per device.
-func (g *GroupMessage) rectangular() bool {
-	n := len(g.Device)
-	return len(g.DurationNs) == n && len(g.OpsLow) == n && len(g.OpsBest) == n && len(g.OpsHigh) == n && len(g.Ceiling) == n && len(g.Energy) == n &&
-		(len(g.OpsFloat) == n || len(g.OpsFloat) == 0) // not in the first batches of version 1
-}
-
 // fits reports whether element i holds values that int64 sums can take.
 func (g *GroupMessage) fits(i int) bool {
 	const most = math.MaxInt64 / 4

@@ -187,3 +187,10 @@ var DecodeReference = decodeReference
 
 // UnpackReference decompresses a payload.
 var UnpackReference = unpack
+
+// rectangular reports whether all columns have one element per device.
+func (g *GroupMessage) rectangular() bool {
+	n := len(g.Device)
+	return len(g.DurationNs) == n && len(g.OpsLow) == n && len(g.OpsBest) == n && len(g.OpsHigh) == n && len(g.Ceiling) == n && len(g.Energy) == n &&
+		(len(g.OpsFloat) == n || len(g.OpsFloat) == 0) // not in the first batches of version 1
+}

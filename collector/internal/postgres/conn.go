@@ -315,13 +315,6 @@ func IsUnique(err error) bool {
 	return errors.As(err, &fault) && fault.Code == "23505"
 }
 
-// IsConflict says whether an error is that two transactions were in each other's
-// way and this one was undone: it may be tried again.
-func IsConflict(err error) bool {
-	var fault *pgconn.PgError
-	return errors.As(err, &fault) && (fault.Code == "40001" || fault.Code == "40P01")
-}
-
 // Storable returns a value as a text of PostgreSQL can hold it: it has no zero byte.
 // Hosts may send one in what is only shown, and what they signed is kept as it came,
 // in the evidence.

@@ -58,16 +58,7 @@ func TestMove(t *testing.T) {
 		t.Errorf("moved twice: %v", err)
 	}
 	// What the desk says is what it said.
-	raw, err := sql.Open("sqlite3", "file:"+path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := raw.Exec("DELETE FROM meta WHERE key = 'moved_ns'"); err != nil {
-		t.Fatal(err)
-	}
-	if err := raw.Close(); err != nil {
-		t.Fatal(err)
-	}
+	unmark(t, path)
 	old, err := Open(t.Context(), path, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -116,9 +107,9 @@ func TestMove(t *testing.T) {
 	}
 }
 
-// A move that was committed and whose mark was lost ends when it is run again.
-func TestMoveIsMarkedLater(t *testing.T) {
-	path, url, m := moveYear(t, storetest.Year{Hosts: 1, Days: 1, PerDay: 1})
+// unmark takes from a database the mark that it was moved.
+func unmark(t *testing.T, path string) {
+	t.Helper()
 	raw, err := sql.Open("sqlite3", "file:"+path)
 	if err != nil {
 		t.Fatal(err)
@@ -129,6 +120,12 @@ func TestMoveIsMarkedLater(t *testing.T) {
 	if err := raw.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A move that was committed and whose mark was lost ends when it is run again.
+func TestMoveIsMarkedLater(t *testing.T) {
+	path, url, m := moveYear(t, storetest.Year{Hosts: 1, Days: 1, PerDay: 1})
+	unmark(t, path)
 	again, err := MoveToPostgres(operator(t), path, Options{Postgres: url}, func(Moved) {})
 	if err != nil || !again.Before || again.Digest != m.Digest {
 		t.Errorf("again: %+v, %v", again, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -173,15 +174,30 @@ func busy() *desktest.Reader {
 	return r
 }
 
+// act is a form that a role sends, what it is answered, and what the collector was
+// asked to do for it.
+type act struct {
+	role            permission.Role
+	path, form      string
+	code            int
+	location, asked string
+}
+
+// check sends the form to a desk whose collector notes in asked what it is asked.
+func (a act) check(t *testing.T, desk http.Handler, asked *[]string) *httptest.ResponseRecorder {
+	t.Helper()
+	*asked = nil
+	got := send(desk, a.role, a.path, a.form)
+	if got.Code != a.code || got.Header().Get("Location") != a.location || strings.Join(*asked, ";") != a.asked {
+		t.Errorf("%s %s as %s: %d %q, asked %q", a.path, a.form, a.role, got.Code, got.Header().Get("Location"), *asked)
+	}
+	return got
+}
+
 // What is posted does what it says, for whom the roles allow it.
 func TestActsOfThePages(t *testing.T) {
 	const digest = "9f3a0000000000000000000000000000000000000000000000000000000000aa"
-	for _, c := range []struct {
-		role            permission.Role
-		path, form      string
-		code            int
-		location, asked string
-	}{
+	for _, c := range []act{
 		{permission.IdentitySteward, "/resellers/rsl_nord/events", "act=attest&at=2026-11-19T10:00&reason=letter", 303, "/resellers", "rsl_nord attest 2026-11-19 10:00:00 letter"},
 		{permission.IdentitySteward, "/resellers/rsl_nord/events", "act=erase&at=2026-11-19T10:00&reason=letter", 422, "", ""},
 		{permission.IdentitySteward, "/resellers/rsl_nord/events", "act=attest&at=2026-11-19T10:00", 422, "", ""},
@@ -224,10 +240,7 @@ func TestActsOfThePages(t *testing.T) {
 	} {
 		k := &keeper{}
 		h := webui.New(webui.Deps{Reader: busy(), Parties: k, Policymaker: k, UserAdmin: k, Registrar: k, Messenger: k})
-		got := send(h, c.role, c.path, c.form)
-		if got.Code != c.code || got.Header().Get("Location") != c.location || strings.Join(k.asked, ";") != c.asked {
-			t.Errorf("%s %s as %s: %d %q, asked %q", c.path, c.form, c.role, got.Code, got.Header().Get("Location"), k.asked)
-		}
+		got := c.check(t, h, &k.asked)
 		if bare := send(webui.New(webui.Deps{Reader: busy()}), c.role, c.path, c.form); bare.Code != http.StatusForbidden && bare.Code != http.StatusNotFound {
 			t.Errorf("%s as %s on a desk that does nothing: %d", c.path, c.role, bare.Code)
 		}

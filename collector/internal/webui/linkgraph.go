@@ -99,7 +99,7 @@ func newLinkGraph(title, mark string, ties []tie) (g linkGraph, ok bool) {
 	for i, t := range drawn {
 		edges[i] = layered.Edge{From: number[t.From], To: number[t.To]}
 	}
-	places, through := layered.Route(len(names), edges)
+	places, through := layered.Layout(len(names), edges)
 	width, height := 0.0, 0.0
 	for i, p := range places {
 		x, y := graphMargin+float64(p.Layer)*columnWidth, graphMargin+p.Y*rowHeight

@@ -41,12 +41,7 @@ func (r *reporter) NoteRead(_ context.Context, id string) error {
 func TestReportForms(t *testing.T) {
 	w := &reporter{}
 	h := webui.New(webui.Deps{Reader: desktest.New(), Reporter: w})
-	for _, c := range []struct {
-		role            permission.Role
-		path, form      string
-		code            int
-		location, asked string
-	}{
+	for _, c := range []act{
 		{permission.Analyst, "/reports", "case=cas_0001&chain=direct", 303, "/reports/rep_new", "open cas_0001 direct"},
 		{permission.FilingOfficer, "/reports/rep_1/set", "version=4&field=narrative.text&text=a%0D%0Ab&not_held=", 303, "/reports/rep_1#f-narrative.text", `rep_1 4 set  narrative.text="a\nb"/""`},
 		{permission.SeniorReviewer, "/reports/rep_1/approve", "version=4&digest=d5", 303, "/reports/rep_1", "rep_1 4 approve d5"},
@@ -56,11 +51,7 @@ func TestReportForms(t *testing.T) {
 		{permission.Viewer, "/reports/rep_1/propose", "version=4", 404, "", ""},
 		{permission.Admin, "/reports", "case=cas_0001", 404, "", ""},
 	} {
-		w.asked = nil
-		got := send(h, c.role, c.path, c.form)
-		if got.Code != c.code || got.Header().Get("Location") != c.location || strings.Join(w.asked, ";") != c.asked {
-			t.Errorf("%s as %s: %d %q, asked %q", c.path, c.role, got.Code, got.Header().Get("Location"), w.asked)
-		}
+		c.check(t, h, &w.asked)
 	}
 }
 

@@ -113,12 +113,7 @@ func TestChartOfExtremes(t *testing.T) {
 func TestWhatIsSaidOfJoins(t *testing.T) {
 	j := &joiner{}
 	h := webui.New(webui.Deps{Reader: desktest.New(), Joiner: j})
-	for _, c := range []struct {
-		role            permission.Role
-		path, form      string
-		code            int
-		location, asked string
-	}{
+	for _, c := range []act{
 		{permission.Analyst, "/joins/jon_1/decisions", "run=run_4kq2&verdict=apart&reason=two+teams", 303, "/runs/run_4kq2", "jon_1 apart two teams"},
 		{permission.SeniorReviewer, "/joins/jon_1/decisions", "run=//evil.example&verdict=together&reason=r", 303, "/runs", "jon_1 together r"},
 		{permission.SeniorReviewer, "/joins/jon_1/decisions", "run=run_/../x&verdict=together&reason=r", 303, "/runs", "jon_1 together r"},
@@ -126,11 +121,7 @@ func TestWhatIsSaidOfJoins(t *testing.T) {
 		{permission.Auditor, "/runs/run_4kq2/joins", "with=run_9zd7&reason=r", 403, "", ""},
 		{permission.Viewer, "/joins/jon_1/decisions", "verdict=apart&reason=r", 404, "", ""},
 	} {
-		j.asked = nil
-		got := send(h, c.role, c.path, c.form)
-		if got.Code != c.code || got.Header().Get("Location") != c.location || strings.Join(j.asked, ";") != c.asked {
-			t.Errorf("%s as %s: %d %q, asked %q", c.path, c.role, got.Code, got.Header().Get("Location"), j.asked)
-		}
+		c.check(t, h, &j.asked)
 	}
 	j.refuse = no{}
 	if got := send(h, permission.Analyst, "/runs/run_4kq2/joins", "with=run_9zd7&reason=r"); got.Code != http.StatusConflict {

@@ -423,12 +423,7 @@ func TestForms(t *testing.T) {
 	post := func(role permission.Role, path, form string) *httptest.ResponseRecorder {
 		return send(h, role, path, form)
 	}
-	for _, c := range []struct {
-		role            permission.Role
-		path, form      string
-		code            int
-		location, asked string
-	}{
+	for _, c := range []act{
 		{permission.Analyst, "/cases/cas_0001/assign", "version=4", 303, "/cases/cas_0001", "cas_0001 4 assign usr_a"},
 		{permission.Analyst, "/cases/cas_0001/propose", "version=4&outcome=reportable&code=C&reason=r", 303, "/cases/cas_0001", "cas_0001 4 propose decision reportabler"},
 		{permission.SeniorReviewer, "/cases/cas_0001/approve", "version=4&digest=d5", 303, "/cases/cas_0001", "cas_0001 4 approve decision d5"},
@@ -442,11 +437,7 @@ func TestForms(t *testing.T) {
 		{permission.Viewer, "/cases/cas_0001/assign", "version=4", 404, "", ""},
 		{permission.Admin, "/findings/fnd_1/work", "state=triaged", 404, "", ""},
 	} {
-		w.asked = nil
-		got := post(c.role, c.path, c.form)
-		if got.Code != c.code || got.Header().Get("Location") != c.location || strings.Join(w.asked, ";") != c.asked {
-			t.Errorf("%s as %s: %d %q, asked %q", c.path, c.role, got.Code, got.Header().Get("Location"), w.asked)
-		}
+		c.check(t, h, &w.asked)
 	}
 	w.refuse = no{}
 	if got := post(permission.Analyst, "/cases/cas_0001/close", "version=4"); got.Code != http.StatusConflict || !strings.Contains(got.Body.String(), "somebody else changed it &lt;b&gt;") {

@@ -22,17 +22,11 @@ type Place struct {
 // Sweeps over the layers. After a handful the order changes no more.
 const sweeps = 12
 
-// Layout places n nodes. Node numbers decide between equals, so callers number nodes
-// in an order that does not change. An edge from a node to itself, or to a number
-// that is no node, is ignored.
-func Layout(n int, edges []Edge) []Place {
-	places, _ := Route(n, edges)
-	return places
-}
-
-// Route is Layout that also says through which places an edge passes on its way, so
-// that it keeps clear of nodes.
-func Route(n int, edges []Edge) (places []Place, through func(Edge) []Place) {
+// Layout places n nodes, and says through which places an edge passes on its way, so
+// that it keeps clear of nodes. Node numbers decide between equals, so callers number
+// nodes in an order that does not change. An edge from a node to itself, or to a
+// number that is no node, is ignored.
+func Layout(n int, edges []Edge) (places []Place, through func(Edge) []Place) {
 	g := newGraph(n, edges)
 	g.layers()
 	g.fill()
@@ -51,20 +45,6 @@ func (g *graph) through(e Edge) (out []Place) {
 		out = append(out, g.places[v])
 	}
 	return out
-}
-
-// Crossings counts how often edges between neighbouring layers cross, as they stand.
-func Crossings(places []Place, edges []Edge) int {
-	count := 0
-	for i, a := range edges {
-		for _, b := range edges[:i] {
-			if places[a.From].Layer == places[b.From].Layer && places[a.To].Layer == places[b.To].Layer &&
-				(places[a.From].Y-places[b.From].Y)*(places[a.To].Y-places[b.To].Y) < 0 {
-				count++
-			}
-		}
-	}
-	return count
 }
 
 type graph struct {
