@@ -2,8 +2,6 @@ package access
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
+	"github.com/flopwatch/flopwatch/collector/internal/sealing"
 	"github.com/flopwatch/flopwatch/collector/internal/totp"
 	"github.com/flopwatch/flopwatch/pkg/audit"
 )
@@ -134,33 +133,17 @@ func (f *factors) hash(account, code string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-func (f *factors) aead() (cipher.AEAD, error) {
-	block, err := aes.NewCipher(f.key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
-}
-
 // seal seals a secret to its account: in another one's row it does not open.
 func (f *factors) seal(secret []byte, account string) ([]byte, error) {
-	c, err := f.aead()
-	if err != nil {
-		return nil, err
-	}
-	return c.Seal(nil, nil, secret, []byte("totp\x00"+account)), nil
+	return sealing.Seal(f.key, secret, "totp", account)
 }
 
 func (f *factors) open(sealed []byte, account string) ([]byte, error) {
-	c, err := f.aead()
-	if err != nil {
-		return nil, err
-	}
-	secret, err := c.Open(nil, nil, sealed, []byte("totp\x00"+account))
-	if err != nil {
+	secret, err := sealing.Open(f.key, sealed, "totp", account)
+	if errors.Is(err, sealing.ErrShut) {
 		return nil, errors.New("it does not open: it was changed, belongs elsewhere, or the master key of the vault is another one")
 	}
-	return secret, nil
+	return secret, err
 }
 
 // signingIn is the context of what a person does who is not signed in yet.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/sealing"
 )
 
 // Access is one access to an account or act of its administration. The address
@@ -92,7 +94,7 @@ func (v *Vault) Accesses(ctx context.Context, account string, limit int) (out []
 			if err != nil {
 				return err
 			}
-			data, err := unseal(key, r.data, "access", r.Party)
+			data, err := sealing.Open(key, r.data, "access", r.Party)
 			if err != nil {
 				return err
 			}

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"hash"
 	"slices"
+
+	"github.com/flopwatch/flopwatch/collector/internal/sealing"
 )
 
 // AddAccess adds entries to the access log, all or none, and returns how many
@@ -104,12 +106,12 @@ type placed struct {
 }
 
 func (a *appender) one(ctx context.Context, p placed) (added int, err error) {
-	sealing, err := a.cipherOf(ctx, p.Party)
+	box, err := a.cipherOf(ctx, p.Party)
 	if err != nil {
 		return 0, err
 	}
 	ip := p.IP.Unmap()
-	data := sealWith(sealing, ip.AsSlice(), "access", p.Party)
+	data := sealing.With(box, ip.AsSlice(), "access", p.Party)
 	result, err := a.insert.ExecContext(ctx, p.no, p.at, a.hashed("ip", ip.String()), a.hashed("ip_net", Network(ip).String()), p.Action, p.Party, data)
 	if err != nil {
 		return 0, err
@@ -141,7 +143,7 @@ func (a *appender) cipherOf(ctx context.Context, who string) (cipher.AEAD, error
 	if err != nil {
 		return nil, err
 	}
-	c, err := gcm(key)
+	c, err := sealing.Cipher(key)
 	if err == nil {
 		a.ciphers[who] = c
 	}

@@ -9,6 +9,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+
+	"github.com/flopwatch/flopwatch/collector/internal/sealing"
 )
 
 // Secrets of the vault itself. What follows from the first master key and is
@@ -103,11 +105,11 @@ func (v *Vault) rewrap(ctx context.Context, tx *sql.Tx, next *Vault) error {
 		return err
 	}
 	for who, data := range wrapped {
-		key, err := unseal(v.wrap, data, "key", who)
+		key, err := sealing.Open(v.wrap, data, "key", who)
 		if err != nil {
 			return fmt.Errorf("key of %s: %w", who, err)
 		}
-		if data, err = seal(next.wrap, key, "key", who); err != nil {
+		if data, err = sealing.Seal(next.wrap, key, "key", who); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, "UPDATE party_key SET wrapped = ? WHERE party = ?", data, who); err != nil {
@@ -125,14 +127,14 @@ func (v *Vault) reseal(ctx context.Context, tx *sql.Tx, next *Vault) error {
 	}
 	clear := map[string][]byte{hashSecret: v.hash, outsideSecret: v.root}
 	for name, data := range sealed {
-		value, err := unseal(v.own, data, "secret", name)
+		value, err := sealing.Open(v.own, data, "secret", name)
 		if err != nil {
 			return fmt.Errorf("secret %s: %w", name, err)
 		}
 		clear[name] = value
 	}
 	for name, value := range clear {
-		data, err := seal(next.own, value, "secret", name)
+		data, err := sealing.Seal(next.own, value, "secret", name)
 		if err != nil {
 			return err
 		}

@@ -2,52 +2,15 @@ package vault
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
+
+	"github.com/flopwatch/flopwatch/collector/internal/sealing"
 )
-
-// gcm returns the cipher of a key. Nonces are random; a key seals far fewer than
-// the 2^32 items up to which that is safe.
-func gcm(key []byte) (cipher.AEAD, error) {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
-}
-
-// seal seals a text to its place: what it is and whose. Moved elsewhere it does
-// not open.
-func seal(key, text []byte, place ...string) ([]byte, error) {
-	c, err := gcm(key)
-	if err != nil {
-		return nil, err
-	}
-	return sealWith(c, text, place...), nil
-}
-
-func sealWith(c cipher.AEAD, text []byte, place ...string) []byte {
-	return c.Seal(nil, nil, text, []byte(strings.Join(place, "\x00")))
-}
-
-func unseal(key, data []byte, place ...string) ([]byte, error) {
-	c, err := gcm(key)
-	if err != nil {
-		return nil, err
-	}
-	text, err := c.Open(nil, nil, data, []byte(strings.Join(place, "\x00")))
-	if err != nil {
-		return nil, errors.New("it does not open: it was changed or belongs elsewhere")
-	}
-	return text, nil
-}
 
 // keyring unwraps the keys of parties in one transaction.
 type keyring struct {
@@ -81,7 +44,7 @@ func (k *keyring) of(ctx context.Context, who string, make bool) ([]byte, error)
 	case destroyed != 0:
 		return nil, fmt.Errorf("key of %s: %w", who, ErrErased)
 	}
-	key, err := unseal(k.v.wrap, wrapped, "key", who)
+	key, err := sealing.Open(k.v.wrap, wrapped, "key", who)
 	if err != nil {
 		return nil, fmt.Errorf("key of %s: %w", who, err)
 	}
@@ -92,7 +55,7 @@ func (k *keyring) of(ctx context.Context, who string, make bool) ([]byte, error)
 func (k *keyring) add(ctx context.Context, who string) ([]byte, error) {
 	key := make([]byte, KeySize)
 	rand.Read(key) // never fails
-	wrapped, err := seal(k.v.wrap, key, "key", who)
+	wrapped, err := sealing.Seal(k.v.wrap, key, "key", who)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/sealing"
 	_ "github.com/mattn/go-sqlite3" // the driver "sqlite3"
 )
 
@@ -206,7 +207,7 @@ func (v *Vault) Seal(ctx context.Context, items []Item) error {
 			if err != nil {
 				return err
 			}
-			data, err := seal(key, text, "sealed", item.Party, item.ID)
+			data, err := sealing.Seal(key, text, "sealed", item.Party, item.ID)
 			if err != nil {
 				return err
 			}
@@ -296,7 +297,7 @@ func openItem(ctx context.Context, find *sql.Stmt, keys *keyring, id string) (ma
 	if err != nil {
 		return nil, err
 	}
-	text, err := unseal(key, data, "sealed", who, id)
+	text, err := sealing.Open(key, data, "sealed", who, id)
 	if err != nil {
 		return nil, err
 	}
@@ -373,7 +374,7 @@ func (v *Vault) Erase(ctx context.Context, who string) (Erasure, error) {
 
 // PutSecret stores a secret of the collector itself, such as that of a vendor.
 func (v *Vault) PutSecret(ctx context.Context, name string, value []byte) error {
-	data, err := seal(v.own, value, "secret", name)
+	data, err := sealing.Seal(v.own, value, "secret", name)
 	if err == nil {
 		err = v.update(ctx, func(tx *sql.Tx) error { return putSecret(ctx, tx, name, data) })
 	}
@@ -396,7 +397,7 @@ func (v *Vault) Secret(ctx context.Context, name string) ([]byte, error) {
 		return nil, fmt.Errorf("read secret %s: %w", name, ErrNoSealed)
 	}
 	if err == nil {
-		data, err = unseal(v.own, data, "secret", name)
+		data, err = sealing.Open(v.own, data, "secret", name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read secret %s: %w", name, err)
