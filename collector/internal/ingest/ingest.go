@@ -188,6 +188,7 @@ type run struct {
 	size   int
 
 	lostPin string    // under which the broker sent what came before the partition was lost
+	lostAt  time.Time // when that was
 	renewed time.Time // the lease, or a checkpoint under it
 }
 

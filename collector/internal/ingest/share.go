@@ -139,7 +139,7 @@ func (r *run) drop(why error) {
 	r.cfg.Log.LogAttrs(r.ctx, slog.LevelWarn, "partition lost", slog.Int("partition", r.cfg.Partition.No), slog.Int64("fence", r.lease.Fence), slog.String("reason", why.Error()))
 	for _, m := range r.acks {
 		if pin := m.Headers().Get(pinHeader); pin != "" {
-			r.lostPin = pin
+			r.lostPin, r.lostAt = pin, time.Now()
 		}
 	}
 	r.giveBack(r.acks)
@@ -152,9 +152,11 @@ func (r *run) forget() {
 }
 
 // late reports whether a message was sent to this collector before it lost the
-// partition: it says nothing of who is to count now.
+// partition: it says nothing of who is to count now. One that comes under the same pin
+// when the broker would have given that up is no late one: it sends to us still, and
+// whoever took the partition did so with a message of a pin that was over.
 func (r *run) late(m jetstream.Msg) bool {
-	return r.lostPin != "" && m.Headers().Get(pinHeader) == r.lostPin
+	return r.lostPin != "" && m.Headers().Get(pinHeader) == r.lostPin && time.Since(r.lostAt) < pinnedFor
 }
 
 // giveBack lets the broker send messages again. What it does not hear comes again

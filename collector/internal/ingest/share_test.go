@@ -207,6 +207,43 @@ func TestPartitionsAreSharedAndTakenOver(t *testing.T) {
 	t.Logf("%d disturbances; terms: %v", made, rows(t, dir, "SELECT concat_ws(' ', no, fence, owner, checkpoints, batches) FROM partition_term ORDER BY no, fence"))
 }
 
+// Who took a partition and then does nothing, as a collector that woke from a pause
+// with a message in its hand, does not keep the one to whom the broker sends from
+// counting for long.
+func TestPartitionIsTakenBack(t *testing.T) {
+	const of = 2
+	dir := t.TempDir()
+	b, err := broker.Start(t.Context(), broker.Options{Dir: filepath.Join(dir, "broker"), MaxPerHost: 1 << 20, Partitions: of})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := openStore(t, dir)
+	if _, err := s.Divide(t.Context(), of, 1); err != nil {
+		t.Fatal(err)
+	}
+	senders := feed(t, 6, 40)
+	receipts := hear(t, b.Conn(), senders)
+	c := startShared(t, b, s, "one", of)
+	turns := 0
+	deliver(t, b.Conn(), senders, receipts, 2, func() {
+		if turns++; turns%40 != 0 || turns > 160 {
+			return
+		}
+		for no := range of {
+			if _, err := s.Take(t.Context(), ledger.Partition{No: no, Of: of}, "stranger"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if err := errors.Join(c.stop(), b.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := dump(t, dir), dump(t, calmly(t, senders)); !slices.Equal(got, want) {
+		t.Errorf("the ledger is not what one collector alone makes of the batches: %d rows, want %d", len(got), len(want))
+	}
+	checkTerms(t, dir)
+}
+
 // A collector that was told another number of partitions does not count.
 func TestDividedOtherwise(t *testing.T) {
 	s := openStore(t, t.TempDir())
