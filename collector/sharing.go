@@ -47,8 +47,9 @@ func newSharing(me string) *sharing { return &sharing{me: me, beat: map[string]l
 
 // decide returns for which partitions this collector is to stand by.
 func (s *sharing) decide(all []store.Sharer, held []store.Held, now time.Time) []bool {
-	alive := map[string]bool{s.me: true}
+	alive, told := map[string]bool{s.me: true}, map[string]bool{}
 	for _, c := range all {
+		told[c.ID] = true
 		l := s.beat[c.ID]
 		if c.ID != s.me && l.see(c.Beat, now) {
 			alive[c.ID] = true
@@ -56,7 +57,7 @@ func (s *sharing) decide(all []store.Sharer, held []store.Held, now time.Time) [
 		s.beat[c.ID] = l
 	}
 	for id := range s.beat {
-		if now.Sub(s.beat[id].at) > 100*goneAfter {
+		if !told[id] { // before that it would be taken for one that has just come
 			delete(s.beat, id)
 		}
 	}

@@ -1,6 +1,7 @@
 package foresight
 
 import (
+	"maps"
 	"math"
 
 	"github.com/flopwatch/flopwatch/collector/internal/forecast"
@@ -106,6 +107,7 @@ func (s *State) facts(x *subject, of policy.Subject, f *forecast.Forecast) polic
 		}
 	}
 	facts := policy.Facts{}
+	maps.Copy(facts, s.Facts[x.ID])
 	devices, coverage, training := 0, 1.0, -1.0
 	for _, r := range runs {
 		if r.EndNS >= s.NowNS-openFor {

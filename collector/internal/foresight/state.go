@@ -54,6 +54,7 @@ type State struct {
 	Customers    []party.Customer
 	Reservations []reservation.Reservation // as they stand
 	Packs        []*policy.Pack            // that are held against the fleet
+	Facts        map[string]policy.Facts   // of customers, beside what follows from runs and reservations
 	// What is known of who is behind accounts; empty where nothing is.
 	Marks     map[measure.TenantID][]evasion.Mark
 	Clusters  []evasion.Cluster

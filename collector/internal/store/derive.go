@@ -292,12 +292,15 @@ func (d *Deriver) learn(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
-	d.known = &known{revision: revision, customers: all, owner: holders(all)}
-	if d.known.facts, err = d.store.headquarters(ctx, tx); err != nil {
+	next := &known{revision: revision, customers: all, owner: holders(all)}
+	if next.facts, err = d.store.headquarters(ctx, tx); err != nil {
 		return err
 	}
-	d.known.together, err = d.store.together(ctx, tx, all)
-	return err
+	if next.together, err = d.store.together(ctx, tx, all); err != nil {
+		return err
+	}
+	d.known = next
+	return nil
 }
 
 func everyTenant(ctx context.Context, q querier) ([]measure.TenantID, error) {

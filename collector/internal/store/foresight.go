@@ -23,7 +23,7 @@ func (r *Reader) Foresight(ctx context.Context) (s foresight.State, revision int
 		if revision, err = meta(ctx, tx, "revision"); err != nil {
 			return err
 		}
-		s, err = prospect(ctx, tx)
+		s, err = r.store.prospect(ctx, tx)
 		return err
 	})
 	return s, revision, err
@@ -38,7 +38,7 @@ func (r *Reader) Revision(ctx context.Context) (revision int64, err error) {
 	return revision, err
 }
 
-func prospect(ctx context.Context, tx *sql.Tx) (foresight.State, error) {
+func (st *Store) prospect(ctx context.Context, tx *sql.Tx) (foresight.State, error) {
 	var s foresight.State
 	var err error
 	if s.NowNS, err = meta(ctx, tx, "watermark_ns"); err != nil {
@@ -53,6 +53,9 @@ func prospect(ctx context.Context, tx *sql.Tx) (foresight.State, error) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(known)) {
 		s.Customers = append(s.Customers, known[id])
+	}
+	if s.Facts, err = st.headquarters(ctx, tx); err != nil {
+		return s, err
 	}
 	err = each(ctx, tx, func(rows *sql.Rows) error {
 		var row runRow

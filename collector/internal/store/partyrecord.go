@@ -227,12 +227,14 @@ func (s *Store) RefreshStatuses(ctx context.Context) (changed bool, err error) {
 // project brings what is said of customers now up to date with the records.
 func (s *Store) project(ctx context.Context, tx *sql.Tx, moved []party.Change, now time.Time) error {
 	names := map[string]string{}
-	customersMoved := false
+	customersMoved, facts := false, false
 	for _, c := range moved {
 		switch c.Object.(type) {
 		case party.Contract:
 			names[c.Object.Key()] = c.Name
-		case party.Account, party.Party, party.Interest, party.Verification:
+		case party.Party:
+			facts = true // where its headquarters are decides rules, whatever its status
+		case party.Account, party.Interest, party.Verification:
 		default:
 			continue
 		}
@@ -246,7 +248,7 @@ func (s *Store) project(ctx context.Context, tx *sql.Tx, moved []party.Change, n
 		return err
 	}
 	again, err := s.projectTenants(ctx, tx, now)
-	if err != nil || !changed && !again {
+	if err != nil || !changed && !again && !facts {
 		return err
 	}
 	return customersChanged(ctx, tx)
