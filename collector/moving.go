@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,8 +90,9 @@ func (c migrateCommand) Run(ctx context.Context, s cli.Streams) error {
 	}
 	ctx = asOperator(ctx)
 	begin := time.Now()
-	move, err := store.MoveToPostgres(ctx, path, store.Options{Postgres: address, Password: password}, func(m store.Moved) {
-		fmt.Fprintf(s.Out, "%-22s %12d rows  %s\n", m.Table, m.Rows, m.Digest[:16])
+	move, err := store.MoveToPostgres(ctx, path, store.Options{Postgres: address, Password: password}, store.MoveWatch{
+		Table: func(m store.Moved) { fmt.Fprintf(s.Out, "%-22s %12d rows  %s\n", m.Table, m.Rows, m.Digest[:16]) },
+		Step:  progress(s.Err, begin, time.Now),
 	})
 	if err != nil {
 		return err
@@ -105,4 +107,25 @@ func (c migrateCommand) Run(ctx context.Context, s cli.Streams) error {
 	fmt.Fprintf(s.Out, "the audit log holds the same: %d entries, %d objects, %d problems; %s\n", log.Entries, log.Objects, len(log.Problems), time.Since(begin).Round(time.Millisecond))
 	fmt.Fprintf(s.Out, "Start the collector with --data %s --store and this database: evidence, keys and personal data stay in that directory. %s is kept and no longer written.\n", filepath.Dir(path), path)
 	return nil
+}
+
+// progress returns a watcher that says every few seconds how far a move is.
+func progress(out io.Writer, begin time.Time, now func() time.Time) func(store.MoveStep) {
+	const every = 5 * time.Second
+	last := begin
+	return func(step store.MoveStep) {
+		at := now()
+		if at.Sub(last) < every {
+			return
+		}
+		last = at
+		text := step.Doing
+		if step.Table != "" {
+			text += " " + step.Table
+		}
+		if step.Of > 0 {
+			text += fmt.Sprintf(": %d of %d rows", step.Rows, step.Of)
+		}
+		fmt.Fprintf(out, "%v: %s\n", at.Sub(begin).Round(time.Second), text)
+	}
 }

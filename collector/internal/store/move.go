@@ -7,11 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
-	"math"
-	"reflect"
-	"slices"
-	"strings"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/collector/internal/postgres"
@@ -41,12 +36,30 @@ type Move struct {
 	Before bool   // it had been copied already, and only the old database was not marked
 }
 
+// MoveStep is how far a move is in what it does now.
+type MoveStep struct {
+	Doing    string // "copy", "read back", "index" or "check"
+	Table    string // or index or constraint; "" for all of it
+	Rows, Of int64  // done, and in all; 0 where rows are not counted
+}
+
+// MoveWatch is told how a move goes on. What is nil is not told.
+type MoveWatch struct {
+	Table func(Moved)    // a table is equal on both sides
+	Step  func(MoveStep) // often, and fast
+}
+
 // MoveToPostgres copies every row of the SQLite database at path, which no collector
 // may have open, into an empty PostgreSQL database, whose owner o.Postgres must be. It
 // holds each table, the totals of the ledger and the audit log of one against the
-// other before it commits: all of it is there then, or nothing. The old database is
-// kept and marked, so that no collector counts on in it. Evidence stays where it is.
-func MoveToPostgres(ctx context.Context, path string, o Options, tell func(Moved)) (m Move, err error) {
+// other before it commits: all of it is there then, or nothing, also when the context
+// ends. The old database is kept and marked, so that no collector counts on in it.
+// Evidence stays where it is.
+func MoveToPostgres(ctx context.Context, path string, o Options, watch MoveWatch) (Move, error) {
+	return move(ctx, path, o, mover{watch: watch})
+}
+
+func move(ctx context.Context, path string, o Options, mover mover) (m Move, err error) {
 	url := o.Postgres
 	o.Postgres = ""
 	from, err := Open(ctx, path, o)
@@ -67,7 +80,7 @@ func MoveToPostgres(ctx context.Context, path string, o Options, tell func(Moved
 	to.opts.Postgres = url
 	err = from.view(ctx, func(old *sql.Tx) error {
 		return to.transact(ctx, func(tx *sql.Tx) error {
-			mover := mover{ctx: ctx, old: old, tx: tx, from: from, to: to, tell: tell}
+			mover.ctx, mover.old, mover.tx, mover.from, mover.to = ctx, old, tx, from, to
 			err := mover.run()
 			m = mover.done
 			return err
@@ -105,16 +118,17 @@ type mover struct {
 	ctx      context.Context
 	old, tx  *sql.Tx
 	from, to *Store
-	tell     func(Moved)
-	done     Move
+	watch    MoveWatch
+	// alter, where it is not nil, stands between the old rows and the new ones: by it
+	// tests damage what is moved.
+	alter func(table string, row []any, put func([]any) error) error
+	done  Move
 }
 
-// table is a table with its columns, in an order in which it can be filled.
-type table struct {
-	name    string
-	columns []string
-	order   string   // its key, or all columns where it has none
-	needs   []string // tables that it refers to
+func (m *mover) step(doing, table string, rows, of int64) {
+	if m.watch.Step != nil {
+		m.watch.Step(MoveStep{Doing: doing, Table: table, Rows: rows, Of: of})
+	}
 }
 
 func (m *mover) run() error {
@@ -122,187 +136,82 @@ func (m *mover) run() error {
 	if err != nil {
 		return err
 	}
-	all := sha256.New()
-	var sums []Moved
-	for _, t := range tables {
-		sum, err := t.digest(m.ctx, m.old)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(all, "%s %d %s\n", sum.Table, sum.Rows, sum.Digest)
-		sums = append(sums, sum)
-	}
-	m.done.Digest = hex.EncodeToString(all.Sum(nil))
 	before, err := m.reason()
 	if err != nil {
 		return err
 	}
-	if before == m.why(len(tables)) {
-		m.done.Before, m.done.Tables = true, sums
-		return nil
+	if before != "" {
+		return m.again(tables, before)
 	}
 	if err := m.empty(tables); err != nil {
 		return err
 	}
-	for i, t := range tables {
-		if err := m.copy(t); err != nil {
+	// Keys of other tables are looked up and indexes kept once for all rows, instead of
+	// row by row.
+	schema, err := schemaDigest(m.ctx, m.tx, postgresSchema)
+	if err != nil {
+		return err
+	}
+	off, err := m.takeOff()
+	if err != nil {
+		return err
+	}
+	for _, t := range tables {
+		was, err := m.copy(t)
+		if err != nil {
 			return fmt.Errorf("copy %s: %w", t.name, err)
 		}
 		// Read back, since what was written is not what was stored.
-		sum, err := t.digest(m.ctx, m.tx)
+		is, err := t.digest(m.ctx, m.tx, func(rows int64) { m.step("read back", t.name, rows, t.rows) })
 		if err != nil {
 			return err
 		}
-		if sum != sums[i] {
-			return fmt.Errorf("%s has %d rows with digest %s in SQLite, and %d with %s in PostgreSQL", t.name, sums[i].Rows, sums[i].Digest, sum.Rows, sum.Digest)
+		if is != was {
+			return fmt.Errorf("%s has %d rows with digest %s in SQLite, and %d with %s in PostgreSQL", t.name, was.Rows, was.Digest, is.Rows, is.Digest)
 		}
-		m.done.Tables = append(m.done.Tables, sum)
-		m.tell(sum)
+		m.done.Tables = append(m.done.Tables, is)
+		if m.watch.Table != nil {
+			m.watch.Table(is)
+		}
 	}
+	m.done.Digest = digestOfAll(m.done.Tables)
 	if err := m.sequences(); err != nil {
 		return err
 	}
-	if _, err := m.tx.ExecContext(m.ctx, "SET CONSTRAINTS ALL IMMEDIATE"); err != nil {
+	if err := m.putBack(off); err != nil {
 		return err
 	}
+	if now, err := schemaDigest(m.ctx, m.tx, postgresSchema); err != nil || now != schema {
+		return errors.Join(err, errors.New("the schema is not what it was before the copy"))
+	}
+	m.step("check", "", 0, 0)
 	return errors.Join(m.totals(), m.log())
 }
 
-// why is the reason of the move in the audit log.
-func (m *mover) why(tables int) string {
-	return fmt.Sprintf("from SQLite to PostgreSQL: %d tables, equal row by row, SHA-256 %s", tables, m.done.Digest)
-}
-
-// reason returns it of a move that the new database has seen, "" for none.
-func (m *mover) reason() (reason string, err error) {
-	err = each(m.ctx, m.tx, func(rows *sql.Rows) error {
-		var leaf []byte
-		if err := rows.Scan(&leaf); err != nil {
-			return err
-		}
-		e, err := audit.ParseLeaf(leaf)
-		reason = e.Reason
-		return err
-	}, "SELECT leaf FROM audit_leaf WHERE kind = ? AND object = ? ORDER BY seq DESC LIMIT 1", movedObject.Kind, movedObject.ID)
-	return reason, err
-}
-
-// tables returns the tables of the old database, those that others refer to first.
-func (m *mover) tables() ([]table, error) {
-	var found []table
-	err := each(m.ctx, m.old, func(rows *sql.Rows) error {
-		var t table
-		err := rows.Scan(&t.name)
-		found = append(found, t)
-		return err
-	}, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
-	if err != nil {
-		return nil, fmt.Errorf("read tables: %w", err)
-	}
-	for i := range found {
-		t := &found[i]
-		var key []string
-		err := each(m.ctx, m.old, func(rows *sql.Rows) error {
-			var name string
-			var pk int
-			err := rows.Scan(&name, &pk)
-			t.columns = append(t.columns, quote(name))
-			return err
-		}, "SELECT name, pk FROM pragma_table_info(?) ORDER BY cid", t.name)
-		if err == nil {
-			err = each(m.ctx, m.old, func(rows *sql.Rows) error {
-				var name string
-				err := rows.Scan(&name)
-				key = append(key, quote(name))
-				return err
-			}, "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", t.name)
-		}
-		if err == nil {
-			err = each(m.ctx, m.old, func(rows *sql.Rows) error {
-				var name string
-				err := rows.Scan(&name)
-				t.needs = append(t.needs, name)
-				return err
-			}, `SELECT DISTINCT "table" FROM pragma_foreign_key_list(?)`, t.name)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read columns of %s: %w", t.name, err)
-		}
-		if key == nil {
-			key = t.columns
-		}
-		t.order = strings.Join(key, ", ")
-	}
-	var sorted []table
-	for len(found) > 0 {
-		i := slices.IndexFunc(found, func(t table) bool {
-			return !slices.ContainsFunc(t.needs, func(name string) bool {
-				return name != t.name && slices.ContainsFunc(found, func(o table) bool { return o.name == name })
-			})
-		})
-		if i < 0 {
-			return nil, errors.New("tables refer to each other in a circle")
-		}
-		sorted = append(sorted, found[i])
-		found = slices.Delete(found, i, i+1)
-	}
-	return sorted, nil
-}
-
-func quote(name string) string { return `"` + name + `"` }
-
-// selection is the query of all rows, in an order that both engines have.
-func (t table) selection() string {
-	return "SELECT " + strings.Join(t.columns, ", ") + " FROM " + quote(t.name) + " ORDER BY " + t.order
-}
-
-// rows calls f with each row, which f may keep no longer than the call.
-func (t table) rows(ctx context.Context, q querier, f func(row []any) error) error {
-	cells, targets := make([]any, len(t.columns)), make([]any, len(t.columns))
-	for i := range cells {
-		targets[i] = &cells[i]
-	}
-	err := each(ctx, q, func(rows *sql.Rows) error {
-		if err := rows.Scan(targets...); err != nil {
-			return err
-		}
-		for i, c := range cells {
-			cells[i] = postgres.Storable(c)
-		}
-		return f(cells)
-	}, t.selection())
-	if err != nil {
-		return fmt.Errorf("read %s: %w", t.name, err)
-	}
-	return nil
-}
-
-func (t table) digest(ctx context.Context, q querier) (Moved, error) {
-	sum := Moved{Table: t.name}
-	h := sha256.New()
-	fmt.Fprintf(h, "%s (%s)\n", t.name, strings.Join(t.columns, ", "))
-	err := t.rows(ctx, q, func(row []any) error {
-		sum.Rows++
-		return hashRow(h, row)
-	})
-	sum.Digest = hex.EncodeToString(h.Sum(nil))
-	return sum, err
-}
-
-// hashRow adds a row: each value by type and, where it has one, length.
-func hashRow(h hash.Hash, row []any) error {
-	for _, v := range row {
-		c, err := cell(v)
+// again is for a database into which something was moved before, for the reason that
+// its log has: it must be all of this one.
+func (m *mover) again(tables []table, before string) error {
+	for _, t := range tables {
+		sum, err := t.digest(m.ctx, m.old, func(rows int64) { m.step("read back", t.name, rows, t.rows) })
 		if err != nil {
 			return err
 		}
-		text, _ := c.(string) // a null is no text
-		if c == nil {
-			text = "n"
-		}
-		fmt.Fprintf(h, "%d %s\n", len(text), text)
+		m.done.Tables = append(m.done.Tables, sum)
 	}
-	return nil
+	m.done.Digest = digestOfAll(m.done.Tables)
+	if m.done.Before = before == m.why(len(tables)); m.done.Before {
+		return nil
+	}
+	return m.empty(tables)
+}
+
+// digestOfAll is the digest of all tables together.
+func digestOfAll(tables []Moved) string {
+	all := sha256.New()
+	for _, sum := range tables {
+		fmt.Fprintf(all, "%s %d %s\n", sum.Table, sum.Rows, sum.Digest)
+	}
+	return hex.EncodeToString(all.Sum(nil))
 }
 
 // empty fails unless the new database has nothing but what its schema begins with,
@@ -324,96 +233,30 @@ func (m *mover) empty(tables []table) error {
 	return err
 }
 
-// copy copies a table. Its triggers do not see it: what they would write is copied
-// too. They are back before the transaction ends.
-func (m *mover) copy(t table) error {
+// copy copies a table and returns what was read. Its triggers do not see it: what they
+// would write is copied too. They are back before the transaction ends.
+func (m *mover) copy(t table) (Moved, error) {
 	if _, err := m.tx.ExecContext(m.ctx, "ALTER TABLE "+quote(t.name)+" DISABLE TRIGGER USER"); err != nil {
-		return err
+		return Moved{}, err
 	}
-	names := make([]string, len(t.columns))
-	for i, c := range t.columns {
-		names[i] = strings.Trim(c, `"`)
-	}
-	source := postgres.Copy{Table: t.name, Columns: names, Rows: func(put func([]any) error) error {
-		return t.rows(m.ctx, m.old, put)
+	sum := t.newSum()
+	source := postgres.Copy{Table: t.name, Columns: t.names(), Rows: func(put func([]any) error) error {
+		return t.each(m.ctx, m.old, func(row []any) error {
+			if err := sum.add(row); err != nil {
+				return err
+			}
+			if sum.rows%stepRows == 0 {
+				m.step("copy", t.name, sum.rows, t.rows)
+			}
+			if m.alter != nil {
+				return m.alter(t.name, row, put)
+			}
+			return put(row)
+		})
 	}}
 	if _, err := m.tx.ExecContext(m.ctx, "COPY", source); err != nil {
-		return err
+		return Moved{}, err
 	}
 	_, err := m.tx.ExecContext(m.ctx, "ALTER TABLE "+quote(t.name)+" ENABLE TRIGGER USER")
-	return err
-}
-
-// sequences lets each table that counts by itself go on after its last row.
-func (m *mover) sequences() error {
-	type counted struct{ table, column string }
-	var all []counted
-	err := each(m.ctx, m.tx, func(rows *sql.Rows) error {
-		var c counted
-		err := rows.Scan(&c.table, &c.column)
-		all = append(all, c)
-		return err
-	}, `SELECT c.relname::text, a.attname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-		WHERE c.relnamespace = 'flopwatch'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.attidentity <> '' ORDER BY 1`)
-	for _, c := range all {
-		if err == nil {
-			_, err = m.tx.ExecContext(m.ctx, fmt.Sprintf(`SELECT setval(pg_get_serial_sequence('%s.%s', '%s'), (SELECT coalesce(max(%s), 0) + 1 FROM %s), false)`,
-				postgres.Schema, c.table, c.column, quote(c.column), quote(c.table)))
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("go on counting: %w", err)
-	}
-	return nil
-}
-
-// totals holds the totals of the ledger against each other.
-func (m *mover) totals() error {
-	was, err := totals(m.ctx, m.old, 0, math.MaxInt64)
-	if err != nil {
-		return fmt.Errorf("add up the old ledger: %w", err)
-	}
-	is, err := totals(m.ctx, m.tx, 0, math.MaxInt64)
-	if err != nil {
-		return fmt.Errorf("add up the new ledger: %w", err)
-	}
-	if !reflect.DeepEqual(was, is) {
-		return fmt.Errorf("the ledger adds up to %+v in SQLite and to %+v in PostgreSQL", was, is)
-	}
-	m.done.Totals = is
-	return nil
-}
-
-// log adds to the audit log that the facts moved, and what the schema is now, and
-// holds the whole log against what it protects.
-func (m *mover) log() error {
-	schema, err := last(m.ctx, m.tx, schemaObject)
-	if err != nil {
-		return err
-	}
-	now, err := schemaDigest(m.ctx, m.tx, postgresSchema)
-	if err != nil {
-		return err
-	}
-	act := audit.Of(m.ctx)
-	act.Action, act.Reason = "store.move", m.why(len(m.done.Tables))
-	moved := entryOf(act, movedObject, "", "")
-	act.Action, act.Reason = "schema.migrate", "from SQLite to PostgreSQL"
-	if err := m.to.append(m.ctx, m.tx, []audit.Entry{moved, entryOf(act, schemaObject, schema, now)}); err != nil {
-		return err
-	}
-	// What did not hold before does not hold now, and nothing else.
-	was, err := checkAuditIn(m.ctx, m.old, sqliteSchema)
-	if err != nil {
-		return err
-	}
-	is, err := checkAuditIn(m.ctx, m.tx, postgresSchema)
-	if err != nil {
-		return err
-	}
-	if was.Intact != is.Intact || !slices.Equal(was.Problems, is.Problems) || was.Objects != is.Objects {
-		return fmt.Errorf("the audit log does not hold what was moved: %s; before: %s", strings.Join(is.Problems, "; "), strings.Join(was.Problems, "; "))
-	}
-	m.done.Audit = is
-	return nil
+	return sum.moved(), err
 }
