@@ -11,7 +11,8 @@ export CGO_CFLAGS  ?= -Wno-deprecated-declarations -O2
 export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 # The same for tests and programs, so that neither compiles again what the other did.
-export GOFLAGS ?= -trimpath
+# grpcnotrace leaves out gRPC's pages for debugging, and with them html/template.
+export GOFLAGS ?= -trimpath -tags=grpcnotrace
 
 .DEFAULT_GOAL := help
 .PHONY: postgres migrate-year fleet crossing bench-peers long desk-speed long-run lab-year moved-lines packages reproducible units-check deploy-check eval fit kernels help build run test race check fmt vet lint generate generate-check standin truth-selftest gpu-truth cost live-hour bench links suppression insider fuzz clean bundle-large

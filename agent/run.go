@@ -117,6 +117,7 @@ func (c sampling) sample(ctx context.Context, s cli.Streams, from source, out wa
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return who.Run(ctx) })
+	group.Go(func() error { stayLight(ctx, log); return nil })
 	metrics := exporter.New(hostfacts.Name(), version.Version)
 	if c.Metrics != "" {
 		group.Go(func() error {
@@ -168,6 +169,14 @@ type readDevicesCommand struct {
 // Run answers questions until there are none.
 func (c readDevicesCommand) Run(ctx context.Context) error {
 	// An interrupt is the agent's to take; it then ends the questions.
-	ctx = context.WithoutCancel(ctx)
-	return reader.Serve(ctx, os.Stdin, os.Stdout, nvml.Options{LibraryPath: c.Library, Deadline: c.Deadline, Without: c.Without}, c.OpenWait)
+	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
+	light := make(chan struct{})
+	go func() {
+		defer close(light)
+		stayLight(ctx, slog.New(slog.DiscardHandler)) // what it says on standard error is for faults
+	}()
+	err := reader.Serve(ctx, os.Stdin, os.Stdout, nvml.Options{LibraryPath: c.Library, Deadline: c.Deadline, Without: c.Without}, c.OpenWait)
+	end()
+	<-light
+	return err
 }

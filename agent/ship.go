@@ -87,6 +87,7 @@ func (c shipCommand) Run(ctx context.Context, s cli.Streams) (err error) {
 			return err
 		})
 	})
+	group.Go(func() error { stayLight(ctx, log); return nil })
 	group.Go(func() error { return from.Run(ctx) })
 	group.Go(func() error { return up.Run(ctx) })
 	return group.Wait()
