@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -71,7 +72,7 @@ var stagesOf = []struct {
 	any  []string
 }{
 	{"collect garbage", []string{"runtime.gcBgMarkWorker", "runtime.bgsweep", "runtime.gcAssistAlloc", "runtime.bgscavenge"}},
-	{"verify", []string{"attest.Open", "attest.Hash", "ingest.byKey"}},
+	{"verify", []string{"attest.Open", "attest.(*Opener)", "attest.Hash", "ingest.byKey"}},
 	{"decode", []string{"wire.(*Decoder).Decode"}},
 	{"receipts", []string{"ingest.(*run).receipts"}},
 	{"accumulate", []string{"ingest.(*intake)", "ingest.(*run).take"}},
@@ -81,6 +82,9 @@ var stagesOf = []struct {
 	{"load at start", []string{"LoadLedger", "ingest.(*run).load", "store.loadLedger"}},
 	{"API", []string{"httpapi", "net/http.(*conn).serve", "httpd"}},
 }
+
+// pathOfABatch are the stages that each batch goes through.
+var pathOfABatch = []string{"verify", "decode", "accumulate", "checkpoint", "broker", "receipts"}
 
 // attribute reads the stacks of a CPU profile.
 func attribute(t *testing.T, program, profile string) []stage {
@@ -277,9 +281,14 @@ func (r *fleetRun) report(f fleetOf) string {
 	devices := float64(f.hosts * f.gpus)
 	fmt.Fprintf(&b, "%d hosts x %d GPUs, %d windows of %s in a batch, %s of fleet time, %s: %d GPU-samples at 1 Hz in %.0f s\n\n", f.hosts, f.gpus, f.batchWindows, f.window, f.duration, f.speed, r.GPUSamples, r.WallSeconds)
 	fmt.Fprintf(&b, "| stage | ns of CPU per GPU-sample |\n|---|---|\n")
+	var path time.Duration // of a batch
 	for _, s := range r.stages {
 		fmt.Fprintf(&b, "| %s | %.1f |\n", s.name, float64(s.cpu)/n)
+		if slices.Contains(pathOfABatch, s.name) {
+			path += s.cpu
+		}
 	}
+	fmt.Fprintf(&b, "| **%s together** | **%.1f** |\n", strings.Join(pathOfABatch, ", "), float64(path)/n)
 	fmt.Fprintf(&b, "| collector, by the kernel | %.1f |\n| sender | %.1f |\n\n", float64(r.cpu)/n, r.CPUSample)
 	fmt.Fprintf(&b, "| what | figure |\n|---|---|\n")
 	fmt.Fprintf(&b, "| cores of the collector while it was fed | %.2f |\n", r.cpu.Seconds()/r.WallSeconds)

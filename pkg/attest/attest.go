@@ -55,38 +55,48 @@ func Seal(key ed25519.PrivateKey, domain string, body []byte) []byte {
 	out = append(out, magic...)
 	out = append(out, key.Public().(ed25519.PublicKey)...)
 	pub := out[len(magic):]
-	out = append(out, ed25519.Sign(key, signed(domain, pub, body))...)
+	out = append(out, ed25519.Sign(key, appendSigned(nil, domain, pub, body))...)
 	return append(out, body...)
 }
 
 // Open verifies an envelope and returns the key that signed it and its body,
 // which shares the envelope's memory. It does not say whether the key is known.
 func Open(domain string, envelope []byte) (pub ed25519.PublicKey, body []byte, err error) {
-	if len(envelope) < Overhead || len(envelope) > MaxEnvelope {
-		return nil, nil, fmt.Errorf("%w: %d bytes", ErrSize, len(envelope))
+	pub, signature, body, err := split(envelope)
+	if err != nil {
+		return nil, nil, err
 	}
-	if string(envelope[:len(magic)]) != magic {
-		return nil, nil, ErrFormat
-	}
-	pub = ed25519.PublicKey(envelope[len(magic) : len(magic)+ed25519.PublicKeySize])
-	signature := envelope[len(magic)+ed25519.PublicKeySize : Overhead]
-	body = envelope[Overhead:]
-	if !ed25519.Verify(pub, signed(domain, pub, body), signature) {
+	var message [messageSize]byte
+	if !verify(pub, appendSigned(message[:0], domain, pub, body), signature) {
 		return nil, nil, ErrSignature
 	}
 	return pub, body, nil
 }
 
+// split cuts an envelope into its parts, which share its memory.
+func split(envelope []byte) (pub ed25519.PublicKey, signature, body []byte, err error) {
+	if len(envelope) < Overhead || len(envelope) > MaxEnvelope {
+		return nil, nil, nil, fmt.Errorf("%w: %d bytes", ErrSize, len(envelope))
+	}
+	if string(envelope[:len(magic)]) != magic {
+		return nil, nil, nil, ErrFormat
+	}
+	pub = ed25519.PublicKey(envelope[len(magic) : len(magic)+ed25519.PublicKeySize])
+	return pub, envelope[len(magic)+ed25519.PublicKeySize : Overhead], envelope[Overhead:], nil
+}
+
 // Hash returns the chain hash of an envelope.
 func Hash(envelope []byte) [32]byte { return sha256.Sum256(envelope) }
 
-func signed(domain string, pub, body []byte) []byte {
+// messageSize is room for what is signed, with the longest domain.
+const messageSize = 64 + sha256.Size
+
+// appendSigned appends what is signed.
+func appendSigned(out []byte, domain string, pub, body []byte) []byte {
 	h := sha256.New()
 	h.Write([]byte(magic))
 	h.Write(pub)
 	h.Write(body)
-	out := make([]byte, 0, len(domain)+1+sha256.Size)
-	out = append(out, domain...)
-	out = append(out, 0)
+	out = append(append(out, domain...), 0)
 	return h.Sum(out)
 }

@@ -132,6 +132,8 @@ func (d *Decoder) header(body []byte) (codec int32, payload []byte, err error) {
 			m.FirstSeq = f.n
 		case f.is(15, protowire.BytesType):
 			chain = f.b
+		case f.is(16, protowire.VarintType):
+			m.Receipts = uint32(f.n)
 		}
 		if err != nil {
 			return 0, nil, err
@@ -149,7 +151,7 @@ func (d *Decoder) header(body []byte) (codec int32, payload []byte, err error) {
 	}
 	h := &d.batch.Header
 	h.Version, h.Host, h.Epoch, h.Seq, h.BootID = m.Version, m.Host, m.Epoch, m.Seq, m.BootId
-	h.BoottimeNS, h.WallNS, h.FirstNS, h.LastNS, h.ClockNS, h.FirstSeq = m.BoottimeNs, m.WallNs, m.FirstNs, m.LastNs, m.ClockNs, m.FirstSeq
+	h.BoottimeNS, h.WallNS, h.FirstNS, h.LastNS, h.ClockNS, h.FirstSeq, h.Receipts = m.BoottimeNs, m.WallNs, m.FirstNs, m.LastNs, m.ClockNs, m.FirstSeq, m.Receipts
 	copy(h.PrevHash[:], prev)
 	copy(h.ChainHash[:], chain)
 	return codec, payload, nil

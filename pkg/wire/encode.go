@@ -68,7 +68,7 @@ func Encode(b *Batch) ([]byte, error) {
 	}
 	m := &BatchMessage{
 		Version: b.Version, Host: b.Host, Epoch: b.Epoch, Seq: b.Seq, PrevHash: b.PrevHash[:], BootId: b.BootID,
-		BoottimeNs: b.BoottimeNS, WallNs: b.WallNS, FirstNs: b.FirstNS, LastNs: b.LastNS, ClockNs: b.ClockNS, Codec: Codec_CODEC_NONE, Payload: raw,
+		BoottimeNs: b.BoottimeNS, WallNs: b.WallNS, FirstNs: b.FirstNS, LastNs: b.LastNS, ClockNs: b.ClockNS, Receipts: b.Receipts, Codec: Codec_CODEC_NONE, Payload: raw,
 	}
 	if b.FirstSeq > 0 {
 		m.FirstSeq, m.ChainHash = b.FirstSeq, b.ChainHash[:]

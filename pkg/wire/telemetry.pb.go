@@ -89,6 +89,7 @@ type BatchMessage struct {
 	// room for: with coarser windows, or without any if they were dropped.
 	FirstSeq      uint64 `protobuf:"varint,14,opt,name=first_seq,json=firstSeq,proto3" json:"first_seq,omitempty"`   // 0: it stands for itself
 	ChainHash     []byte `protobuf:"bytes,15,opt,name=chain_hash,json=chainHash,proto3" json:"chain_hash,omitempty"` // 32 bytes, of the last batch that it stands for; empty: its own
+	Receipts      uint32 `protobuf:"varint,16,opt,name=receipts,proto3" json:"receipts,omitempty"`                   // newest form of receipts that the sender understands: 0 signed one by one, 1 also many together
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -226,6 +227,13 @@ func (x *BatchMessage) GetChainHash() []byte {
 		return x.ChainHash
 	}
 	return nil
+}
+
+func (x *BatchMessage) GetReceipts() uint32 {
+	if x != nil {
+		return x.Receipts
+	}
+	return 0
 }
 
 type PayloadMessage struct {
@@ -1151,7 +1159,7 @@ var File_telemetry_proto protoreflect.FileDescriptor
 
 const file_telemetry_proto_rawDesc = "" +
 	"\n" +
-	"\x0ftelemetry.proto\x12\x11flopwatch.wire.v1\"\xa9\x03\n" +
+	"\x0ftelemetry.proto\x12\x11flopwatch.wire.v1\"\xc5\x03\n" +
 	"\fBatchMessage\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x14\n" +
@@ -1170,7 +1178,8 @@ const file_telemetry_proto_rawDesc = "" +
 	"\bclock_ns\x18\r \x01(\x03R\aclockNs\x12\x1b\n" +
 	"\tfirst_seq\x18\x0e \x01(\x04R\bfirstSeq\x12\x1d\n" +
 	"\n" +
-	"chain_hash\x18\x0f \x01(\fR\tchainHash\"\xe8\x03\n" +
+	"chain_hash\x18\x0f \x01(\fR\tchainHash\x12\x1a\n" +
+	"\breceipts\x18\x10 \x01(\rR\breceipts\"\xe8\x03\n" +
 	"\x0ePayloadMessage\x125\n" +
 	"\x05facts\x18\x01 \x01(\v2\x1f.flopwatch.wire.v1.FactsMessageR\x05facts\x12:\n" +
 	"\adevices\x18\x02 \x03(\v2 .flopwatch.wire.v1.DeviceMessageR\adevices\x12@\n" +

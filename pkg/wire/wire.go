@@ -9,7 +9,8 @@
 //
 //	1: first version
 //
-// A collector reads its own version and the one before.
+// A collector reads its own version and the one before. Within a version fields may
+// be added that a reader which does not know them may leave alone.
 package wire
 
 //go:generate ./generate.sh
@@ -124,7 +125,16 @@ type Header struct {
 	// has the hash of the last of them. FirstSeq 0 says that it stands for itself.
 	FirstSeq  uint64   `json:",omitempty"`
 	ChainHash [32]byte `json:",omitzero"`
+	// Receipts is the newest form of receipts that who sealed the batch understands.
+	Receipts uint32 `json:",omitempty"`
 }
+
+// Forms of receipts. A collector sends a host a form that its newest batch says is
+// understood, and one signed alone on a batch that comes again.
+const (
+	ReceiptsAlone    = 0 // attest.Seal
+	ReceiptsTogether = 1 // attest.SealTogether
+)
 
 // First returns the number of the first batch that a batch stands for.
 func (h Header) First() uint64 {

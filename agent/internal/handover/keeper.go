@@ -85,7 +85,7 @@ func (k *Keeper) Poll() (*Loss, error) {
 }
 
 func (k *Keeper) verify(data []byte) (wire.Receipt, error) {
-	key, body, err := attest.Open(attest.DomainReceipt, data)
+	key, body, err := attest.OpenEither(attest.DomainReceipt, data)
 	if err != nil {
 		return wire.Receipt{}, fmt.Errorf("%w: %w", ErrRefused, err)
 	}

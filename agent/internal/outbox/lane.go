@@ -242,7 +242,7 @@ func (c *chain) add(windows []measure.Window) error {
 	body, err := wire.Encode(&wire.Batch{
 		Header: wire.Header{
 			Version: wire.Version, Host: l.host, Epoch: l.epoch.Load(), Seq: c.seq + 1, PrevHash: c.prev,
-			BootID: l.bootID, BoottimeNS: boot, WallNS: wall, FirstNS: first, LastNS: last, ClockNS: l.clock,
+			BootID: l.bootID, BoottimeNS: boot, WallNS: wall, FirstNS: first, LastNS: last, ClockNS: l.clock, Receipts: wire.ReceiptsTogether,
 		},
 		Facts: l.facts, Devices: l.rows, Windows: windows, Events: c.events,
 		Addresses: c.parcel.addresses, Traffic: c.parcel.traffic,

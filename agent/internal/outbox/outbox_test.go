@@ -131,7 +131,7 @@ func TestBatchSaysWhoAndWhen(t *testing.T) {
 	want := &wire.Batch{
 		Header: wire.Header{
 			Version: got[0].Version, Host: l.Host(), Epoch: 1, Seq: 1, BootID: "boot-1", BoottimeNS: 66, WallNS: 77,
-			FirstNS: window(0).StartNS, LastNS: window(2).EndNS, ClockNS: 55,
+			FirstNS: window(0).StartNS, LastNS: window(2).EndNS, ClockNS: 55, Receipts: wire.ReceiptsTogether,
 		},
 		Facts:   wire.HostFacts{Name: "a", OS: "linux", Kernel: "6.1", AgentVersion: "1.2.3"},
 		Devices: rows, Windows: []measure.Window{window(0), window(1), window(2)},

@@ -125,7 +125,7 @@ func (l *Lane) thinned(all []sealed) (spool.Frame, bool) {
 // standIn seals a batch that stands for all others, and has their place in the chain.
 func (l *Lane) standIn(b wire.Batch, all []sealed) (spool.Frame, error) {
 	first, last := &all[0], &all[len(all)-1]
-	b.FirstSeq, b.Seq = first.First(), last.Seq
+	b.FirstSeq, b.Seq, b.Receipts = first.First(), last.Seq, wire.ReceiptsTogether
 	b.PrevHash, b.ChainHash = first.batch.PrevHash, last.Hash
 	f := spool.Frame{Host: last.Host, Epoch: last.Epoch, Seq: last.Seq, FirstSeq: first.First(), Hash: last.Hash}
 	for i := range all {

@@ -114,7 +114,7 @@ func (s *Swarm) forge(h *host, i, n int) ([]byte, error) {
 	}
 	b := &wire.Batch{
 		Header: wire.Header{Version: wire.Version, Host: h.id, Epoch: h.epoch, Seq: h.seq + 1, PrevHash: h.prev, BootID: h.id[:8],
-			FirstNS: start, LastNS: start + int64(s.period())},
+			FirstNS: start, LastNS: start + int64(s.period()), Receipts: wire.ReceiptsTogether},
 		Facts:   wire.HostFacts{Name: fmt.Sprintf("node-%06d", i), OS: "linux", Kernel: "6.12", AgentVersion: s.cfg.AgentName, Attribution: "bpf"},
 		Devices: f.rows, Windows: f.windows,
 	}

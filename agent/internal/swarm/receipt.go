@@ -114,12 +114,12 @@ func (s *Swarm) receipt(m *nats.Msg) {
 }
 
 func (s *Swarm) open(envelope []byte, id string, verify bool) (wire.Receipt, error) {
-	if len(envelope) < attest.Overhead {
-		return wire.Receipt{}, attest.ErrSize
+	body, err := attest.Unverified(envelope)
+	if err != nil {
+		return wire.Receipt{}, err
 	}
-	body := envelope[attest.Overhead:]
 	if verify {
-		key, signed, err := attest.Open(attest.DomainReceipt, envelope)
+		key, signed, err := attest.OpenEither(attest.DomainReceipt, envelope)
 		if err != nil {
 			return wire.Receipt{}, err
 		}

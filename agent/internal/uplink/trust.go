@@ -122,7 +122,7 @@ type signedReceipt struct {
 // verify opens a receipt. A bad one is counted and logged and otherwise ignored:
 // stopping for it would let anyone stop the host.
 func (u *Uplink) verify(ctx context.Context, m *nats.Msg) (signedReceipt, bool) {
-	key, body, err := attest.Open(attest.DomainReceipt, m.Data)
+	key, body, err := attest.OpenEither(attest.DomainReceipt, m.Data)
 	if err != nil {
 		u.opt.Log.WarnContext(ctx, "receipt with a bad signature ignored", slog.String("subject", m.Subject), slog.Any("err", err))
 		return signedReceipt{}, false

@@ -151,7 +151,7 @@ func newSender(t testing.TB, h *host, envelopes [][]byte) *sender {
 
 // receipt takes one receipt in.
 func (s *sender) receipt(collector ed25519.PublicKey, data []byte) error {
-	signer, body, err := attest.Open(attest.DomainReceipt, data)
+	signer, body, err := attest.OpenEither(attest.DomainReceipt, data)
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (s *sender) receipt(collector ed25519.PublicKey, data []byte) error {
 // openReceipt returns a receipt that the test's collector signed.
 func openReceipt(t testing.TB, data []byte) wire.Receipt {
 	t.Helper()
-	_, body, err := attest.Open(attest.DomainReceipt, data)
+	_, body, err := attest.OpenEither(attest.DomainReceipt, data)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,7 +60,7 @@ type intake struct {
 	frames  []byte
 	count   int64
 	refused []store.Quarantine
-	reply   map[ledger.HostID]bool // hosts that get a receipt
+	reply   map[ledger.HostID]uint32 // hosts that get a receipt, and the form of it
 	orphans map[ledger.HostID]orphan
 	missing map[ledger.HostID]wait
 	seen    map[[32]byte]bool // refused lately: a sender repeats itself
@@ -69,7 +69,8 @@ type intake struct {
 
 	opened   []opened        // memory of takeAll
 	decoders []*wire.Decoder // one for each letter that is opened side by side
-	entry    ledger.Batch    // memory of decide
+	openers  []*opener
+	entry    ledger.Batch // memory of decide
 }
 
 // orphan is the first batch of an epoch that waits for older batches.
@@ -95,22 +96,22 @@ func newIntake(cfg Config, book *ledger.Ledger) *intake {
 		cfg.Identify = byKey
 	}
 	return &intake{
-		cfg: cfg, book: book, began: time.Now(), reply: map[ledger.HostID]bool{}, orphans: map[ledger.HostID]orphan{}, missing: map[ledger.HostID]wait{}, seen: map[[32]byte]bool{},
+		cfg: cfg, book: book, began: time.Now(), reply: map[ledger.HostID]uint32{}, orphans: map[ledger.HostID]orphan{}, missing: map[ledger.HostID]wait{}, seen: map[[32]byte]bool{},
 		counted: map[ledger.HostID]*recent{}, buckets: map[string]*bucket{},
 	}
 }
 
 // drain returns what was collected and starts anew. With whole, no host's rows stay
 // behind.
-func (d *intake) drain(whole bool) (store.Checkpoint, []ledger.HostID) {
+func (d *intake) drain(whole bool) (store.Checkpoint, []addressee) {
 	var after time.Duration
 	if !whole {
 		after = d.cfg.Carry(d.book.Devices())
 	}
 	c := store.Checkpoint{Changes: d.book.TakeDue(int64(time.Since(d.began)), int64(after)), Frames: d.frames, FrameCount: d.count, Quarantine: d.refused}
-	hosts := make([]ledger.HostID, 0, len(d.reply))
-	for host := range d.reply {
-		hosts = append(hosts, host)
+	hosts := make([]addressee, 0, len(d.reply))
+	for host, form := range d.reply {
+		hosts = append(hosts, addressee{host, form})
 	}
 	d.frames, d.count, d.refused = d.frames[:0], 0, nil
 	clear(d.reply)
@@ -128,13 +129,15 @@ func (d *intake) takeAll(letters []letter, now time.Time) {
 	}
 	results := slices.Grow(d.opened[:0], len(letters))[:len(letters)]
 	d.opened = results
-	workers := min(runtime.GOMAXPROCS(0), len(letters))
+	workers := min(runtime.GOMAXPROCS(0), (len(letters)+7)/8)
+	for len(d.openers) < workers {
+		d.openers = append(d.openers, &opener{})
+	}
 	var wait sync.WaitGroup
 	for w := range workers {
+		from, to := w*len(letters)/workers, (w+1)*len(letters)/workers
 		wait.Go(func() {
-			for i := w; i < len(letters); i += workers {
-				results[i] = d.open(letters[i], d.decoders[i])
-			}
+			d.openAll(d.openers[w], letters[from:to], d.decoders[from:to], results[from:to])
 		})
 	}
 	wait.Wait()
@@ -144,17 +147,35 @@ func (d *intake) takeAll(letters []letter, now time.Time) {
 	clear(results)
 }
 
+// opener is the memory of one of those who open letters side by side.
+type opener struct {
+	attest    attest.Opener
+	envelopes [][]byte
+}
+
+// openAll opens letters, whose signatures it verifies together.
+func (d *intake) openAll(with *opener, letters []letter, decoders []*wire.Decoder, results []opened) {
+	with.envelopes = with.envelopes[:0]
+	for i := range letters {
+		with.envelopes = append(with.envelopes, letters[i].envelope)
+	}
+	for i, signed := range with.attest.Open(attest.DomainBatch, with.envelopes) {
+		results[i] = d.open(letters[i], signed, decoders[i])
+	}
+	clear(with.envelopes)
+}
+
 // open checks a letter: size, signature, who signed, and only then its content, which
-// stays in the decoder's memory.
-func (d *intake) open(l letter, decoder *wire.Decoder) opened {
+// stays in the decoder's memory. What signed says is of the letter's envelope.
+func (d *intake) open(l letter, signed attest.Opened, decoder *wire.Decoder) opened {
 	o := opened{host: subjectHost(l.subject), hash: attest.Hash(l.envelope)}
 	if len(l.envelope) > maxEnvelope {
 		return o.refuse(reasonSize, fmt.Sprintf("%d bytes", len(l.envelope)))
 	}
-	key, body, err := attest.Open(attest.DomainBatch, l.envelope)
-	if err != nil {
-		return o.refuse(reasonSignature, err.Error())
+	if signed.Err != nil {
+		return o.refuse(reasonSignature, signed.Err.Error())
 	}
+	key, body := signed.Key, signed.Body
 	o.key = key
 	id, refused := d.cfg.Identify(key)
 	switch {
@@ -218,11 +239,11 @@ func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 	}
 	b := o.batch
 	host := ledger.HostID(o.host)
-	d.reply[host] = true
 	verdict := d.book.Position(host).JudgeRange(b.Epoch, b.First(), b.Seq, b.PrevHash, o.chain)
 	if verdict == ledger.Duplicate && d.counted[host].differs(ledger.Position{Epoch: b.Epoch, Seq: b.Seq, Hash: o.chain}) {
 		verdict = ledger.Equivocation
 	}
+	d.answer(host, verdict, b.Receipts)
 	switch verdict {
 	case ledger.Duplicate:
 		return
@@ -314,14 +335,4 @@ func subjectHost(subject string) string {
 	_, rest, _ := strings.Cut(subject, ".")
 	host, _, _ := strings.Cut(rest, ".")
 	return host
-}
-
-func sealReceipt(cfg Config, host ledger.HostID, p ledger.Position) ([]byte, error) {
-	body, err := wire.EncodeReceipt(wire.Receipt{
-		Host: string(host), Epoch: p.Epoch, Seq: p.Seq, Hash: p.Hash, Collector: cfg.Collector,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("encode receipt for %s: %w", host, err)
-	}
-	return attest.Seal(cfg.Key, attest.DomainReceipt, body), nil
 }

@@ -41,8 +41,8 @@ func look(d *intake, h *host) outcome {
 			o.Kept++
 		}
 	}
-	for _, id := range hosts {
-		o.Receipted = o.Receipted || string(id) == h.id
+	for _, to := range hosts {
+		o.Receipted = o.Receipted || string(to.host) == h.id
 	}
 	return o
 }
@@ -245,11 +245,11 @@ func TestUnknownHostIsToldToGoBack(t *testing.T) {
 	if o := look(d, h); o.Counted != 0 || !o.Receipted {
 		t.Fatalf("outcome %+v", o)
 	}
-	envelope, err := sealReceipt(Config{Key: key("collector"), Collector: "c"}, ledger.HostID(h.id), d.book.Position(ledger.HostID(h.id)))
+	sealed, err := sealReceipts(&Config{Key: key("collector"), Collector: "c"}, []addressee{{host: ledger.HostID(h.id)}}, d.book.Position)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(wire.Receipt{Host: h.id, Collector: "c"}, openReceipt(t, envelope)); diff != "" {
+	if diff := cmp.Diff(wire.Receipt{Host: h.id, Collector: "c"}, openReceipt(t, sealed[0])); diff != "" {
 		t.Errorf("receipt (-want +got):\n%s", diff)
 	}
 }

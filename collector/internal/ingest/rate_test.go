@@ -48,7 +48,7 @@ func TestFloodIsPutOff(t *testing.T) {
 		t.Errorf("told %d times", notes)
 	}
 	for _, h := range hosts {
-		if string(h) == flooder.id {
+		if string(h.host) == flooder.id {
 			t.Error("what was put off has a receipt")
 		}
 	}

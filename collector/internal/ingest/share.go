@@ -10,7 +10,6 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/allocation"
-	"github.com/flopwatch/flopwatch/pkg/ledger"
 )
 
 // RenewEvery is how often a lease is renewed under which nothing is counted.
@@ -97,7 +96,7 @@ func (r *run) load() error {
 // commit makes durable what was taken and returns whom to tell. What was counted by
 // allocations that are not those of the database any more is counted again. With
 // whole the rows of all hosts are written.
-func (r *run) commit(whole bool) ([]ledger.HostID, error) {
+func (r *run) commit(whole bool) ([]addressee, error) {
 	for {
 		// Who takes a partition over looks whether hosts stand where their rows say.
 		c, hosts := r.intake.drain(whole || r.cfg.shared())

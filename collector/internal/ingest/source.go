@@ -61,7 +61,7 @@ func (in *Ingest) subscribe(ctx context.Context) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make consumer %s of %s: %w", config.Durable, wire.StreamName, err)
 	}
-	s := &source{messages: make(chan jetstream.Msg, 64), stop: make(chan struct{})}
+	s := &source{messages: make(chan jetstream.Msg, groupMost), stop: make(chan struct{})}
 	if in.cfg.shared() {
 		s.unpin = func(ctx context.Context) error {
 			stream, err := js.Stream(ctx, wire.StreamName)
