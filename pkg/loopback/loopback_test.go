@@ -46,7 +46,7 @@ func TestStopsDuringARequest(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("still serving")
 	}
 	if err := <-asked; err != nil {

@@ -355,7 +355,7 @@ func TestStopsLoudly(t *testing.T) {
 					if !errors.Is(err, tc.want) {
 						t.Fatalf("run ended with %v, want %v", err, tc.want)
 					}
-				case <-time.After(5 * time.Second):
+				case <-time.After(30 * time.Second):
 					t.Fatal("the uplink goes on")
 				}
 				if err := u.Drain(context.Background()); !errors.Is(err, ErrStopped) {
@@ -363,7 +363,7 @@ func TestStopsLoudly(t *testing.T) {
 				}
 				return
 			}
-			for deadline := time.Now().Add(5 * time.Second); u.Stats().RefusedReceipts < 2; time.Sleep(5 * time.Millisecond) {
+			for deadline := time.Now().Add(30 * time.Second); u.Stats().RefusedReceipts < 2; time.Sleep(5 * time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatalf("refused receipts: %+v", u.Stats())
 				}
@@ -423,7 +423,7 @@ func TestCollectorBehindSpool(t *testing.T) {
 		if !errors.Is(err, ErrBehindSpool) || !strings.Contains(err.Error(), idOf(1)) {
 			t.Fatalf("run ended with %v", err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the uplink goes on")
 	}
 }
@@ -455,7 +455,7 @@ func TestGivenUpEpochIsFollowedByANewOne(t *testing.T) {
 		if got.Host != idOf(1) || got.To.Epoch != 1 {
 			t.Fatalf("lost %v", got)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("nobody heard of the loss")
 	}
 	must(t, l.Put([]measure.Window{window(22), window(23)}))
@@ -532,7 +532,7 @@ func TestForbiddenSubjectIsAnError(t *testing.T) {
 	u := start(t, box.Spool(), Options{URL: url, NATS: []nats.Option{nats.MaxReconnects(-1)}})
 	select {
 	case u.events <- event{kind: refused, err: nats.ErrPermissionViolation}:
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the loop does not listen")
 	}
 	if err := <-u.err; !errors.Is(err, ErrRefused) {

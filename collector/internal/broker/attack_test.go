@@ -68,7 +68,7 @@ func (f *fleet) Outdated(string, bool) {}
 // told waits until a notice contains the text.
 func (f *fleet) told(t *testing.T, text string) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(2 * time.Millisecond) {
 		f.mu.Lock()
 		all := slices.Concat(f.refused, f.copied)
 		f.mu.Unlock()
@@ -145,7 +145,7 @@ func (m *member) refuses(t *testing.T, what string, act func() error) {
 		if !errors.Is(err, nats.ErrPermissionViolation) {
 			t.Errorf("%s: %v", what, err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Errorf("%s was allowed", what)
 	}
 }
@@ -199,7 +199,7 @@ func (s *bench) stored(t *testing.T, subject string) int {
 
 func (s *bench) waitStored(t *testing.T, subject string, n int) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); s.stored(t, subject) != n; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); s.stored(t, subject) != n; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d messages on %s, want %d", s.stored(t, subject), subject, n)
 		}
@@ -435,7 +435,7 @@ func TestRevocationCutsConnections(t *testing.T) {
 	}
 	select {
 	case <-cut:
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the connection stays")
 	}
 	if !ma.IsClosed() || !mb.IsConnected() || !broker.Conn().IsConnected() {
@@ -472,7 +472,7 @@ func TestCopiedKeyIsLocked(t *testing.T) {
 	if err := broker.Recheck(); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(5 * time.Second); one.IsConnected() || two.IsConnected(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); one.IsConnected() || two.IsConnected(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("a copy is still connected")
 		}

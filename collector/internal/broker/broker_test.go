@@ -80,7 +80,7 @@ func stored(t *testing.T, b *Broker, subject string) int {
 // acknowledged, so there is nothing else to wait for.
 func waitStored(t *testing.T, b *Broker, subject string, n int) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		got := stored(t, b, subject)
 		if got == n {
 			return

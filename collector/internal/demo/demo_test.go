@@ -93,7 +93,7 @@ func (r *ready) Write(p []byte) (int, error) {
 // The agent is interrupted, not killed, so that it can seal what it holds.
 func TestEndInterrupts(t *testing.T) {
 	program := file(t, t.TempDir(), "agent", "#!/bin/sh\ntrap 'echo sealed; exit 1' INT\necho ready\nwhile :; do sleep 0.05; done\n", 0o700)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	out := &ready{now: make(chan struct{})}
 	go func() {

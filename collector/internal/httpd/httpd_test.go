@@ -42,8 +42,8 @@ func serve(t *testing.T) (s *httpd.Server, dir string, stop func()) {
 			if err != nil {
 				t.Error(err)
 			}
-		case <-time.After(4 * time.Second):
-			t.Error("Serve did not end within 4 s")
+		case <-time.After(30 * time.Second):
+			t.Error("Serve did not end within 30 s")
 		}
 	}
 }

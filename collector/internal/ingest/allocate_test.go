@@ -64,7 +64,7 @@ func (l *live) send(h *host, windows int) {
 			if openReceipt(l.t, m.Data).Seq >= h.seq {
 				return
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(60 * time.Second):
 			l.t.Fatal("no receipt")
 		}
 	}

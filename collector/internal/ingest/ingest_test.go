@@ -107,7 +107,7 @@ func TestFailedCheckpointIsCountedByTheNextRun(t *testing.T) {
 			seq = r.Seq
 		case err := <-done:
 			t.Fatalf("ingest ended: %v", err)
-		case <-time.After(10 * time.Second):
+		case <-time.After(60 * time.Second):
 			t.Fatal("no receipt")
 		}
 	}
@@ -142,7 +142,7 @@ func TestBrokerGone(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "ingest") {
 			t.Errorf("error is %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("ingest did not end")
 	}
 	if err := s.Close(); err != nil {

@@ -45,7 +45,7 @@ func TestHostsHearTheirLeases(t *testing.T) {
 					t.Fatalf("leases %+v %v after %d, want %s", l, err, issued, text)
 				}
 				issued = l.IssuedNS
-			case <-time.After(10 * time.Second):
+			case <-time.After(60 * time.Second):
 				t.Fatalf("no leases, want %s", text)
 			}
 		}
