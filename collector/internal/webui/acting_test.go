@@ -107,7 +107,7 @@ func (k *keeper) Inventory(context.Context) ([]apitypes.InventoryHost, error) {
 	}
 	invited := host("a", "gpu-0101", "invited", "")
 	invited.TokenUntil = desktest.Noon.Add(time.Hour)
-	return []apitypes.InventoryHost{invited, host("b", "gpu-0002", "enrolled", "two machines send with its key"+k.word), host("c", "gpu-0001", "enrolled", ""), host("d", "gpu-0003", "retired", "")}, nil
+	return []apitypes.InventoryHost{invited, host("b", "gpu-0002", "enrolled", "two hosts send with its key"+k.word), host("c", "gpu-0001", "enrolled", ""), host("d", "gpu-0003", "retired", "")}, nil
 }
 
 func (k *keeper) Invite(_ context.Context, in apitypes.Invitation) (apitypes.Invited, error) {

@@ -2,9 +2,11 @@ package webui
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
@@ -68,6 +70,10 @@ func (s *site) customer(ctx context.Context, r *http.Request) (any, error) {
 		v.Ultimate = &u
 		for _, level := range u.Levels {
 			subjects[level.ID] = true
+			// A cluster or an account has no record of its own: it is who is in it.
+			if !known && !isCustomer(id) && level.ID == id {
+				v.Name, v.Status = namesOf(level.Customers, id), level.Status
+			}
 			if level.Level != resolve.ByMeans && level.Level != resolve.ByReseller {
 				v.Widest = level
 			}
@@ -107,6 +113,25 @@ func (s *site) customer(ctx context.Context, r *http.Request) (any, error) {
 		}
 	}
 	return v, nil
+}
+
+// namesOf says who is meant: the customers by name, at most three, or the id where
+// none is known.
+func namesOf(customers []desk.ClusterCustomer, id string) string {
+	var names []string
+	for _, c := range customers {
+		names = append(names, c.Name)
+	}
+	if len(names) > 3 {
+		names = append(names[:3], fmt.Sprintf("%d more", len(names)-3))
+	}
+	if len(names) == 0 {
+		return id
+	}
+	if last := len(names) - 1; last > 0 {
+		return strings.Join(names[:last], ", ") + " and " + names[last]
+	}
+	return names[0]
 }
 
 // workOf adds runs, findings and cases.

@@ -52,6 +52,9 @@ func TestPagesSayWhatTheyAreFor(t *testing.T) {
 		"/runs/run_9zd7":       {"Nothing is foreseen of it"},
 		"/customers/cus_orion": {"expiring", "2026-12-02", "too few days", "with all under the same control", "without lnk_0001: 9.10e25 is left", "pty_boss", "51 % to 68 %", "not named", "hld_2", "e-mail address of pty_orion", "run_4kq2"},
 		"/customers/cus_delta": {"restricted", "30 %", "telephone number", "Somebody who is not named may be an owner", "No account is recorded for it"},
+		"/customers/clu_0001":  {"<h1>Orion Labs (demonstration) and Shell Eleven (demonstration)</h1>", "</span> foreign</span></dd>"},
+		"/cases/cas_0000":      {`<a href="/customers/cus_orion">Orion Labs (demonstration)</a> (cus_orion)`},
+		"/cases":               {"every clock is met"},
 		"/links":               {"pty_orion and pty_shell", "the same card, held by 2", "a bridge", "usr_ana: one director signs for both", `value="split"`, `href="/customers/clu_0001"`},
 		"/resellers":           {"rsl_nord", "refuses to show its records", "counts as one customer", "overdue", "15 days late", "9 days left"},
 		"/exemptions":          {"exm_1", "1 of 2 approved", "Secretary of Commerce"},
@@ -60,11 +63,11 @@ func TestPagesSayWhatTheyAreFor(t *testing.T) {
 		"/audit":               {"aud_3", "customer.change", "usr_second", "ses_0011223344556677", "Check it now"},
 		"/audit?check=now":     {"</span> intact", "3 entries"},
 		"/policies":            {"site.yaml:12", "a second person", "held against the fleet", "1e26 operations", "50 %, 80 %, 95 %", `href="/policies/pol_lower"`},
-		"/policies/pol_lower":  {"1 late already", "moves level", "warning 80", "0.04 → 0.06", "twice as large", "2026-11-17", "version: 2"},
+		"/policies/pol_lower":  {"1 late already", "moves level", "warning at 80 %", "0.04 → 0.06", "twice as large", "2026-11-17", "version: 2"},
 		"/fleet":               {"sample twice a second", "10 %", "behind", "gpu-0002", "converged"},
 		"/reports":             {"2 fields", `href="/reports/rep_0001"`, "acknowledged", "usr_sam"},
 		"/reports/rep_0001":    {"▲</span> missing", "Not held: the customer gave none", "9.10e25", "from customer cus_orion"},
-		"/reports/rep_0003":    {"BIS-2026-118", "accepted"},
+		"/reports/rep_0003":    {"BIS-2026-118", "accepted", `data-label="Best" class="num">9.10e25</td>`},
 	} {
 		html := ask(t, h, path).Body.String()
 		for _, want := range wants {

@@ -113,9 +113,9 @@ func rowOfFinding(f findingRow, nowNS int64) queueRow {
 		row.rank = rankWarning
 	}
 	if strings.HasPrefix(f.Level, f.Severity) {
-		row.Why = append(row.Why, f.Level)
+		row.Why = append(row.Why, reached(f.Level))
 	} else {
-		row.Why = append(row.Why, f.Severity+": "+f.Level)
+		row.Why = append(row.Why, f.Severity+": "+reached(f.Level))
 	}
 	if f.Threshold > 0 {
 		row.Why = append(row.Why, fmt.Sprintf("best figure is %s of %s", percent(ratio(f.Operations.Best, f.Threshold)), operations(f.Threshold)))

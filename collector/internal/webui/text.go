@@ -20,6 +20,7 @@ var functions = template.FuncMap{
 	"ops": operations, "interval": interval, "when": when, "iso": iso, "percent": percent, "span": span, "deviceHours": deviceHours,
 	"count": count, "names": names, "methods": methods, "foreign": foreign, "severity": severity, "caseState": caseState, "clockState": clockState, "workState": workState, "isRun": isRun, "in": in,
 	"plural": plural, "sentence": sentence, "bar": newBar, "ratio": ratio, "class": class, "state": state, "isCustomer": isCustomer, "width": width, "daysLeft": daysLeft, "milli": milli, "percentOf": percentOf, "level": level, "text": text, "day": day, "joinVerdict": joinVerdict, "gap": gap, "decimal": decimal, "outputs": func() []string { return []string{"html", "pdf", "xlsx", "csv", "json"} }, "has": slices.Contains[[]string], "shareOf": shareOf, "coverShape": func(i int) string { return "M0 0" + coverShapes[i] }, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
+	"reached": reached, "words": words, "capital": capital, "running": running, "figures": figures, "column": column, "stamp": stamp,
 }
 
 // operations prints 3.79e25.
@@ -182,6 +183,55 @@ func workState(w desk.FindingWork) mark {
 		return mark{"in a case", "◐", "calm"}
 	}
 	return mark{w.State, "○", "calm"}
+}
+
+// reached says which level of a rule was reached: "warning 80" is a warning at 80 %.
+func reached(level string) string {
+	if share, ok := strings.CutPrefix(level, "warning "); ok {
+		if _, err := strconv.Atoi(share); err == nil {
+			return "warning at " + share + " %"
+		}
+	}
+	return level
+}
+
+// words turns a name as files have it into words: adopts_ours.
+func words(name any) string { return strings.ReplaceAll(fmt.Sprint(name), "_", " ") }
+
+// capital begins with a capital letter, as the names of other figures do.
+func capital(text string) string {
+	if text == "" {
+		return text
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// running reports whether a clock is yet to be met.
+func running(clocks []desk.Clock) bool {
+	return slices.ContainsFunc(clocks, func(k desk.Clock) bool { return k.Met.IsZero() })
+}
+
+// figures reports whether a column of a report holds figures, which stand at the right.
+func figures(column string) bool {
+	return slices.Contains([]string{"Low", "Best", "High", "Threshold", "Customers", "Share"}, column) || strings.HasPrefix(column, "Operations")
+}
+
+// column is the name of a column, "" where the table has fewer.
+func column(names []string, i int) string {
+	if i < len(names) {
+		return names[i]
+	}
+	return ""
+}
+
+// stamp prints who and when of an approval as other times are printed.
+func stamp(text string) string {
+	who, at, ok := strings.Cut(text, " ")
+	when, err := time.Parse(time.RFC3339, at)
+	if !ok || err != nil {
+		return text
+	}
+	return who + ", " + when.UTC().Format("2006-01-02 15:04") + " UTC"
 }
 
 func isRun(subject string) bool { return strings.HasPrefix(subject, "run_") }

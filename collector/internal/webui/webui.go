@@ -143,7 +143,51 @@ func (s *site) show(p page) http.HandlerFunc {
 }
 
 func (s *site) problem(w http.ResponseWriter, r *http.Request, code int, why string) {
-	s.render(w, r, code, "problem", layout{Title: http.StatusText(code), View: why})
+	s.render(w, r, code, "problem", layout{Title: titleOf(code), View: problemView{why, backOf(r)}})
+}
+
+// problemView is what went wrong, and the page that a form was on.
+type problemView struct{ Why, Back string }
+
+// backOf is the page of the form that a request sent, "" for none.
+func backOf(r *http.Request) string {
+	if r.Method != http.MethodPost {
+		return ""
+	}
+	at := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	switch at[0] {
+	case "cases", "reports", "findings", "runs", "policies":
+		if len(at) > 1 {
+			return "/" + at[0] + "/" + at[1]
+		}
+	case "joins":
+		return "/runs"
+	case "queue", "links", "resellers", "exemptions", "admin", "account", "search":
+	default:
+		return ""
+	}
+	return "/" + at[0]
+}
+
+// titleOf names what is wrong, for people.
+func titleOf(code int) string {
+	switch code {
+	case http.StatusNotFound:
+		return "Not found"
+	case http.StatusBadRequest:
+		return "Not understood"
+	case http.StatusConflict, http.StatusPreconditionFailed:
+		return "Changed meanwhile"
+	case http.StatusUnprocessableEntity:
+		return "Not done"
+	case http.StatusForbidden:
+		return "Not allowed"
+	case http.StatusServiceUnavailable:
+		return "Took too long"
+	case http.StatusInternalServerError:
+		return "Something broke"
+	}
+	return http.StatusText(code)
 }
 
 // layout is what every page has.

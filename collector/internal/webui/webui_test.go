@@ -440,7 +440,7 @@ func TestForms(t *testing.T) {
 		c.check(t, h, &w.asked)
 	}
 	w.refuse = no{}
-	if got := post(permission.Analyst, "/cases/cas_0001/close", "version=4"); got.Code != http.StatusConflict || !strings.Contains(got.Body.String(), "somebody else changed it &lt;b&gt;") {
+	if got := post(permission.Analyst, "/cases/cas_0001/close", "version=4"); got.Code != http.StatusConflict || !strings.Contains(got.Body.String(), "somebody else changed it &lt;b&gt;") || !strings.Contains(got.Body.String(), `<a href="/cases/cas_0001">Back to where the form was</a>`) {
 		t.Errorf("%d %s", got.Code, got.Body)
 	}
 	w.refuse = errors.New("no disk at /secret")

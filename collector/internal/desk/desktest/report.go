@@ -1,6 +1,7 @@
 package desktest
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -36,8 +37,14 @@ func cannedReports() []desk.Report {
 	approved := draft
 	approved.ID, approved.State, approved.Missing, approved.Version = "rep_0002", "approved", 0, 9
 	approved.Authors, approved.ApprovedBy, approved.Approved = []string{"usr_ana"}, "usr_sam", Noon.Add(-time.Hour)
+	approved.Sections = slices.Clone(draft.Sections)
+	approved.Sections[0].Fields = slices.Clone(draft.Sections[0].Fields)
+	approved.Sections[0].Fields[1].Missing, approved.Sections[0].Fields[1].Value = false, value("compliance@orion.example")
+	approved.Sections[2].Fields = []desk.ReportField{{ID: "narrative.text", Title: "Who, what, when, where, and how it became known", Required: true, Long: true,
+		Value: desk.ReportValue{Text: "The customer trained one model on 8,192 devices.", Source: "person usr_ana", AsOf: Noon, Confidence: "determined"}}}
 	filed := approved
-	filed.ID, filed.State, filed.Editable, filed.Version, filed.Due = "rep_0003", "acknowledged", false, 11, desk.Clock{}
+	filed.Due.State, filed.Due.Met = "met", Noon.Add(-30*time.Minute)
+	filed.ID, filed.State, filed.Editable, filed.Version = "rep_0003", "acknowledged", false, 11
 	filed.Filings = []desk.ReportFiling{{Edition: 1, Kind: "initial", Digest: filed.Digest, Method: "portal", At: Noon.Add(-30 * time.Minute), By: "usr_fay", Receipt: "fil_0001", RegulatorID: "BIS-2026-118", Status: "accepted", Answered: Noon}}
 	filed.Files = []desk.CaseFile{{ID: "fil_0001", AtNS: at(0), By: "usr_fay", Name: "receipt.pdf", Media: "application/pdf", SHA256: strings.Repeat("6b", 32), Size: 4096}}
 	return []desk.Report{draft, approved, filed}

@@ -64,7 +64,7 @@ for (const theme of ["light", "dark"]) {
     await page.setViewportSize({ width: 1440, height: 900 });
     await page.goto(`${origin}/${path}`, { waitUntil: "load" });
     await page.evaluate(axe);
-    for (const width of theme === "light" ? [1440, 320] : [1440]) {
+    for (const width of [1440, 768, 320]) {
       await page.setViewportSize({ width, height: 900 });
       const result = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
       looked++;
