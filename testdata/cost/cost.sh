@@ -4,6 +4,9 @@
 # UNITS=1 runs the two halves as units do, AGENT_FLAGS go to the sampling half.
 # CHURN=N lets N more processes start, run a program and end each second: a start,
 # an exec and an exit are three events for whoever watches processes.
+# WRITTEN=1 leaves the program as the build wrote it: kernels since 6.16 keep what was
+# written in large pages, and map 2 MB for each byte that is used. Otherwise it is taken
+# out of the kernel's cache first, and read by running it, as after a boot.
 # HOLDERS processes hold all devices (default 8, one for each).
 set -eu
 bin=$1 seconds=$2 holders=${3:-8}
@@ -46,6 +49,7 @@ done
 "$bin/flopwatch-collector" serve --data "$work/data" > "$work/collector.log" 2>&1 &
 collector=$!
 while [ ! -e "$work/data/agent.json" ]; do sleep 0.1; done
+[ -n "${WRITTEN:-}" ] || dd of="$bin/flopwatch-agent" oflag=nocache conv=notrunc,fdatasync count=0 2> /dev/null
 export FAKE_NVML="$work/scene"
 if [ -n "${UNITS:-}" ]; then # the two halves, as the packages install them
 	"$bin/flopwatch-agent" sample --endpoint "$work/data/agent.json" --data "$work/agent" --receipt "$work/ship/receipt" \
