@@ -24,6 +24,7 @@ import (
 	"net/mail"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -428,5 +429,21 @@ func TestConfigFaults(t *testing.T) {
 		if _, err := notify.ReadConfig("f", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, not one with %q", err, want)
 		}
+	}
+}
+
+// The channels that the documentation shows are ones that can be used.
+func TestTheDocumentedConfig(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "notifications.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(text)
+	if block == nil {
+		t.Fatal("docs/notifications.md has no example")
+	}
+	c, err := notify.ReadConfig("notifications.md", block[1])
+	if err != nil || len(c.Mail) != 1 || len(c.Webhooks) != 1 {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
