@@ -83,6 +83,7 @@ type serveCommand struct {
 
 // Run serves until it is interrupted.
 func (c serveCommand) Run(ctx context.Context, s cli.Streams) (err error) {
+	giveRoom()
 	stop, err := profiling(ctx, c.Profile)
 	if err != nil {
 		return err

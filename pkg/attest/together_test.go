@@ -28,7 +28,7 @@ func TestOpenerAgreesWithOpen(t *testing.T) {
 		var o attest.Opener
 		for range rapid.IntRange(1, 2).Draw(t, "times") {
 			var all [][]byte
-			for i := range rapid.IntRange(0, 140).Draw(t, "envelopes") {
+			for i := range rapid.IntRange(0, 24).Draw(t, "envelopes") {
 				envelope := attest.Seal(keyOf(i%7), attest.DomainBatch, fmt.Append(nil, "body ", i))
 				switch rapid.SampledFrom([]string{"good", "good", "good", "good", "good", "good", "good", "good", "flipped", "cut", "other domain"}).Draw(t, "kind") {
 				case "flipped":
@@ -107,7 +107,7 @@ func TestSignaturesWithTorsionHaveOneAnswer(t *testing.T) {
 		if alone != nil {
 			t.Errorf("alone: %v", alone)
 		}
-		for range 20 {
+		for range 4 {
 			all := make([][]byte, 32)
 			for i := range all {
 				all[i] = attest.Seal(keyOf(i), attest.DomainBatch, []byte("body"))

@@ -81,7 +81,7 @@ func TestTreeIsOfTheRFC(t *testing.T) {
 
 // No bit of an envelope can be changed, and nothing cut or added.
 func TestEveryChangeOfATreeIsRefused(t *testing.T) {
-	for _, n := range []int{1, 3, 6} {
+	for _, n := range []int{1, 3} {
 		for i, envelope := range attest.SealTogether(testKey(t), attest.DomainReceipt, bodies(n)) {
 			for bit := range len(envelope) * 8 {
 				envelope[bit/8] ^= 1 << (bit % 8)

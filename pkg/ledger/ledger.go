@@ -81,6 +81,7 @@ type account struct {
 	Account
 	open  []*segment // those that end where the account ends
 	dirty bool
+	taken bool // its row was given out before, and describes the device as it is
 }
 
 type segment struct {
@@ -123,7 +124,7 @@ func Restore(s State) (*Ledger, error) {
 		if h == nil {
 			return nil, fmt.Errorf("restore ledger: device %s belongs to unknown host %s", a.ID, a.Host)
 		}
-		acc := &account{Account: a}
+		acc := &account{Account: a, taken: true}
 		h.accounts[a.ID], byNo[a.No] = acc, acc
 		l.accounts++
 		l.lastDevice = max(l.lastDevice, a.No)
@@ -195,7 +196,7 @@ func (l *Ledger) Apply(b *Batch) error {
 	l.describe(h, b)
 	for i := range b.Devices {
 		if acc := h.accounts[b.Devices[i].ID]; acc != nil && acc.Device != b.Devices[i] {
-			acc.Device = keep(b.Devices[i])
+			acc.Device, acc.taken = keep(b.Devices[i]), false
 			h.due = true
 			h.touch(acc)
 		}

@@ -30,10 +30,11 @@ type Deriver struct {
 	linker *linker
 	now    func() time.Time
 
-	mu    sync.Mutex
-	all   bool
-	dirty map[measure.TenantID]int64 // tenant → newest revision that changed it
-	asked map[measure.TenantID]bool  // tenants that are due whatever the revision
+	mu     sync.Mutex
+	all    bool
+	dirty  map[measure.TenantID]int64 // tenant → newest revision that changed it
+	asked  map[measure.TenantID]bool  // tenants that are due whatever the revision
+	behind bool                       // rows of the last checkpoint are behind what was counted
 
 	// Used by Derive alone.
 	known   *known                     // of the last derivation
@@ -60,6 +61,7 @@ func (d *Deriver) Blinds(b Blinder) *Deriver {
 func (d *Deriver) Follow(_ context.Context, _ *sql.Tx, c Commit) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.behind = c.Behind
 	for i := range c.Segments {
 		if tenant := c.Segments[i].Key.Tenant; tenant != "" {
 			d.dirty[tenant] = c.Revision
@@ -89,15 +91,28 @@ func (d *Deriver) JoinsChanged(tenant measure.TenantID) {
 
 // A derivation is followed by a rest of restFactor times its length, so that it takes
 // a fifth of one core, but of a second at most where it was shorter: a crossing is to
-// be found within two. A longer one rests as long as it took.
+// be found within two. A longer one rests as long as it took. In a fleet so large that
+// rows are a minute and more behind what was counted, a crossing waits for those, and
+// not for the rest, which is a fifth of a core then whatever the length.
 const (
 	restFactor = 4
 	restMost   = time.Second
+	restBehind = 30 * time.Second
 )
 
 // rest is how long to wait after a derivation.
-func rest(interval, took time.Duration) time.Duration {
+func rest(interval, took time.Duration, behind bool) time.Duration {
+	if behind {
+		return max(interval, took, min(restFactor*took, restBehind))
+	}
 	return max(interval, min(restFactor*took, max(restMost, took)))
+}
+
+// late reports whether rows are behind what was counted.
+func (d *Deriver) late() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.behind
 }
 
 // Run derives until ctx ends, and once more then. It waits for interval in
@@ -115,7 +130,7 @@ func (d *Deriver) Run(ctx context.Context, interval time.Duration) error {
 			if d.Derived != nil {
 				d.Derived()
 			}
-			wait = rest(interval, time.Since(began))
+			wait = rest(interval, time.Since(began), d.late())
 		case <-ctx.Done():
 			timer.Stop()
 			return d.Derive(context.WithoutCancel(ctx))

@@ -41,6 +41,7 @@ type Commit struct {
 	Accounts    []ledger.Account
 	Segments    []ledger.Segment
 	Events      []ledger.HostEvent
+	Behind      bool // rows of some hosts stay as they are for now
 }
 
 // Follower keeps facts that derive from the ledger. Follow runs inside the
@@ -69,7 +70,7 @@ func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follo
 			return Commit{}, err
 		}
 	}
-	done := Commit{At: c.At, Hosts: joined(c.Changes.Hosts, c.Changes.CarriedHosts), Accounts: joined(c.Changes.Accounts, c.Changes.CarriedAccounts), Events: c.Changes.Events}
+	done := Commit{At: c.At, Hosts: joined(c.Changes.Hosts, c.Changes.CarriedHosts), Accounts: joined(c.Changes.Accounts, c.Changes.CarriedAccounts), Events: c.Changes.Events, Behind: len(c.Changes.Carried) > 0}
 	done.Segments = joined(c.Changes.Opened, c.Changes.Extended)
 	err := s.defineAhead(ctx, &c.Changes)
 	if err == nil {
@@ -95,7 +96,7 @@ func (s *Store) checkpoint(ctx context.Context, tx *sql.Tx, c *Checkpoint, done 
 	if err := c.Lease.guard(ctx, tx, c.At); err != nil {
 		return err
 	}
-	w := &writer{ctx: ctx, tx: tx, words: s.words, bulk: s.opts.Postgres != ""}
+	w := &writer{ctx: ctx, tx: tx, conn: s.conn, words: s.words, bulk: s.opts.Postgres != ""}
 	if err := w.changes(&c.Changes); err != nil {
 		return err
 	}

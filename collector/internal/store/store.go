@@ -53,7 +53,8 @@ type Options struct {
 // Store is the collector's database and evidence. Its methods may be called
 // from many goroutines.
 type Store struct {
-	db       *sql.DB // the one writing connection; never used inside a transaction of it
+	db       *sql.DB   // the one writing connection; never used inside a transaction of it
+	conn     *sql.Conn // of db on SQLite, while a transaction has it; used by that alone
 	read     *sql.DB
 	watch    *sql.DB       // one connection for short questions that also a reader may ask who holds one of read
 	changes  atomic.Uint64 // commits
@@ -216,19 +217,43 @@ func (s *Store) transact(ctx context.Context, f func(*sql.Tx) error) error {
 }
 
 func (s *Store) transactWith(ctx context.Context, how sharing, f func(*sql.Tx) error) error {
+	if s.opts.Postgres == "" {
+		return s.transactOn(ctx, f)
+	}
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	if s.opts.Postgres != "" {
-		if err := lock(ctx, tx, lockWriters, how); err != nil {
-			return errors.Join(err, tx.Rollback())
-		}
+	if err := lock(ctx, tx, lockWriters, how); err != nil {
+		return errors.Join(err, tx.Rollback())
 	}
+	return s.finish(ctx, tx, f)
+}
+
+// transactOn runs f in one transaction of the writing connection of SQLite, which is
+// at hand meanwhile for statements that run for many rows.
+func (s *Store) transactOn(ctx context.Context, f func(*sql.Tx) error) error {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	s.conn = conn
+	tx, err := conn.BeginTx(ctx, nil)
+	if err == nil {
+		err = s.finish(ctx, tx, f)
+	} else {
+		err = fmt.Errorf("begin: %w", err)
+	}
+	s.conn = nil
+	return errors.Join(err, conn.Close())
+}
+
+// finish runs f and commits, or rolls back what f did.
+func (s *Store) finish(ctx context.Context, tx *sql.Tx, f func(*sql.Tx) error) error {
 	if err := f(tx); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
-	err = tx.Commit()
+	err := tx.Commit()
 	s.committed(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errOutcome, err)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 
@@ -37,6 +38,7 @@ func (w *words) forget() {
 type writer struct {
 	ctx   context.Context
 	tx    *sql.Tx
+	conn  *sql.Conn // of tx, nil where statements run through tx
 	words *words
 	bulk  bool // the engine takes many rows at once
 }
@@ -73,18 +75,7 @@ func (w *writer) changes(c *ledger.Changes) error {
 	if err != nil {
 		return err
 	}
-	// A batch writes its host, so the host of a changed device is among them.
-	err = w.each(`INSERT INTO device (no, host, id, name, pci_id, cc, sm_count, max_sm_mhz, memory_mib, parent, fabric, sku, grade, peak, ceiling,
-		first_ns, last_ns, overlap_ns, windows, recent_ops, recent_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (no) DO UPDATE SET name = excluded.name, pci_id = excluded.pci_id, cc = excluded.cc, sm_count = excluded.sm_count,
-		max_sm_mhz = excluded.max_sm_mhz, memory_mib = excluded.memory_mib, parent = excluded.parent, fabric = excluded.fabric, sku = excluded.sku, grade = excluded.grade,
-		peak = excluded.peak, ceiling = excluded.ceiling, last_ns = excluded.last_ns, overlap_ns = excluded.overlap_ns,
-		windows = excluded.windows, recent_ops = excluded.recent_ops, recent_ns = excluded.recent_ns`, "device", len(c.Accounts), func(i int) []any {
-		a := &c.Accounts[i]
-		return []any{a.No, hosts[a.Host], string(a.ID), a.Name, a.PCIID, a.CC, a.SMCount, a.MaxSMMHz, a.MemoryMiB, string(a.Parent), a.Fabric, a.SKU, a.Grade,
-			int64(a.Peak), int64(a.Ceiling), a.FirstNS, a.LastNS, a.OverlapNS, a.Windows, int64(a.RecentOperations), a.RecentNS}
-	})
-	if err != nil {
+	if err := w.devices(c, hosts); err != nil {
 		return err
 	}
 	if err := w.define(c.Opened); err != nil {
@@ -124,6 +115,37 @@ func (w *writer) changes(c *ledger.Changes) error {
 		})
 }
 
+// devices writes the rows of devices: whole, or of those that stand as they were
+// described, which are nearly all, the figures that grew.
+func (w *writer) devices(c *ledger.Changes, hosts map[ledger.HostID]int64) error {
+	var whole, grown []int
+	for i := range c.Accounts {
+		if i < len(c.Grown) && c.Grown[i] {
+			grown = append(grown, i)
+		} else {
+			whole = append(whole, i)
+		}
+	}
+	// A batch writes its host, so the host of a changed device is among them.
+	err := w.each(`INSERT INTO device (no, host, id, name, pci_id, cc, sm_count, max_sm_mhz, memory_mib, parent, fabric, sku, grade, peak, ceiling,
+		first_ns, last_ns, overlap_ns, windows, recent_ops, recent_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (no) DO UPDATE SET name = excluded.name, pci_id = excluded.pci_id, cc = excluded.cc, sm_count = excluded.sm_count,
+		max_sm_mhz = excluded.max_sm_mhz, memory_mib = excluded.memory_mib, parent = excluded.parent, fabric = excluded.fabric, sku = excluded.sku, grade = excluded.grade,
+		peak = excluded.peak, ceiling = excluded.ceiling, last_ns = excluded.last_ns, overlap_ns = excluded.overlap_ns,
+		windows = excluded.windows, recent_ops = excluded.recent_ops, recent_ns = excluded.recent_ns`, "device", len(whole), func(i int) []any {
+		a := &c.Accounts[whole[i]]
+		return []any{a.No, hosts[a.Host], string(a.ID), a.Name, a.PCIID, a.CC, a.SMCount, a.MaxSMMHz, a.MemoryMiB, string(a.Parent), a.Fabric, a.SKU, a.Grade,
+			int64(a.Peak), int64(a.Ceiling), a.FirstNS, a.LastNS, a.OverlapNS, a.Windows, int64(a.RecentOperations), a.RecentNS}
+	})
+	if err != nil {
+		return err
+	}
+	return w.each("UPDATE device SET last_ns = ?, overlap_ns = ?, windows = ?, recent_ops = ?, recent_ns = ? WHERE no = ?", "device", len(grown), func(i int) []any {
+		a := &c.Accounts[grown[i]]
+		return []any{a.LastNS, a.OverlapNS, a.Windows, int64(a.RecentOperations), a.RecentNS, a.No}
+	})
+}
+
 // carried keeps what hosts counted since their rows were written, beside the rows.
 func (w *writer) carried(c *ledger.Changes) error {
 	err := w.each("DELETE FROM carried WHERE host = ?", "carried", len(c.Settled), func(i int) []any { return []any{c.Settled[i]} })
@@ -153,6 +175,9 @@ func (w *writer) each(query, what string, n int, row func(int) []any) error {
 		}
 		return nil
 	}
+	if w.conn != nil {
+		return w.eachOn(query, what, n, row)
+	}
 	stmt, err := w.tx.PrepareContext(w.ctx, query)
 	if err != nil {
 		return fmt.Errorf("prepare %s: %w", what, err)
@@ -173,6 +198,46 @@ func (w *writer) each(query, what string, n int, row func(int) []any) error {
 		return fmt.Errorf("close statement of %s: %w", what, err)
 	}
 	return nil
+}
+
+// eachOn is each without package database/sql in between, which was a third of the
+// time that rows of a large fleet took.
+func (w *writer) eachOn(query, what string, n int, row func(int) []any) error {
+	return w.conn.Raw(func(c any) (err error) {
+		prepared, err := c.(driver.ConnPrepareContext).PrepareContext(w.ctx, query)
+		if err != nil {
+			return fmt.Errorf("prepare %s: %w", what, err)
+		}
+		defer func() { err = errors.Join(err, prepared.Close()) }()
+		stmt := prepared.(driver.StmtExecContext)
+		var args []driver.NamedValue
+		for i := range n {
+			values := row(i)
+			args = args[:0]
+			for k, v := range values {
+				switch v := v.(type) {
+				case int64, string, []byte, bool, nil:
+					args = append(args, driver.NamedValue{Ordinal: k + 1, Value: v})
+				default:
+					value, err := driver.DefaultParameterConverter.ConvertValue(v)
+					if err != nil {
+						return fmt.Errorf("write %s %v: column %d: %w", what, values[0], k+1, err)
+					}
+					args = append(args, driver.NamedValue{Ordinal: k + 1, Value: value})
+				}
+			}
+			result, err := stmt.ExecContext(w.ctx, args)
+			if err != nil {
+				return fmt.Errorf("write %s %v: %w", what, values[0], err)
+			}
+			if rows, err := result.RowsAffected(); err != nil {
+				return fmt.Errorf("write %s %v: %w", what, values[0], err)
+			} else if rows != 1 {
+				return fmt.Errorf("write %s %v: %w: %d instead of one", what, values[0], errRows, rows)
+			}
+		}
+		return nil
+	})
 }
 
 // define gives numbers to the words of new segments.
