@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/flopwatch/flopwatch/collector/internal/store"
+	"github.com/flopwatch/flopwatch/collector/internal/store/storetest"
 	"github.com/flopwatch/flopwatch/pkg/allocation"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 	"github.com/flopwatch/flopwatch/pkg/wire"
@@ -79,9 +79,11 @@ func (l *live) put(all ...allocation.Allocation) store.Amendment {
 	return done
 }
 
+// rows returns the first column of what a query says of the database that belongs to a
+// directory, past the store.
 func rows(t *testing.T, dir, query string) []string {
 	t.Helper()
-	db, err := sql.Open("sqlite3", "file:"+filepath.Join(dir, "flopwatch.db")+"?mode=ro")
+	db, err := storetest.Raw(t, filepath.Join(dir, "flopwatch.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +110,7 @@ func rows(t *testing.T, dir, query string) []string {
 	return out
 }
 
-const byTenant = `SELECT concat_ws(' ', t.id, c.state, sum(duration_ns) / 1000000, sum(ops_best)) FROM counted c JOIN tenant t ON t.no = c.tenant
+const byTenant = `SELECT concat_ws(' ', t.id, c.state, CAST(sum(duration_ns) AS BIGINT) / 1000000, sum(ops_best)) FROM counted c JOIN tenant t ON t.no = c.tenant
 	GROUP BY t.id, c.state HAVING sum(duration_ns) > 0 ORDER BY t.id, c.state`
 
 // An allocation decides at once for what comes, gives what was counted before to

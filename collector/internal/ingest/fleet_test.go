@@ -121,12 +121,18 @@ func (h *host) letter(envelope []byte) letter {
 
 func openStore(t testing.TB, dir string) *store.Store {
 	t.Helper()
-	path := filepath.Join(dir, "flopwatch.db")
-	s, err := store.Open(t.Context(), path, store.Options{Postgres: storetest.Database(t, path, func(url string) error { return store.Migrate(t.Context(), url, "") })})
+	s, err := store.Open(t.Context(), filepath.Join(dir, "flopwatch.db"), store.Options{Postgres: database(t, dir)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// database returns the PostgreSQL database that belongs to a directory, and "" in tests
+// on SQLite.
+func database(t testing.TB, dir string) string {
+	t.Helper()
+	return storetest.Database(t, filepath.Join(dir, "flopwatch.db"), func(url string) error { return store.Migrate(t.Context(), url, "") })
 }
 
 // sender plays the agents' side of the contract: it keeps each batch until a
