@@ -84,9 +84,11 @@ func asOperator(ctx context.Context) context.Context {
 	return audit.With(ctx, audit.Act{Actor: audit.Actor{Kind: audit.Person, ID: "os:" + who}})
 }
 
-// checkCommand checks a data directory that no collector uses.
+// checkCommand checks what a collector keeps.
 type checkCommand struct {
 	Data   string `help:"Data directory." default:"data" type:"path"`
+	Shared string `help:"Folder that collectors share: key and evidence. The data directory by default." placeholder:"FOLDER" type:"path"`
+	storeFlags
 	Output string `help:"How to print: table or json." short:"o" enum:"table,json" default:"table"`
 }
 
@@ -95,7 +97,11 @@ func (c checkCommand) Run(ctx context.Context, s cli.Streams) error {
 	if _, err := os.Stat(c.Data); err != nil {
 		return fmt.Errorf("check: %w", err) // it would be made
 	}
-	v, err := backup.Check(ctx, c.Data)
+	options, err := c.options()
+	if err != nil {
+		return err
+	}
+	v, err := backup.CheckPlace(ctx, backup.Place{Data: c.Data, Shared: c.Shared, Postgres: options.Postgres, Password: options.Password})
 	if err != nil {
 		return err
 	}

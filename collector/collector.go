@@ -20,7 +20,7 @@ type commands struct {
 	Backup  backupCommand  `cmd:"" help:"Back up a data directory, also while the collector runs, and prove the backup by restoring it."`
 	Restore restoreCommand `cmd:"" help:"Make a data directory from a backup and check it."`
 	Migrate migrateCommand `cmd:"" help:"Make or update the schema of a PostgreSQL database, and move the facts of a SQLite database into it, comparing every row."`
-	Check   checkCommand   `cmd:"" help:"Check everything in a data directory that no collector uses. Exit code 1 when something does not hold."`
+	Check   checkCommand   `cmd:"" help:"Check everything that a collector keeps; with SQLite while none uses the data directory. Exit code 1 when something does not hold."`
 	Vault   vaultCommands  `cmd:"" help:"Look after the store of personal data."`
 	Support supportCommand `cmd:"" name:"support-bundle" help:"Write sizes, counts, versions and metrics for whoever helps, with nothing of customers in it."`
 	Nats    natsCommand    `cmd:"" help:"Write certificate and user for a NATS server outside the collector (see deploy/nats)."`

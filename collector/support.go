@@ -27,13 +27,28 @@ import (
 // metrics. It reads no row of any table, no evidence and no log, so nothing of
 // customers, tenants or persons can be in it.
 type supportCommand struct {
-	Data    string `help:"Data directory." default:"data" type:"path"`
+	Data   string `help:"Data directory." default:"data" type:"path"`
+	Shared string `help:"Folder that collectors share, if they do; the sizes of its files go in too." placeholder:"FOLDER" type:"path"`
+	storeFlags
 	Monitor string `help:"Loopback address of /metrics of a collector that runs; its answers go in." placeholder:"ADDRESS"`
 	Out     string `help:"File to write." default:"flopwatch-support.tar.gz" type:"path"`
 }
 
 // maxMonitored bounds an answer of the monitor, in bytes.
 const maxMonitored = 4 << 20
+
+// outline says how large the database is, wherever it is. What cannot be read is told
+// without the address of the server, whom it is asked as, or a password.
+func (c supportCommand) outline(ctx context.Context) (store.Outline, error) {
+	options, err := c.options()
+	if err != nil {
+		return store.Outline{}, err
+	}
+	if options.Postgres == "" {
+		return store.ReadOutline(ctx, filepath.Join(c.Data, "flopwatch.db"))
+	}
+	return store.ReadPostgresOutline(ctx, options.Postgres, options.Password)
+}
 
 // Run writes the bundle and tells what is in it. What cannot be read is told in
 // the bundle, in its place.
@@ -62,9 +77,13 @@ func (c supportCommand) Run(ctx context.Context, s cli.Streams) (err error) {
 		text, encodeErr := json.MarshalIndent(value, "", "  ")
 		return put(name, append(text, '\n'), errors.Join(err, encodeErr))
 	}
-	outline, outlineErr := store.ReadOutline(ctx, filepath.Join(c.Data, "flopwatch.db"))
+	outline, outlineErr := c.outline(ctx)
 	files, filesErr := sizes(c.Data)
 	err = errors.Join(inJSON("program.json", about(), nil), inJSON("database.json", outline, outlineErr), inJSON("files.json", files, filesErr))
+	if c.Shared != "" {
+		shared, sharedErr := sizes(c.Shared)
+		err = errors.Join(err, inJSON("shared.json", shared, sharedErr))
+	}
 	if c.Monitor != "" {
 		for _, path := range []string{"healthz", "readyz", "metrics"} {
 			text, askErr := monitored(ctx, c.Monitor, path)

@@ -51,6 +51,20 @@ func (h *host) appendState(b []byte) []byte {
 
 var errCarried = errors.New("what is carried of a host cannot be read")
 
+// Position returns how far the host is counted, which its row says only later.
+func (c Carried) Position() (p Position, err error) {
+	r := reader{b: c.State}
+	if r.byte() != carriedVersion {
+		return p, errCarried
+	}
+	p.Epoch, p.Seq = r.uint(), r.uint()
+	copy(p.Hash[:], r.bytes(len(p.Hash)))
+	if r.bad {
+		return Position{}, errCarried
+	}
+	return p, nil
+}
+
 // carry takes over what a host counted since its rows were given out.
 func (l *Ledger) carry(h *host, accounts map[int64]*account, state []byte) error {
 	r := reader{b: state}

@@ -45,6 +45,11 @@ func TestCarryingChangesNothing(t *testing.T) {
 			}
 			carried += len(c.Carried)
 			rows.Write(c)
+			for i, behind := range c.Carried {
+				if p, err := behind.Position(); err != nil || p != positions[c.CarriedHosts[i].ID] {
+					t.Fatalf("host %s is carried at %v, want %v: %v", c.CarriedHosts[i].ID, p, positions[c.CarriedHosts[i].ID], err)
+				}
+			}
 			if problems := ledger.Check(slices.Collect(maps.Values(rows.Accounts)), maps.Values(rows.Segments)); problems != nil {
 				t.Fatalf("rows that are behind do not balance: %v", problems)
 			}

@@ -315,6 +315,16 @@ func IsUnique(err error) bool {
 	return errors.As(err, &fault) && fault.Code == "23505"
 }
 
+// Damage returns what the server says of data that it cannot read, and whether an error
+// is that.
+func Damage(err error) (message string, damaged bool) {
+	var fault *pgconn.PgError
+	if errors.As(err, &fault) && (fault.Code == "XX001" || fault.Code == "XX002") {
+		return fault.Message, true
+	}
+	return "", false
+}
+
 // Storable returns a value as a text of PostgreSQL can hold it: it has no zero byte.
 // Hosts may send one in what is only shown, and what they signed is kept as it came,
 // in the evidence.

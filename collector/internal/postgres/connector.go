@@ -115,10 +115,10 @@ func check(ctx context.Context, conn *pgx.Conn, want []setting) error {
 		return fmt.Errorf("read settings: %w", err)
 	}
 	if n, err := strconv.Atoi(got["server_version_num"]); err != nil || n < Oldest {
-		return fmt.Errorf("PostgreSQL has version %q and must have %d or newer", got["server_version_num"], Oldest/10000)
+		return fmt.Errorf("%w has version %q of PostgreSQL and must have %d or newer", ErrSetting, got["server_version_num"], Oldest/10000)
 	}
 	if got["search_path"] != Schema+",pg_catalog" {
-		return fmt.Errorf("setting search_path is %q: the server did not take what the collector asked for", got["search_path"])
+		return fmt.Errorf("%w has search_path %q: it did not take what the collector asked for", ErrSetting, got["search_path"])
 	}
 	for _, s := range want {
 		good := false
@@ -126,7 +126,7 @@ func check(ctx context.Context, conn *pgx.Conn, want []setting) error {
 			good = good || got[s.name] == g
 		}
 		if !good {
-			return fmt.Errorf("setting %s is %q and must be %q: %s", s.name, got[s.name], s.good[0], s.why)
+			return fmt.Errorf("%w: setting %s is %q and must be %q: %s", ErrSetting, s.name, got[s.name], s.good[0], s.why)
 		}
 	}
 	return nil
@@ -139,5 +139,5 @@ func HasPassword(address string) bool {
 		return strings.Contains(address, "password")
 	}
 	_, set := u.User.Password()
-	return set || u.Query().Has("password")
+	return set || u.Query().Has("password") || u.Query().Has("sslpassword")
 }

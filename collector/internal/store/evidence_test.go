@@ -10,6 +10,7 @@ import (
 
 	framing "github.com/flopwatch/flopwatch/pkg/evidence"
 	"github.com/flopwatch/flopwatch/pkg/ledger"
+	"github.com/flopwatch/flopwatch/pkg/ledger/ledgertest"
 )
 
 // A wrong database beside evidence must not cut it to nothing.
@@ -85,5 +86,27 @@ func TestEvidenceMeetsTheDatabase(t *testing.T) {
 	}
 	if _, err := openOn(t, path, Options{}); !errors.Is(err, ErrDamaged) {
 		t.Errorf("missing evidence: %v, want ErrDamaged", err)
+	}
+}
+
+// How far a host is counted is what its evidence says, also while its row waits.
+func TestExtentOfCarriedHosts(t *testing.T) {
+	s := open(t, t.TempDir())
+	book := ledger.New()
+	for seq := uint64(1); seq <= 3; seq++ {
+		b := &ledger.Batch{Host: "h", PublicKey: []byte{1}, Position: ledger.Position{Epoch: 1, Seq: seq, Hash: [32]byte{byte(seq)}}, Devices: []ledger.Device{ledgertest.Device("GPU-0")}}
+		if err := book.Apply(b); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Checkpoint(t.Context(), Checkpoint{At: noon, Changes: book.TakeDue(1000+int64(seq), 100)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := rowsOf(t, s.read, "SELECT CAST(count(*) AS TEXT) FROM carried")[0][0]; n != "1" {
+		t.Fatalf("%s hosts are carried, so this test shows nothing", n)
+	}
+	e, err := s.Extent(t.Context())
+	if want := (ledger.Position{Epoch: 1, Seq: 3, Hash: [32]byte{3}}); err != nil || e.Counted["h"] != want {
+		t.Errorf("counted to %+v, want %+v: %v", e.Counted["h"], want, err)
 	}
 }

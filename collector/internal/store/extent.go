@@ -85,6 +85,17 @@ func readExtent(ctx context.Context, db *sql.DB) (Extent, error) {
 			return err
 		}, "SELECT id, epoch, seq, hash FROM host")
 	}
+	if err == nil {
+		// In a large fleet the row of a host is written later than its evidence.
+		err = each(ctx, tx, func(rows *sql.Rows) (err error) {
+			var id ledger.HostID
+			var c ledger.Carried
+			if err = rows.Scan(&id, &c.State); err == nil {
+				e.Counted[id], err = c.Position()
+			}
+			return err
+		}, "SELECT h.id, c.state FROM carried c JOIN host h ON h.no = c.host")
+	}
 	if err = errors.Join(err, tx.Rollback()); err != nil {
 		return e, fmt.Errorf("read extent of evidence: %w", err)
 	}

@@ -62,24 +62,11 @@ func lock(ctx context.Context, tx *sql.Tx, which int, how sharing) error {
 
 // openPostgres opens the database at the server; the directory holds the evidence.
 func (s *Store) openPostgres(ctx context.Context) error {
-	pool := func(name string, reader bool, most int) (*sql.DB, error) {
-		c, err := postgres.NewConnector(s.opts.Postgres, postgres.Options{Name: "flopwatch " + name, Reader: reader, Password: s.opts.Password})
-		if err != nil {
-			return nil, err
-		}
-		db := sql.OpenDB(c)
-		db.SetMaxOpenConns(most)
-		db.SetMaxIdleConns(most)
-		if err := db.PingContext(ctx); err != nil {
-			return nil, errors.Join(fmt.Errorf("open for %s: %w", name, err), db.Close())
-		}
-		return db, nil
-	}
 	err := notLeftBehind(ctx, s.path)
 	if err != nil {
 		return err
 	}
-	if s.db, err = pool("writing", false, 4); err != nil {
+	if s.db, err = s.pool(ctx, "writing", false, 4); err != nil {
 		return err
 	}
 	migrated, err := migratePostgres(ctx, s.db, postgresMigrations, "migrations/postgres")
@@ -89,11 +76,30 @@ func (s *Store) openPostgres(ctx context.Context) error {
 	if err := s.adopt(ctx, migrated); err != nil {
 		return err
 	}
-	if s.read, err = pool("reading", true, s.opts.Readers); err != nil {
+	return s.openReaders(ctx)
+}
+
+func (s *Store) openReaders(ctx context.Context) (err error) {
+	if s.read, err = s.pool(ctx, "reading", true, s.opts.Readers); err != nil {
 		return err
 	}
-	s.watch, err = pool("watching", true, 1)
+	s.watch, err = s.pool(ctx, "watching", true, 1)
 	return err
+}
+
+// pool opens connections to the server.
+func (s *Store) pool(ctx context.Context, name string, reader bool, most int) (*sql.DB, error) {
+	c, err := postgres.NewConnector(s.opts.Postgres, postgres.Options{Name: "flopwatch " + name, Reader: reader, Password: s.opts.Password})
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(c)
+	db.SetMaxOpenConns(most)
+	db.SetMaxIdleConns(most)
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open for %s: %w", name, err), db.Close())
+	}
+	return db, nil
 }
 
 // notLeftBehind fails where the directory holds a SQLite database whose facts were not
@@ -220,24 +226,6 @@ const postgresSchema = `SELECT text FROM (
 func snapshot(ctx context.Context, q querier) (text string, err error) {
 	err = each(ctx, q, func(rows *sql.Rows) error { return rows.Scan(&text) }, "SELECT pg_current_snapshot()::text")
 	return text, err
-}
-
-// postgresIntegrity returns what the server itself found damaged.
-func (s *Store) postgresIntegrity(ctx context.Context) ([]string, error) {
-	var problems []string
-	err := each(ctx, s.read, func(rows *sql.Rows) error {
-		var line string
-		err := rows.Scan(&line)
-		problems = append(problems, "database: "+line)
-		return err
-	}, `SELECT checksum_failures || ' pages failed their checksum' FROM pg_stat_database WHERE datname = current_database() AND checksum_failures > 0
-		UNION ALL SELECT 'index ' || i.indexrelid::regclass || ' is not valid' FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
-			WHERE c.relnamespace = 'flopwatch'::regnamespace AND NOT i.indisvalid
-		UNION ALL SELECT 'constraint ' || conname || ' was not checked' FROM pg_constraint WHERE connamespace = 'flopwatch'::regnamespace AND NOT convalidated`)
-	if err != nil {
-		return problems, fmt.Errorf("check database: %w", err)
-	}
-	return problems, nil
 }
 
 // lockAuditLog is taken before the log is read to be added to, by those who share
