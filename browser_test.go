@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -148,6 +149,7 @@ type page struct {
 	*browser
 	session string
 	pressed int
+	context string // of the browser, with cookies of its own
 }
 
 func (b *browser) person() *page {
@@ -166,7 +168,7 @@ func (b *browser) scripted() *page {
 	b.do("", "Target.createTarget", map[string]any{"url": "about:blank", "browserContextId": context.BrowserContextID}, &target)
 	var session struct{ SessionID string }
 	b.do("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &session)
-	p := &page{browser: b, session: session.SessionID}
+	p := &page{browser: b, session: session.SessionID, context: context.BrowserContextID}
 	p.do(p.session, "Page.enable", map[string]any{}, nil)
 	// As wide as a desk's screen: on a narrow one the script folds the menu.
 	p.do(p.session, "Emulation.setDeviceMetricsOverride", map[string]any{"width": 1440, "height": 900, "deviceScaleFactor": 1, "mobile": false}, nil)
@@ -257,6 +259,10 @@ func (p *page) key(name string, code int, text string) {
 func (p *page) write(text string) {
 	p.Helper()
 	for _, r := range text {
+		if r == '\n' {
+			p.key("Enter", 13, "\r")
+			continue
+		}
 		p.pressed++
 		p.do(p.session, "Input.dispatchKeyEvent", map[string]any{"type": "keyDown", "key": string(r), "text": string(r)}, nil)
 		p.do(p.session, "Input.dispatchKeyEvent", map[string]any{"type": "keyUp", "key": string(r)}, nil)
@@ -264,11 +270,11 @@ func (p *page) write(text string) {
 }
 
 // focused is what has the focus.
-type focused struct{ Tag, Name, Text, Action, Href string }
+type focused struct{ Tag, Name, Value, Text, Action, Href string }
 
 func (p *page) focus() (f focused) {
 	p.Helper()
-	p.see(`(() => { const e = document.activeElement; if (!e) return {}; return {Tag: e.tagName, Name: e.name || "", Text: e === document.body ? "" : (e.innerText || "").trim(), Action: e.form ? e.form.getAttribute("action") : "", Href: e.getAttribute ? e.getAttribute("href") || "" : ""} })()`, &f)
+	p.see(`(() => { const e = document.activeElement; if (!e) return {}; return {Tag: e.tagName, Name: e.name || "", Value: e.value || "", Text: e === document.body ? "" : (e.innerText || "").trim(), Action: e.form ? e.form.getAttribute("action") : "", Href: e.getAttribute ? e.getAttribute("href") || "" : ""} })()`, &f)
 	return f
 }
 
@@ -291,6 +297,43 @@ func (p *page) follow(what string, is func(focused) bool) {
 	p.forget()
 	p.key("Enter", 13, "\r")
 	p.loaded()
+}
+
+// save goes along a link by Enter to what is downloaded, and returns the file.
+func (p *page) save(what string, is func(focused) bool) string {
+	p.Helper()
+	folder := p.TempDir()
+	p.do("", "Browser.setDownloadBehavior", map[string]any{"behavior": "allowAndName", "downloadPath": folder, "browserContextId": p.context, "eventsEnabled": true}, nil)
+	p.reach(what, is)
+	p.forget()
+	p.key("Enter", 13, "\r")
+	for deadline := time.After(5 * time.Minute); ; {
+		select {
+		case e := <-p.events:
+			var got struct{ GUID, State string }
+			if e.Method != "Browser.downloadProgress" || json.Unmarshal(e.Params, &got) != nil {
+				continue
+			}
+			switch got.State {
+			case "completed":
+				return filepath.Join(folder, got.GUID)
+			case "canceled":
+				p.Fatalf("the download of %s was cancelled", what)
+			}
+		case <-deadline:
+			p.Fatalf("%s was not downloaded", what)
+		}
+	}
+}
+
+// choose reaches a list of choices and writes the beginning of one, as people do.
+func (p *page) choose(action, name, begin, value string) {
+	p.Helper()
+	p.reach(fmt.Sprintf("choice %s of %s", name, action), field(action, name))
+	p.write(begin)
+	if got := p.focus().Value; got != value {
+		p.Fatalf("choice %s of %s is %q, want %q", name, action, got, value)
+	}
 }
 
 func link(text string) func(focused) bool {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 type keyDesk struct {
 	*testing.T
 	dir, url string
+	stop     func() // ends the collector
 }
 
 // startDesk serves a collector until the test ends.
@@ -35,10 +37,11 @@ func startDesk(t *testing.T) *keyDesk {
 	if err := serve.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	d.stop = sync.OnceFunc(func() {
 		cancel()
 		_ = serve.Wait() // it was interrupted
 	})
+	t.Cleanup(d.stop)
 	d.eventually("balanced", "ledger", "check")
 	data, err := os.ReadFile(filepath.Join(d.dir, "data", "api.json"))
 	if err != nil {
@@ -94,9 +97,17 @@ func (d *keyDesk) eventually(want string, args ...string) {
 const formula = `=HYPERLINK("http://evil.example","Saltmarsh")`
 
 // An examiner's check 6: from the queue to the filing by keyboard alone, in a browser
-// that runs no script; and a name that is a formula is text in every spreadsheet.
+// that runs no script and in one that does; what is filed is saved from the page and
+// verified when the collector is gone; and a name that is a formula is text in every
+// spreadsheet.
 func TestTheWholeFlowByKeyboard(t *testing.T) {
 	b := openBrowser(t)
+	for name, person := range map[string]func() *page{"without script": b.person, "with script": b.scripted} {
+		t.Run(name, func(t *testing.T) { wholeFlow(t, person) })
+	}
+}
+
+func wholeFlow(t *testing.T, person func() *page) {
 	d := startDesk(t)
 	scenarios, err := filepath.Abs(filepath.Join("testdata", "scenarios"))
 	if err != nil {
@@ -133,7 +144,8 @@ func TestTheWholeFlowByKeyboard(t *testing.T) {
 	id := regexp.MustCompile(`cas_[a-z0-9]+`).FindString(d.ctl("", "cases", "-o", "csv"))
 
 	signIn := func(login string) *page {
-		p := b.person()
+		p := person()
+		p.T = t
 		p.signIn(d, login, password)
 		p.says("Cases")
 		return p
@@ -143,8 +155,19 @@ func TestTheWholeFlowByKeyboard(t *testing.T) {
 		p.follow("the case", link(id))
 	}
 
-	// The analyst takes the case and proposes.
+	// The analyst looks at what comes first, opens a case of a finding that has none, takes
+	// the case whose clock runs and proposes.
 	ana := signIn("ana")
+	ana.follow("the queue", link("Queue"))
+	ana.reach("a finding to mark", func(f focused) bool { return f.Name == "item" && strings.HasPrefix(f.Value, "fnd_") })
+	finding := ana.focus().Value
+	ana.key(" ", 32, " ")
+	ana.choose("/queue", "act", "op", "case")
+	ana.fill("/queue", "reason", "it grows")
+	ana.follow("the button that does it", button("Do it"))
+	if out := d.ctl("", "findings", "-o", "csv"); !regexp.MustCompile(finding + `,.*cas_`).MatchString(out) {
+		t.Fatalf("no case was opened of %s:\n%s", finding, out)
+	}
 	toCase(ana)
 	ana.follow("the button that assigns", button("Assign"))
 	ana.fill("/cases/"+id+"/propose", "code", "CROSSED")
@@ -195,10 +218,22 @@ func TestTheWholeFlowByKeyboard(t *testing.T) {
 	if out := d.ctl("", "cases", "show", id); !regexp.MustCompile(`initial-report: due .* met`).MatchString(out) {
 		t.Errorf("the case says: %s", out)
 	}
-	t.Logf("%d keys pressed by the analyst, %d by the reviewer's second visit, %d by the officer", ana.pressed, kim.pressed, fay.pressed)
-
 	d.signIn("fay", password)
 	textInSpreadsheets(d, report)
+
+	// What she takes away holds when the collector is gone.
+	saved := fay.save("the sealed bundle", link("sealed bundle"))
+	pdf, err := os.ReadFile(fay.save("the report to print", link("pdf")))
+	if err != nil || !bytes.HasPrefix(pdf, []byte("%PDF-")) {
+		t.Errorf("what was saved is no PDF: %v, %.20q", err, pdf)
+	}
+	d.stop()
+	verify := exec.Command(filepath.Join(programs, "flopwatchctl"), "verify", saved)
+	verify.Dir = t.TempDir()
+	if out, err := verify.CombinedOutput(); err != nil || !strings.Contains(string(out), "The bundle holds") {
+		t.Errorf("verify: %v\n%s", err, out)
+	}
+	t.Logf("%d keys pressed by the analyst, %d by the reviewer's second visit, %d by the officer", ana.pressed, kim.pressed, fay.pressed)
 }
 
 // narrativeOf returns the field that the form with the focus is about.

@@ -1,8 +1,6 @@
 package flopwatch_test
 
 import (
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -39,22 +37,23 @@ func policyByTwo(t *testing.T, person func() *page) {
 	for login, role := range map[string]string{"ana": "policy-author", "ben": "policy-approver"} {
 		d.ctl(password+"\n", "users", "add", login, "--role", role)
 	}
-	if err := os.WriteFile(filepath.Join(d.dir, "ours.yaml"), []byte(raisedLine), 0o600); err != nil {
-		t.Fatal(err)
-	}
 
-	// The author enrols, and what she drafted elsewhere she simulates and proposes here.
+	// The author enrols, drafts a text, simulates it and proposes it.
 	ana := person()
 	ana.T = t
 	ana.signIn(d, "ana", password)
 	ana.says("Policy lab")
-	d.signIn("ana", password)
-	policy := regexp.MustCompile(`pol_[a-z0-9]+`).FindString(d.ctl("", "--session", "ana.json", "policy", "draft", "ours.yaml"))
-	if policy == "" {
-		t.Fatal("no policy was drafted")
-	}
 	ana.follow("the policy lab", link("Policy lab"))
-	ana.follow("the policy", link(policy))
+	ana.reach("the form of a draft", func(f focused) bool { return f.Tag == "SUMMARY" && f.Text == "Draft a text" })
+	ana.key("Enter", 13, "\r")
+	ana.fill("/policies", "text", raisedLine)
+	ana.follow("the button that keeps it", button("Keep as a draft"))
+	var at string
+	ana.see("location.pathname", &at)
+	policy := strings.TrimPrefix(at, "/policies/")
+	if !strings.HasPrefix(policy, "pol_") {
+		t.Fatalf("no policy was drafted; at %s the page says: %.2000s", at, ana.text())
+	}
 	ana.follow("the simulation", button("Simulate"))
 	for deadline := time.Now().Add(5 * time.Minute); !strings.Contains(ana.text(), "Simulated over"); time.Sleep(200 * time.Millisecond) {
 		if ana.open(d.url + "/policies/" + policy); time.Now().After(deadline) {

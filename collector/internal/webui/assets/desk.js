@@ -51,13 +51,14 @@
 
   let paused = false, wanted = false, busy = false, held = false, last = 0, timer = 0;
 
-  // What has the focus is found again by its link, or by the table's label.
+  // What has the focus is found again by all that tells it from its neighbours, or not at
+  // all: who is about to press a button must never press another one.
   const find = (from, was) => {
     if (!was) return null;
     const all = from.querySelectorAll("a[href], [tabindex], input, button, summary");
-    return Array.from(all).find((e) => e.getAttribute("href") === was.href && e.getAttribute("aria-label") === was.label && (e.value ?? "") === was.value && e.tagName === was.tag);
+    return Array.from(all).find((e) => { const is = remember(e); return Object.keys(was).every((k) => is[k] === was[k]); });
   };
-  const remember = (e) => e && e !== document.body ? { href: e.getAttribute("href"), label: e.getAttribute("aria-label"), value: e.value ?? "", tag: e.tagName } : null;
+  const remember = (e) => e && e !== document.body ? { href: e.getAttribute("href"), label: e.getAttribute("aria-label"), value: e.value ?? "", tag: e.tagName, name: e.getAttribute("name"), action: e.form?.getAttribute("action") ?? "", text: /^(A|BUTTON|SUMMARY)$/.test(e.tagName) ? e.textContent.trim() : "" } : null;
   const findings = (from) => Number(from.querySelector("#findings")?.dataset.count ?? -1);
 
   // Somebody who writes, marks or copies is not disturbed.

@@ -132,6 +132,18 @@ if (chosen.includes("full/queue.html")) {
   say((await page.evaluate(() => document.activeElement?.className)) === "skip", "the renewal moved the focus");
   await page.close();
 }
+if (chosen.includes("full/cases-cas_0001.html")) {
+  // A renewal keeps the focus on the very button that somebody is about to press.
+  grows = true;
+  const page = await browser.newPage();
+  await page.goto(`${origin}/full/cases-cas_0001.html`, { waitUntil: "load" });
+  await page.focus("form[action$='/note'] button");
+  await page.evaluate(() => { document.querySelector("main").dataset.old = "yes"; });
+  await page.waitForFunction(() => !document.querySelector("main").dataset.old, null, { timeout: 60000 }).catch(() => found.push("full/cases-cas_0001.html: the page is not renewed"));
+  const at = await page.evaluate(() => document.activeElement.form?.getAttribute("action") ?? document.activeElement.tagName);
+  if (!at.endsWith("/note")) found.push(`full/cases-cas_0001.html: the renewal moved the focus to ${at}`);
+  await page.close();
+}
 await browser.close();
 server.closeAllConnections();
 server.close();
