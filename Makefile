@@ -187,12 +187,15 @@ packages: ## build deb and rpm for amd64 and arm64 into dist/ (ARCHES="amd64" fo
 reproducible: ## build the packages of this machine twice, from two folders: the bytes must be the same
 	packaging/test/reproducible
 
-.PHONY: install-test upgrade-cycles start-times release stranger
+.PHONY: install-test ansible-test upgrade-cycles start-times release stranger
 start-times: ## how long agent and collector take to start, the collector on a year of data, and what they cost when idle
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -timeout 30m -run TestStartTimes -v .
 
 install-test: ## install, enrol, upgrade under load, remove and purge the packages in a Debian tree that systemd boots (root; skipped where tools are absent)
 	packaging/test/install
+
+ansible-test: ## play the Ansible role twice over SSH against a Debian tree that systemd boots (root; skipped where tools are absent)
+	packaging/test/ansible
 
 release: ## packages, programs, bills of materials, licences, checksums and a signature in dist/ (RELEASE_KEY=file, or UNSIGNED=1)
 	packaging/release $(ARCHES)

@@ -159,7 +159,11 @@ func playFleet(t *testing.T, f fleetOf) fleetRun {
 	if err := r.collector.Wait(); err != nil {
 		t.Fatalf("collector: %v\n%s", err, r.collector.Stderr)
 	}
-	r.stages = attribute(t, filepath.Join(programs, "flopwatch-collector"), profile)
+	if os.Getenv("FLEET") != "" {
+		// Only where somebody reads the figures: Go compiles pprof first, for minutes on a
+		// machine that never did.
+		r.stages = attribute(t, filepath.Join(programs, "flopwatch-collector"), profile)
+	}
 	for _, name := range []string{"flopwatch.db", "evidence", "broker"} {
 		r.atRest[name] = sizeOf(t, filepath.Join(r.data, name))
 	}
@@ -288,7 +292,9 @@ func (r *fleetRun) report(f fleetOf) string {
 			path += s.cpu
 		}
 	}
-	fmt.Fprintf(&b, "| **%s together** | **%.1f** |\n", strings.Join(pathOfABatch, ", "), float64(path)/n)
+	if len(r.stages) > 0 {
+		fmt.Fprintf(&b, "| **%s together** | **%.1f** |\n", strings.Join(pathOfABatch, ", "), float64(path)/n)
+	}
 	fmt.Fprintf(&b, "| collector, by the kernel | %.1f |\n| sender | %.1f |\n\n", float64(r.cpu)/n, r.CPUSample)
 	fmt.Fprintf(&b, "| what | figure |\n|---|---|\n")
 	fmt.Fprintf(&b, "| cores of the collector while it was fed | %.2f |\n", r.cpu.Seconds()/r.WallSeconds)
