@@ -188,7 +188,7 @@ reproducible: ## build the packages of this machine twice, from two folders: the
 	packaging/test/reproducible
 
 .PHONY: install-test ansible-test upgrade-cycles start-times release stranger
-start-times: ## how long agent and collector take to start, the collector on a year of data, and what they cost when idle
+start-times: ## how long agent and collector take to start, the collector on a year of data, and what they cost when idle (START_WITH="chrt -r 1" on a machine that others use)
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -timeout 30m -run TestStartTimes -v .
 
 install-test: ## install, enrol, upgrade under load, remove and purge the packages in a Debian tree that systemd boots (root; skipped where tools are absent)
