@@ -108,7 +108,7 @@ live-hour: build standin ## run collector and agent for an hour while devices, h
 kernels: ## run the BPF tests on Debian kernels 5.10, 6.1 and 6.12 in QEMU (SERIES="6.18" for others)
 	bpf/kernels/run $(SERIES)
 
-desk-speed: ## how fast pages and lists answer 20 users over 10,000 customers, 100,000 runs and 1,000,000 findings
+desk-speed: ## how fast pages and lists answer 20 users over 10,000 customers, 100,000 runs and 1,000,000 findings, and at what processor time (DESK_DB=file keeps the database)
 	$(GO) test -run '^$$' -bench 'BenchmarkDesk$$' -benchtime 200x -timeout 30m ./collector
 	$(GO) test -run '^$$' -bench DeskLists -benchtime 50x -timeout 30m ./collector/internal/store
 

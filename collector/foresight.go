@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
@@ -20,6 +21,9 @@ import (
 const (
 	lookEvery = 2 * time.Second
 	lookRest  = 20
+	// staleLooks is how many times as long as a look took the desk may show what it saw:
+	// somewhat longer than whoever looks by himself rests.
+	staleLooks = 3 * lookRest / 2
 )
 
 // linker knows what accounts have in common: marks, and clusters that ownership
@@ -36,9 +40,26 @@ type foreseer struct {
 	log    *slog.Logger
 	links  linker // nil where nobody knows
 
-	mu       sync.Mutex
+	mu       sync.Mutex // held while somebody looks
 	view     foresight.View
 	revision int64 // that the view is of
+
+	last atomic.Pointer[glance] // what was seen last, nil before the first look
+}
+
+// glance is what was seen ahead at one moment.
+type glance struct {
+	view foresight.View
+	acts uint64        // what people had done until then
+	at   time.Time     // when the look ended
+	took time.Duration // how long it took
+	of   map[string]int
+}
+
+// fit reports whether a page may be answered with what was seen then, which is while
+// the ledger alone grew since and looking again would take longer than people wait.
+func (g *glance) fit(acts uint64, now time.Time) bool {
+	return g.acts == acts && g.took > 100*time.Millisecond && now.Sub(g.at) < staleLooks*g.took
 }
 
 // run looks until ctx ends.
@@ -79,6 +100,7 @@ func (f *foreseer) current(ctx context.Context) (foresight.View, bool, error) {
 	if err != nil || revision == f.revision {
 		return f.view, false, err
 	}
+	acts, begun := f.store.Acts(), time.Now()
 	state, revision, err := f.reader.Foresight(ctx)
 	if err != nil {
 		return f.view, false, err
@@ -95,16 +117,44 @@ func (f *foreseer) current(ctx context.Context) (foresight.View, bool, error) {
 		state.NowNS = time.Now().UnixNano()
 	}
 	f.view, f.revision = foresight.Look(state, forecast.Default(), evasion.Default()), revision
+	g := &glance{view: f.view, acts: acts, at: time.Now(), took: time.Since(begun), of: map[string]int{}}
+	for i, o := range f.view.Outlooks {
+		if _, known := g.of[o.Subject.ID]; !known {
+			g.of[o.Subject.ID] = i
+		}
+	}
+	f.last.Store(g)
 	return f.view, true, nil
 }
 
-// seen returns the view of the newest commit. What it shows anew is written too.
+// seen returns the view of the newest commit, or a little older while that grows
+// faster than anybody can look. What it shows anew is written too.
 func (f *foreseer) seen(ctx context.Context) (foresight.View, error) {
+	if g := f.last.Load(); g != nil && g.fit(f.store.Acts(), time.Now()) {
+		return g.view, nil
+	}
 	view, fresh, err := f.current(ctx)
 	if err == nil && fresh {
 		_, err = f.store.FindForesight(context.WithoutCancel(ctx), view.Findings, time.Now())
 	}
 	return view, err
+}
+
+// Forecast returns when which threshold will be crossed by one subject; ok is false
+// where nothing is foreseen of it.
+func (f *foreseer) Forecast(ctx context.Context, subject string) (out apitypes.Forecast, ok bool, err error) {
+	if _, err := f.seen(ctx); err != nil {
+		return out, false, err
+	}
+	g := f.last.Load()
+	if g == nil { // nothing was ever written
+		return out, false, nil
+	}
+	i, ok := g.of[subject]
+	if ok {
+		out = forecastOf(g.view.Outlooks[i])
+	}
+	return out, ok, nil
 }
 
 // Forecasts returns when which threshold will be crossed.

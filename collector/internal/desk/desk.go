@@ -231,6 +231,9 @@ type Reader interface {
 	Power(ctx context.Context, host string, limit int) ([]PowerSlot, error) // newest first, of all hosts for ""
 	Hosts(ctx context.Context) ([]Host, error)
 	Findings(ctx context.Context, q FindingQuery) ([]Finding, error) // newest first
+	// HighestFindings returns for each subject of which findings speak the newest one of
+	// those with the highest threshold, without its figures, reason and times.
+	HighestFindings(ctx context.Context, subjects []string) (map[string]Finding, error)
 	Events(ctx context.Context, filter EventFilter) ([]Event, error)
 	Check(ctx context.Context) (Check, error)
 	Allocations(ctx context.Context) ([]Allocation, error)
@@ -248,4 +251,12 @@ type Reader interface {
 	LinkReader
 	PolicyReader
 	SettingsReader
+}
+
+// Keeper is a reader that keeps what others make of its answers. Keep returns what
+// make returned for the same words, and anew as soon as something was written since;
+// size is in bytes, and what is large or was asked for longest ago is forgotten first.
+// What it returns is shared: callers do not write to it. A reader need not be one.
+type Keeper interface {
+	Keep(ctx context.Context, what string, make func() (value any, size int, err error)) (any, error)
 }

@@ -67,12 +67,13 @@ type path struct {
 // New draws the paths of a subject.
 func New(subject Subject, s *Settings) *Forecast {
 	f := &Forecast{subject: &subject, s: s}
+	f.paths = make([]path, 0, s.Draws)
 	days := make([]float64, 0, len(subject.Days))
 	for _, n := range subject.Days[max(0, len(subject.Days)-s.HistoryDays):] {
 		days = append(days, n.Float()/compute.Giga)
 	}
 	f.Days, f.Young = len(days), len(days) < s.YoungBelowDays
-	f.Active = len(days) > 0 && subject.LastNS > 0 && subject.NowNS-subject.LastNS <= int64(s.IdleAfter)
+	f.Active = subject.Active(s)
 	r := random(subject.ID)
 	sample := make([]float64, len(days))
 	for range s.Draws {
@@ -96,6 +97,11 @@ func New(subject Subject, s *Settings) *Forecast {
 	at := func(q float64) compute.Operations { return operations(rates[int(q*float64(len(rates)-1)+0.5)]) }
 	f.Rate = Rate{at(0.1), at(0.5), at(0.9)}
 	return f
+}
+
+// Active says whether something goes on. It costs nothing beside New, which draws.
+func (x Subject) Active(s *Settings) bool {
+	return min(len(x.Days), s.HistoryDays) > 0 && x.LastNS > 0 && x.NowNS-x.LastNS <= int64(s.IdleAfter)
 }
 
 // Chance is the probability that a line is crossed by a time.

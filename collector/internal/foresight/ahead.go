@@ -46,10 +46,10 @@ func (s *State) outlooks(x *subject, settings *forecast.Settings) ([]Outlook, []
 			ahead.Capacity = append(ahead.Capacity, forecast.Capacity{FromNS: r.FromNS, ToNS: r.ToNS, Peak: r.Peak()})
 		}
 		ahead.ID, ahead.NowNS, ahead.Done = of.ID, s.NowNS, of.Operations
-		f := forecast.New(ahead, settings)
-		if !f.Active && len(ahead.Capacity) == 0 {
-			return // nothing goes on and nothing is to come
+		if !ahead.Active(settings) && len(ahead.Capacity) == 0 {
+			return // nothing goes on and nothing is to come, as of nearly all runs that there ever were
 		}
+		f := forecast.New(ahead, settings)
 		o := Outlook{Subject: of, Rate: f.Rate, Days: f.Days, Young: f.Young, Active: f.Active, Method: settings.Name()}
 		for _, p := range s.Packs {
 			for i := range p.Rules {

@@ -64,7 +64,7 @@ type Deps struct {
 // stream of events ends with its request's context or with Stopping.
 func New(deps Deps) http.Handler {
 	mux, _ := build(deps)
-	return strict(mux)
+	return keep(deps.Reader, strict(mux))
 }
 
 type server struct {

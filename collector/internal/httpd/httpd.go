@@ -150,9 +150,9 @@ func New(o Options) (*Server, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	link, _ := guard.NewLink()
-	s := &Server{handler: guard.Wrap(limit(mux, o.QueryTime)), guard: guard, listener: listener, link: link, stopping: stopping, log: o.Log}
+	s := &Server{handler: guard.Wrap(pack(limit(mux, o.QueryTime))), guard: guard, listener: listener, link: link, stopping: stopping, log: o.Log}
 	if o.Public.Listen != "" {
-		if s.public, err = listenPublic(o.Public, credentials, limit(mux, o.QueryTime)); err != nil {
+		if s.public, err = listenPublic(o.Public, credentials, pack(limit(mux, o.QueryTime))); err != nil {
 			return nil, errors.Join(err, listener.Close())
 		}
 	}

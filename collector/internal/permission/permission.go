@@ -143,3 +143,26 @@ func Of(ctx context.Context) Principal {
 	p, _ := ctx.Value(key{}).(Principal)
 	return p
 }
+
+// Rights names all that decides what somebody may do and see, other than who they
+// are: for two principals with the same rights the matrix says the same.
+func (p Principal) Rights() string {
+	var b strings.Builder
+	for _, r := range People {
+		if slices.Contains(p.Roles, r) {
+			b.WriteString(string(r) + " ")
+		}
+	}
+	if slices.Contains(p.Roles, Machine) {
+		b.WriteString(string(Machine) + " ")
+	}
+	if p.Token != "" {
+		b.WriteString("by token: ")
+		for _, a := range Actions {
+			if slices.Contains(p.Scope, a) {
+				b.WriteString(string(a) + ", ")
+			}
+		}
+	}
+	return b.String()
+}

@@ -213,12 +213,14 @@ func (r *Reader) UltimateCustomer(ctx context.Context, id string, valid, known t
 		}
 		seen := map[string]bool{}
 		for _, level := range resolve.Levels {
-			for _, s := range m.grouping.Sets(level) {
+			sets := m.grouping.Sets(level)
+			for i := range sets { // of as many as there are customers
+				s := &sets[i]
 				if s.ID != id && !slices.Contains(s.Customers, id) && !slices.Contains(s.Accounts, id) || level == resolve.ByAccount && s.ID != id && !slices.Contains(s.Customers, id) {
 					continue
 				}
-				view := desk.LevelView{Cluster: m.cluster(s)}
-				without, more := m.grouping.Counterfactuals(s, m.totals)
+				view := desk.LevelView{Cluster: m.cluster(*s)}
+				without, more := m.grouping.Counterfactuals(*s, m.totals)
 				view.MoreLinks = more
 				for _, w := range without {
 					shown := desk.Counterfactual{Link: w.Link, Evidence: w.Evidence, Links: w.Links, Left: w.Left}
@@ -227,7 +229,7 @@ func (r *Reader) UltimateCustomer(ctx context.Context, id string, valid, known t
 					}
 					view.Without = append(view.Without, shown)
 				}
-				for _, g := range m.grouping.Merges(s) {
+				for _, g := range m.grouping.Merges(*s) {
 					view.Merges = append(view.Merges, desk.Merge{Link: g.Link, AtNS: g.AtNS, A: g.A, B: g.B})
 				}
 				out.Levels = append(out.Levels, view)

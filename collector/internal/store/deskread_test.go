@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/collector/internal/store/storetest"
+	"github.com/flopwatch/flopwatch/pkg/compute"
 )
 
 // fillDesk writes what the desk reads.
@@ -109,6 +111,41 @@ func TestFindingsByState(t *testing.T) {
 	}
 }
 
+// The highest finding of each subject is the newest with the highest threshold of all
+// that speak of it.
+func TestHighestFindings(t *testing.T) {
+	s := open(t, t.TempDir())
+	fillDesk(t, s, 20, 300, 1000)
+	r := NewReader(s, "", false)
+	all := must(t, func(ctx context.Context) ([]desk.Finding, error) { return r.Findings(ctx, desk.FindingQuery{}) })
+	rapid.Check(t, func(rt *rapid.T) {
+		var subjects []string
+		for range rapid.IntRange(0, 30).Draw(rt, "subjects") {
+			subjects = append(subjects, fmt.Sprintf("run_%07d", rapid.IntRange(0, 400).Draw(rt, "run")))
+		}
+		want := map[string]string{}
+		highest := map[string]compute.Operations{}
+		for _, f := range all {
+			if slices.Contains(subjects, f.Subject) && f.Threshold > highest[f.Subject] {
+				want[f.Subject], highest[f.Subject] = f.ID, f.Threshold
+			}
+		}
+		found, err := r.HighestFindings(t.Context(), subjects)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		got := map[string]string{}
+		for subject, f := range found {
+			if got[subject] = f.ID; f.Subject != subject || f.Threshold != highest[subject] || f.Pack == "" || f.PackStatus == "" {
+				rt.Errorf("%s: %+v", subject, f)
+			}
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			rt.Errorf("(-want +got):\n%s", d)
+		}
+	})
+}
+
 // The queue has the most severe first, and of those the one that waits longest.
 func TestTheQueueIsByUrgency(t *testing.T) {
 	s := open(t, t.TempDir())
@@ -188,6 +225,7 @@ func TestHotQueriesGoAlongIndexes(t *testing.T) {
 		{"what one person took", desk.FindingQuery{State: "triaged", By: "usr_a", Limit: 101}, true},
 		{"what one person took, most urgent first", desk.FindingQuery{State: "triaged", By: "usr_a", Urgent: true, Limit: 101}, true},
 		{"days of a customer", customerDaysQuery, true},
+		{"highest findings of runs", highestQuery, true},
 		{"runs whose id begins so", desk.RunQuery{Prefix: "run_000012", Limit: 11}, true},
 		{"findings whose id begins so", desk.FindingQuery{Prefix: "fnd_0000012", Limit: 11}, true},
 	} {
@@ -197,6 +235,9 @@ func TestHotQueriesGoAlongIndexes(t *testing.T) {
 		switch q := c.query.(type) {
 		case string:
 			text, args = q, []any{"cus_000001"}
+			if q == highestQuery {
+				args = []any{`["run_0000001", "run_0000002"]`}
+			}
 		case desk.RunQuery:
 			text, args, err = runQuery(t.Context(), tx, q)
 		case desk.FindingQuery:

@@ -23,6 +23,25 @@ func (r *Reader) Findings(ctx context.Context, q desk.FindingQuery) ([]desk.Find
 	return out, err
 }
 
+// HighestFindings returns of each subject the newest finding with the highest
+// threshold. A list of runs has some findings for each of its rows, of which it shows
+// one: the others need not leave the database.
+func (r *Reader) HighestFindings(ctx context.Context, subjects []string) (map[string]desk.Finding, error) {
+	out := map[string]desk.Finding{}
+	err := r.view(ctx, "highest findings", func(tx *sql.Tx) error {
+		return each(ctx, tx, func(rows *sql.Rows) error {
+			var f desk.Finding
+			err := rows.Scan(&f.ID, &f.Subject, &f.Threshold, &f.Pack, &f.PackStatus)
+			out[f.Subject] = f
+			return err
+		}, highestQuery, jsonList(subjects))
+	})
+	return out, err
+}
+
+const highestQuery = `SELECT id, subject, threshold, pack, pack_status FROM finding WHERE no IN
+	(SELECT (SELECT g.no FROM finding g WHERE g.subject = j.value AND g.threshold > 0 ORDER BY g.threshold DESC, g.no DESC LIMIT 1) FROM (SELECT value FROM json_each(?)) AS j)`
+
 // findings reads page after page until there are as many as were asked for: a
 // suppression that ended is still written as one, so that of a page some may not
 // stand as they are written.

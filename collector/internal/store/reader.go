@@ -35,6 +35,7 @@ type Reader struct {
 	cases     remembered[[]desk.Case]
 	now       remembered[*moment]
 	timelines album
+	shelf     shelf // pages and lists as they are sent
 	lists     album // lists of what stands now, which many people look at
 }
 

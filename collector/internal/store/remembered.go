@@ -23,6 +23,7 @@ type remembered[T any] struct {
 	mu    sync.Mutex
 	known bool
 	fresh time.Duration // how long the answer holds by the clock, 0 for ever
+	exact bool          // also what is dear is of the newest state
 	asOf  time.Time     // of the value, by the store's clock
 	value T
 	state state // of the store when the value was read
@@ -43,7 +44,7 @@ func (m *remembered[T]) get(ctx context.Context, s *Store, compute func() (T, er
 	}
 	asOf := s.opts.Now()
 	old := m.fresh > 0 && asOf.Sub(m.asOf).Abs() > m.fresh
-	if m.known && !old && (m.state == state || m.state.acts == state.acts && m.took > dear && now.Sub(m.read) < staleFor*m.took) {
+	if m.known && !old && (m.state == state || !m.exact && m.state.acts == state.acts && m.took > dear && now.Sub(m.read) < staleFor*m.took) {
 		return m.value, nil
 	}
 	value, err := compute()
@@ -126,3 +127,7 @@ func from[T any](ctx context.Context, s *Store, a *album, what string, compute f
 	}
 	return answer, err
 }
+
+// Acts is how often something was written here that is more than growth of the ledger:
+// what people did, who wait to see it.
+func (s *Store) Acts() uint64 { return s.acts.Load() }

@@ -35,7 +35,7 @@ type customerView struct {
 
 // customerRows is how many findings and runs the page of a customer has: it has much
 // else, and is to be there at once.
-const customerRows = 50
+const customerRows = 25
 
 // chartDays is how far back the picture of a customer looks.
 const chartDays = 90
@@ -79,12 +79,10 @@ func (s *site) customer(ctx context.Context, r *http.Request) (any, error) {
 			}
 		}
 	}
-	for _, c := range all {
-		if c.ID == id {
-			known, v.Name = true, c.Name
-			if v.Status == "" {
-				v.Status = c.ForeignStatus
-			}
+	if i := slices.IndexFunc(all, func(c desk.Customer) bool { return c.ID == id }); i >= 0 {
+		known, v.Name = true, all[i].Name
+		if v.Status == "" {
+			v.Status = all[i].ForeignStatus
 		}
 	}
 	if !known && !linked {

@@ -2,7 +2,6 @@ package webui
 
 import (
 	"context"
-	"slices"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/pkg/compute"
@@ -10,7 +9,8 @@ import (
 
 // Foreseer looks ahead.
 type Foreseer interface {
-	Forecasts(ctx context.Context) ([]apitypes.Forecast, error)
+	// Forecast returns what is foreseen of a subject; ok is false where nothing is.
+	Forecast(ctx context.Context, subject string) (f apitypes.Forecast, ok bool, err error)
 }
 
 // forecastOf returns what is foreseen of a subject, nil where nothing is.
@@ -18,15 +18,11 @@ func (s *site) forecastOf(ctx context.Context, subject string) (*apitypes.Foreca
 	if s.Foreseer == nil {
 		return nil, nil
 	}
-	all, err := s.Foreseer.Forecasts(ctx)
-	if err != nil {
+	f, ok, err := s.Foreseer.Forecast(ctx, subject)
+	if err != nil || !ok {
 		return nil, err
 	}
-	i := slices.IndexFunc(all, func(f apitypes.Forecast) bool { return f.Subject == subject })
-	if i < 0 {
-		return nil, nil
-	}
-	return &all[i], nil
+	return &f, nil
 }
 
 // linesOf are the thresholds that a forecast looks at.

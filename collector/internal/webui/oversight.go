@@ -49,9 +49,14 @@ func (s *site) coverage(ctx context.Context, r *http.Request) (any, error) {
 	if v.Rows, v.Next, err = follow(hosts, after(r, afterQuery), func(c desk.Coverage) string { return c.Host }); err != nil {
 		return nil, err
 	}
-	tenants = slices.DeleteFunc(slices.Clone(tenants), func(t desk.Tenant) bool { return t.Figure.Coverage >= 1 })
-	slices.SortStableFunc(tenants, func(a, b desk.Tenant) int { return cmp.Compare(a.Figure.Coverage, b.Figure.Coverage) })
-	v.Tenants, v.NextTen, err = follow(tenants, after(r, tenantQuery), func(t desk.Tenant) string { return string(t.ID) })
+	var unseen []desk.Tenant
+	for i := range tenants {
+		if tenants[i].Figure.Coverage < 1 {
+			unseen = append(unseen, tenants[i])
+		}
+	}
+	slices.SortStableFunc(unseen, func(a, b desk.Tenant) int { return cmp.Compare(a.Figure.Coverage, b.Figure.Coverage) })
+	v.Tenants, v.NextTen, err = follow(unseen, after(r, tenantQuery), func(t desk.Tenant) string { return string(t.ID) })
 	return v, err
 }
 

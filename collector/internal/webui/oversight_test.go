@@ -18,14 +18,20 @@ import (
 // foreseer foresees something of a run and of a customer.
 type foreseer struct{}
 
-func (foreseer) Forecasts(context.Context) ([]apitypes.Forecast, error) {
+func (foreseer) Forecast(_ context.Context, subject string) (apitypes.Forecast, bool, error) {
 	lines := []apitypes.ForecastLine{
 		{Pack: "us-iaas-2024-01", Rule: "run-operations", Title: "One run", Threshold: "100000000000000000000000000", Earliest: desktest.Noon.AddDate(0, 0, 5), Likely: desktest.Noon.AddDate(0, 0, 6), Latest: desktest.Noon.AddDate(0, 0, 8), Could: desktest.Noon.AddDate(0, 0, 2), Chances: []apitypes.ForecastChance{{By: desktest.Noon.AddDate(0, 0, 7), Probability: 0.87}}},
 		{Pack: "internal-early-warning", Rule: "early-warning", Title: "Early warning", Threshold: "10000000000000000000000", Crossed: true},
 		{Pack: "far", Rule: "far", Title: "Far away", Threshold: "x"},
 	}
 	rate := apitypes.ForecastRate{P10: "1400000000000000000000000", Median: "1500000000000000000000000", P90: "1600000000000000000000000"}
-	return []apitypes.Forecast{{Subject: "run_4kq2", PerDay: rate, Days: 14, Active: true, Method: "forecast 1", Thresholds: lines}, {Subject: "cus_orion", PerDay: rate, Days: 3, Young: true, Active: true, Method: "forecast 1", Thresholds: lines[:1]}}, nil
+	switch subject {
+	case "run_4kq2":
+		return apitypes.Forecast{Subject: subject, PerDay: rate, Days: 14, Active: true, Method: "forecast 1", Thresholds: lines}, true, nil
+	case "cus_orion":
+		return apitypes.Forecast{Subject: subject, PerDay: rate, Days: 3, Young: true, Active: true, Method: "forecast 1", Thresholds: lines[:1]}, true, nil
+	}
+	return apitypes.Forecast{}, false, nil
 }
 
 // linker notes what is said of links.

@@ -10,7 +10,7 @@ import (
 
 // Rows of one page of a long list: what one looks through without losing the
 // place, and little enough to be sent at once.
-const pageRows = 80
+const pageRows = 50
 
 // after is the item behind which the page that is asked for begins, "" for the
 // first page. A page may hold two lists, each with a name of its own.

@@ -286,7 +286,7 @@ func (s *site) finding(ctx context.Context, r *http.Request) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		v.Runs = gauged(runs, bare(rows))
+		v.Runs = gauged(runs, highest(rows))
 	}
 	return v, nil
 }

@@ -57,7 +57,7 @@ func (s *site) run(ctx context.Context, r *http.Request) (any, error) {
 		return nil, err
 	}
 	who := permission.Of(ctx)
-	v := runView{Run: gauged([]desk.Run{run}, bare(all))[0], Cases: who.May(permission.ReadCases)}
+	v := runView{Run: gauged([]desk.Run{run}, highest(all))[0], Cases: who.May(permission.ReadCases)}
 	seen := map[gauge]bool{}
 	for _, f := range all {
 		if f.Subject != id {

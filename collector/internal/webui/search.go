@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
@@ -126,9 +127,75 @@ func few[T any](all []T, low string, texts func(T) []string, as func(T) hit) (ou
 	return out
 }
 
+// folded is a long list as it is searched: all texts of its items in small letters,
+// one a line, and behind which byte those of which item begin. It is made once of a
+// list that the reader gives again.
+type folded[T any] struct {
+	mu     sync.Mutex
+	of     *T // first item of the list
+	length int
+	text   string
+	starts []int
+}
+
+// few is few of a list that was folded.
+func (f *folded[T]) few(all []T, low string, texts func(T) []string, as func(T) hit) (out []hit) {
+	if len(all) == 0 {
+		return nil
+	}
+	text, starts := f.fold(all, texts)
+	last := -1
+	for from := 0; len(out) <= searchRows; {
+		at := first(text[from:], "\n"+low, " "+low)
+		if at < 0 {
+			break
+		}
+		from += at + 1
+		item, found := slices.BinarySearch(starts, from)
+		if !found {
+			item--
+		}
+		if item != last {
+			out, last = append(out, as(all[item])), item
+		}
+	}
+	return out
+}
+
+func (f *folded[T]) fold(all []T, texts func(T) []string) (string, []int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.of == &all[0] && f.length == len(all) {
+		return f.text, f.starts
+	}
+	var b strings.Builder
+	starts := make([]int, len(all))
+	for i := range all {
+		starts[i] = b.Len() + 1
+		for _, t := range texts(all[i]) {
+			b.WriteByte('\n')
+			b.WriteString(strings.ToLower(strings.ReplaceAll(t, "\n", " ")))
+		}
+	}
+	f.of, f.length, f.text, f.starts = &all[0], len(all), b.String(), starts
+	return f.text, f.starts
+}
+
+// first is where the first of two words begins, -1 where neither is.
+func first(text, a, b string) int {
+	at := strings.Index(text, a)
+	if at >= 0 {
+		text = text[:at]
+	}
+	if other := strings.Index(text, b); other >= 0 {
+		return other
+	}
+	return at
+}
+
 func (s *site) findCustomers(ctx context.Context, low string, who permission.Principal) ([]hit, error) {
 	all, err := s.Reader.Customers(ctx)
-	return few(all, low, func(c desk.Customer) []string { return []string{c.ID, c.Name} }, func(c desk.Customer) hit {
+	return s.customerTexts.few(all, low, func(c desk.Customer) []string { return []string{c.ID, c.Name} }, func(c desk.Customer) hit {
 		h := hit{Kind: "customer", ID: c.ID, Text: c.Name}
 		if who.May(permission.ReadCases) {
 			h.Path = pathOf("customers", c.ID)
@@ -139,7 +206,7 @@ func (s *site) findCustomers(ctx context.Context, low string, who permission.Pri
 
 func (s *site) findTenants(ctx context.Context, low string, who permission.Principal) ([]hit, error) {
 	all, err := s.Reader.Tenants(ctx)
-	return few(all, low, func(t desk.Tenant) []string { return []string{string(t.ID)} }, func(t desk.Tenant) hit {
+	return s.tenantTexts.few(all, low, func(t desk.Tenant) []string { return []string{string(t.ID)} }, func(t desk.Tenant) hit {
 		h := hit{Kind: "tenant", ID: string(t.ID), Text: t.CustomerName}
 		if t.CustomerID != "" && who.May(permission.ReadCases) {
 			h.Path = pathOf("customers", t.CustomerID)
@@ -160,7 +227,7 @@ func (s *site) findRuns(ctx context.Context, low string, _ permission.Principal)
 
 func (s *site) findHosts(ctx context.Context, low string, _ permission.Principal) ([]hit, error) {
 	all, err := s.Reader.Hosts(ctx)
-	return few(all, low, func(h desk.Host) []string { return []string{h.ID, h.Name} }, func(h desk.Host) hit {
+	return s.hostTexts.few(all, low, func(h desk.Host) []string { return []string{h.ID, h.Name} }, func(h desk.Host) hit {
 		return hit{"host", h.ID, "/hosts", h.Name}
 	}), err
 }

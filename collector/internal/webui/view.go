@@ -115,13 +115,15 @@ func (s *site) findings(ctx context.Context, r *http.Request) (any, error) {
 	return findingsView{rows, next, permission.Of(ctx).May(permission.WorkCases)}, orGone(err)
 }
 
-// bare returns the findings without the work on them.
-func bare(rows []findingRow) []desk.Finding {
-	out := make([]desk.Finding, len(rows))
-	for i, r := range rows {
-		out[i] = r.Finding
+// highest returns of each subject the first finding with the highest threshold.
+func highest(rows []findingRow) map[string]desk.Finding {
+	top := map[string]desk.Finding{}
+	for i := range rows {
+		if f := &rows[i].Finding; f.Threshold > top[f.Subject].Threshold {
+			top[f.Subject] = *f
+		}
 	}
-	return out
+	return top
 }
 
 func (s *site) runs(ctx context.Context, r *http.Request) (any, error) {
@@ -239,19 +241,16 @@ func (s *site) gauged(ctx context.Context, runs []desk.Run) ([]runRow, error) {
 	for i, r := range runs {
 		ids[i] = r.ID
 	}
-	findings, err := s.seenFindings(ctx, desk.FindingQuery{About: ids})
-	return gauged(runs, findings), err
+	if !permission.Of(ctx).May(permission.ReadCases) {
+		return gauged(runs, nil), nil
+	}
+	top, err := s.Reader.HighestFindings(ctx, ids)
+	return gauged(runs, top), err
 }
 
 // gauged holds each run against the highest threshold that a rule spoke of it
 // under, which is the one closest to law; others are on the run's own page.
-func gauged(runs []desk.Run, findings []desk.Finding) []runRow {
-	top := map[string]desk.Finding{}
-	for _, f := range findings {
-		if f.Threshold > top[f.Subject].Threshold {
-			top[f.Subject] = f
-		}
-	}
+func gauged(runs []desk.Run, top map[string]desk.Finding) []runRow {
 	rows := make([]runRow, len(runs))
 	for i, r := range runs {
 		rows[i] = runRow{Run: r, Gauge: gauge{Figure: r.Figure.Combined()}}

@@ -14,12 +14,14 @@ import (
 	"embed"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"html/template"
 	"io/fs"
 	"log/slog"
 	"net/http"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
@@ -52,8 +54,13 @@ type Deps struct {
 
 type site struct {
 	Deps
-	pages map[string]*template.Template
-	all   []page
+	pages         map[string]*template.Template
+	frame         *template.Template // what is around the content of every page
+	all           []page
+	customerTexts folded[desk.Customer]
+	tenantTexts   folded[desk.Tenant]
+	hostTexts     folded[desk.Host]
+
 	asset string // what tells one build's assets from another's
 }
 
@@ -64,6 +71,7 @@ func New(deps Deps) http.Handler {
 	}
 	s := &site{Deps: deps, pages: map[string]*template.Template{}, asset: assetDigest()}
 	s.all = s.allPages()
+	s.frame = template.Must(template.New("layout.html").Funcs(functions).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html"))
 	mux := http.NewServeMux()
 	for _, name := range []string{"problem", "done", "faults", "invited"} {
 		s.pages[name] = parse(name)
@@ -117,11 +125,7 @@ func (s *site) show(p page) http.HandlerFunc {
 			s.problem(w, r, http.StatusNotFound, noPage)
 			return
 		}
-		status, err := s.Reader.Status(r.Context())
-		var view any
-		if err == nil {
-			view, err = p.read(r.Context(), r)
-		}
+		c, err := s.contentOf(r, p)
 		if missing, ok := err.(notFound); ok {
 			s.problem(w, r, http.StatusNotFound, missing.Error())
 			return
@@ -138,7 +142,7 @@ func (s *site) show(p page) http.HandlerFunc {
 			s.problem(w, r, http.StatusInternalServerError, "The ledger could not be read. The collector's log says why.")
 			return
 		}
-		s.render(w, r, http.StatusOK, p.template, layout{Title: p.title, Status: status, View: view})
+		s.send(w, r, http.StatusOK, layout{Title: p.title, Status: c.status, Again: c.again}, c)
 	}
 }
 
@@ -204,6 +208,7 @@ type layout struct {
 	Search        bool // the reader may look for something
 	Again         int  // seconds after which the page is asked for again, 0 for not
 	View          any
+	Content       template.HTML // of the page, made before what is around it
 
 	still bool // it is of one moment, though its address is that of a page
 }
@@ -211,29 +216,78 @@ type layout struct {
 // again is a view that follows something that goes on.
 type again interface{ again() int }
 
+// fill makes the content of a page.
+func (s *site) fill(name string, l layout) (content, error) {
+	c := content{status: l.Status, still: l.still}
+	if v, ok := l.View.(again); ok {
+		c.again = v.again()
+	}
+	var body bytes.Buffer
+	if err := s.pages[name].ExecuteTemplate(&body, "content", l); err != nil {
+		return content{}, fmt.Errorf("make page %s: %w", name, err)
+	}
+	c.body = seen(body.Bytes())
+	return c, nil
+}
+
 func (s *site) render(w http.ResponseWriter, r *http.Request, code int, name string, l layout) {
+	c, err := s.fill(name, l)
+	if err != nil {
+		s.unmade(w, r, err)
+		return
+	}
+	s.send(w, r, code, l, c)
+}
+
+// send puts what all pages have around a content.
+func (s *site) send(w http.ResponseWriter, r *http.Request, code int, l layout, c content) {
 	l.Demonstration = s.Demonstration || l.Status.Demonstration
 	who := permission.Of(r.Context())
 	l.Navigation, l.Who = s.navigation(who), who.ID
 	// A page that was asked for with more than its path is of one moment.
-	l.Asset, l.Live, l.Here = s.asset, code == http.StatusOK && r.URL.RawQuery == "" && !l.still, r.URL.Path
-	l.Search = who.May(permission.ReadAggregates)
-	if v, ok := l.View.(again); ok {
-		l.Again = v.again()
-	}
+	l.Asset, l.Live, l.Here = s.asset, code == http.StatusOK && r.URL.RawQuery == "" && !c.still, r.URL.Path
+	l.Search, l.Again = who.May(permission.ReadAggregates), c.again
 	if l.Version = s.Version; l.Version == "" {
 		l.Version = l.Status.Version
 	}
+	l.Content = template.HTML(c.body) //nolint:gosec // the template of the content made it
 	var body bytes.Buffer
-	if err := s.pages[name].Execute(&body, l); err != nil {
-		s.Log.LogAttrs(r.Context(), slog.LevelError, "desk: template failed", slog.String("page", name), slog.String("error", err.Error()))
-		http.Error(w, "the page could not be made; the collector's log says why", http.StatusInternalServerError)
+	body.Grow(len(c.body) + layoutBytes)
+	if err := s.frame.Execute(&body, l); err != nil {
+		s.unmade(w, r, err)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(code)
 	// The status is sent; a client that left cannot be told more.
-	_, _ = w.Write(bytes.Map(visible, body.Bytes()))
+	_, _ = w.Write(body.Bytes())
+}
+
+// layoutBytes is about what all pages have.
+const layoutBytes = 8 << 10
+
+func (s *site) unmade(w http.ResponseWriter, r *http.Request, err error) {
+	s.Log.LogAttrs(r.Context(), slog.LevelError, "desk: template failed", slog.String("error", err.Error()))
+	http.Error(w, "the page could not be made; the collector's log says why", http.StatusInternalServerError)
+}
+
+// seen is bytes.Map(visible), by stretches of which nearly all of a page is made.
+func seen(page []byte) []byte {
+	out := make([]byte, 0, len(page))
+	for from := 0; from < len(page); {
+		at := from
+		for at < len(page) && (page[at] >= ' ' && page[at] < 0x7f || page[at] == '\n' || page[at] == '\t') {
+			at++
+		}
+		out = append(out, page[from:at]...)
+		if at == len(page) {
+			break
+		}
+		r, size := utf8.DecodeRune(page[at:])
+		out = utf8.AppendRune(out, visible(r))
+		from = at + size
+	}
+	return out
 }
 
 // visible shows a replacement character for what could reorder or hide text: a

@@ -198,6 +198,17 @@ func (r *Reader) Findings(_ context.Context, q desk.FindingQuery) ([]desk.Findin
 	return head(out, q.Limit), nil
 }
 
+// HighestFindings returns the first with the highest threshold of each subject.
+func (r *Reader) HighestFindings(_ context.Context, subjects []string) (map[string]desk.Finding, error) {
+	out := map[string]desk.Finding{}
+	for _, f := range r.FindingList {
+		if slices.Contains(subjects, f.Subject) && f.Threshold > out[f.Subject].Threshold {
+			out[f.Subject] = desk.Finding{ID: f.ID, Subject: f.Subject, Threshold: f.Threshold, Pack: f.Pack, PackStatus: f.PackStatus}
+		}
+	}
+	return out, r.Err
+}
+
 // Events returns what the filter lets through of EventList.
 func (r *Reader) Events(_ context.Context, filter desk.EventFilter) ([]desk.Event, error) {
 	var out []desk.Event
