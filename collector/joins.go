@@ -32,7 +32,7 @@ func (j joins) History(ctx context.Context, run string) ([]apitypes.RunChange, e
 	all, err := j.reader.RunHistory(ctx, run)
 	return apitypes.Each(all, func(c desk.RunChange) apitypes.RunChange {
 		return apitypes.RunChange{At: apitypes.Time(c.AtNS), Run: c.Run, Act: string(c.Act), Other: c.Other, Operations: apitypes.FromBounds(c.Operations)}
-	}), err
+	}), refusedJoin(err)
 }
 
 // Decisions returns what people said of joins.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -88,7 +89,7 @@ var operations = map[string]operation{
 	"list-hosts":           {need: permission.ReadAggregates},
 	"list-inventory":       {need: permission.ReadAggregates},
 	"invite-host":          {need: permission.Administer},
-	"decide-host":          {need: permission.Administer, object: "host", absent: http.StatusNotImplemented},
+	"decide-host":          {need: permission.Administer, object: "host"},
 	"show-job":             {need: permission.ReadPolicy, object: "job"},
 	"cancel-job":           {need: permission.DraftPolicy, object: "job"},
 	"watch-job":            {need: permission.ReadPolicy, object: "job"},
@@ -149,9 +150,9 @@ var operations = map[string]operation{
 	"list-reverifications": {need: permission.ReadCases},
 	"note-review":          {need: permission.Import, names: true},
 	"list-runs":            {need: permission.ReadAggregates},
-	"list-run-history":     {need: permission.ReadAggregates, object: "run", absent: http.StatusOK},
+	"list-run-history":     {need: permission.ReadAggregates, object: "run"},
 	"list-run-joins":       {need: permission.ReadAggregates, object: "run"},
-	"join-runs":            {need: permission.WorkCases, object: "run"},
+	"join-runs":            {need: permission.WorkCases, object: "run", names: true},
 	"screen-parties":       {need: permission.Import},
 	"show-settings":        {need: permission.ReadPolicy},
 	"list-settings-hosts":  {need: permission.ReadPolicy},
@@ -327,8 +328,9 @@ func TestEveryOperationByEverybody(t *testing.T) {
 	if storetest.Postgres() {
 		t.Skip("what is asked here does not depend on the engine")
 	}
-	o := openOffice(t, time.Now().Truncate(time.Second))
+	o := openOffice(t, time.Now().Truncate(time.Second), func(c *serveCommand) { c.Agents = "127.0.0.1:0" })
 	o.signal("fnd_00000001", "fnd_00000004")
+	o.ran("run_own", "run_foreign")
 	var people []string
 	for _, r := range permission.People {
 		people = append(people, string(r))
@@ -383,10 +385,30 @@ func TestEveryOperationByEverybody(t *testing.T) {
 	for _, u := range done[apitypes.List[apitypes.User]](o, "", http.MethodGet, "/v1/users", "", nil).Items {
 		ids[u.Login] = u.ID
 	}
+	host := done[apitypes.Invited](o, "", http.MethodPost, "/v1/inventory", "", map[string]any{"name": "gpu-0001"})
+	job := done[apitypes.Job](o, "policy-author", http.MethodPost, "/v1/policies/"+policy.ID+"/simulations", "", map[string]any{})
+	for job.State == "running" {
+		time.Sleep(20 * time.Millisecond)
+		job = done[apitypes.Job](o, "policy-author", http.MethodGet, "/v1/jobs/"+job.ID, "", nil)
+	}
+	if job.State != "done" {
+		t.Fatalf("simulation: %+v", job)
+	}
+	files := map[string]string{}
+	for of, path := range map[string]string{"cas": "/v1/cases/" + mine.ID, "rep": "/v1/reports/" + report.ID} {
+		if status, text := o.send("analyst", http.MethodPost, path+"/files?name=x.txt", "application/octet-stream", []byte("x\n")); status/100 != 2 {
+			t.Fatalf("%d %s", status, text)
+		}
+		shown := done[struct{ Files []struct{ ID string } }](o, "analyst", http.MethodGet, path, "", nil)
+		if len(shown.Files) != 1 {
+			t.Fatalf("%s has %d files", of, len(shown.Files))
+		}
+		files[of] = shown.Files[0].ID
+	}
 	foreignToken := newToken("filing-officer", "of somebody else", permission.ReadAggregates)
 	there := map[string][]string{
 		"cas": {mine.ID, other.ID}, "fnd": {finding}, "pol": {policy.ID}, "rep": {report.ID}, "exm": {exemption.ID}, "hld": {hold.ID}, "usr": {ids["somebody"]},
-		"cus": {"cus_saltmarsh"}, "pty": {"pty_saltmarsh", "pty_lina"},
+		"cus": {"cus_saltmarsh"}, "pty": {"pty_saltmarsh", "pty_lina"}, "clu": {"cus_saltmarsh"}, "run": {"run_own", "run_foreign"}, "host": {host.Host.ID}, "job": {job.ID}, "sim": {job.Simulation},
 	}
 	say := map[string]any{
 		"login": "new-account", "password": testPassword, "roles": []any{"viewer"}, "state": "triaged", "outcome": "reportable", "code": "CROSSED", "with": "run_other",
@@ -422,28 +444,32 @@ func TestEveryOperationByEverybody(t *testing.T) {
 					id    string
 					there bool
 					whose string
+					file  string
 				}
-				targets := []target{{"", true, ""}}
+				targets := []target{{"", true, "", ""}}
 				if op.object != "" {
-					targets = []target{{absentID(op.object), false, "of nobody"}}
+					targets = []target{{absentID(op.object), false, "of nobody", "fil_none"}}
 					for i, id := range there[op.object] {
-						targets = append(targets, target{id, true, []string{"own", "foreign"}[min(i, 1)]})
+						targets = append(targets, target{id, true, []string{"own", "foreign"}[min(i, 1)], "fil_none"})
 					}
 				}
-				if strings.Contains(path, "{file}") { // a file that is not there, of an object that is
+				if strings.Contains(path, "{file}") { // no file of an object that is there, its own, and its own asked of others
 					for i := range targets {
 						targets[i].there = false
 					}
+					for i, x := range targets {
+						targets = append(targets, target{x.id, i == 1, "with a file, " + x.whose, files[op.object]})
+					}
 				}
 				if op.object == "tok" { // another person's token is not there
-					targets = append(targets, target{foreignToken.ID, a.may(permission.Administer) || a.name == "filing-officer", "foreign"})
+					targets = append(targets, target{foreignToken.ID, a.may(permission.Administer) || a.name == "filing-officer", "foreign", ""})
 					if a.roles != nil && a.scope == nil && !a.program {
-						targets = append(targets, target{newToken(a.name, "own", permission.ReadAggregates).ID, true, "own"})
+						targets = append(targets, target{newToken(a.name, "own", permission.ReadAggregates).ID, true, "own", ""})
 					}
 				}
 				answers := map[string][]byte{}
 				for _, x := range targets {
-					status, body := o.request(d, a, method, path, x.id, route.OperationID, with)
+					status, body := o.request(d, a, method, path, x.id, x.file, route.OperationID, with)
 					asked++
 					want, got := op.expect(a, x.there), answerOf(status, body, op, x.there)
 					if op.spent && want == admitted && got == missing {
@@ -452,8 +478,8 @@ func TestEveryOperationByEverybody(t *testing.T) {
 					if cells[want]++; want != got {
 						t.Errorf("%s %s as %s, object %s: %s (%d %.200s), want %s", strings.ToUpper(method), path, a.name, x.whose, got, status, body, want)
 					}
-					if want == nothing {
-						answers[string(body)] = body
+					if want != admitted && want != missing {
+						answers[string(body)] = body // who may not do it learns nothing of what is there
 					}
 					if status >= 500 && status != http.StatusNotImplemented {
 						t.Errorf("%s %s as %s: %d %s", method, path, a.name, status, body)
@@ -465,12 +491,87 @@ func TestEveryOperationByEverybody(t *testing.T) {
 			}
 		}
 	}
+	pages := o.askPages(actors, there)
 	for id := range operations {
 		if !seen[id] {
 			t.Errorf("%s is in this test and not in the API", id)
 		}
 	}
-	t.Logf("%d operations, %d who ask, %d requests: %v", len(operations), len(actors), asked, cells)
+	t.Logf("%d operations, %d who ask, %d requests: %v; %d pages", len(operations), len(actors), asked, cells, pages)
+}
+
+// askPages asks for the page of each object that is there and of one that is not, by
+// everybody who signs in with an account: who may sees the one and is told that the
+// other is not there, and who may not is told the same of both.
+func (o *office) askPages(actors []actor, there map[string][]string) (asked int) {
+	o.Helper()
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(o.url, "http://"))
+	if err != nil {
+		o.Fatal(err)
+	}
+	for _, page := range []struct {
+		path, object string
+		need         permission.Action
+	}{
+		{"/cases/", "cas", permission.ReadCases}, {"/reports/", "rep", permission.ReadReports}, {"/findings/", "fnd", permission.ReadCases}, {"/runs/", "run", permission.ReadAggregates},
+		{"/customers/", "cus", permission.ReadCases}, {"/policies/", "pol", permission.ReadPolicy},
+	} {
+		for _, a := range actors {
+			if a.roles == nil || a.scope != nil || a.program {
+				continue
+			}
+			answers := map[string]bool{}
+			for _, id := range append([]string{absentID(page.object)}, there[page.object]...) {
+				r, err := http.NewRequestWithContext(o.Context(), http.MethodGet, o.url+page.path+id, nil)
+				if err != nil {
+					o.Fatal(err)
+				}
+				r.AddCookie(&http.Cookie{Name: "flopwatch_session_" + port, Value: strings.TrimPrefix(a.bearer, "fws_")})
+				w, err := deskClient.Do(r)
+				if err != nil {
+					o.Fatal(err)
+				}
+				text, err := io.ReadAll(w.Body)
+				if err = errorsOf(err, w.Body.Close()); err != nil {
+					o.Fatal(err)
+				}
+				asked++
+				want := http.StatusNotFound
+				if a.may(page.need) && id != absentID(page.object) {
+					want = http.StatusOK
+				}
+				if w.StatusCode != want {
+					o.Errorf("%s%s as %s: %d, want %d", page.path, id, a.name, w.StatusCode, want)
+				}
+				if !a.may(page.need) {
+					answers[strings.ReplaceAll(string(text), id, "")] = true
+				}
+			}
+			if len(answers) > 1 {
+				o.Errorf("%s as %s tells what is there from what is not", page.path, a.name)
+			}
+		}
+	}
+	return asked
+}
+
+// ran puts runs where the collector would have found them itself.
+func (o *office) ran(ids ...string) {
+	o.Helper()
+	db, err := storetest.Raw(o, filepath.Join(o.data, "flopwatch.db"))
+	if err != nil {
+		o.Fatal(err)
+	}
+	for _, id := range ids {
+		_, err := db.Exec(`INSERT INTO run (id, tenant, label, joined_by, hosts, devices, accelerators, methods, start_ns, end_ns, attributed_s, attributed_ns, unobserved_s, unobserved_ns,
+			emp_low, emp_best, emp_high, theo_low, theo_best, theo_high, ceiling) VALUES (?, 'ten_1', 'job', 'job', 4, 32, 'H100', 'cycles', 1, 2, 3600, 0, 0, 0, 1, 2, 3, 0, 0, 0, 4)`, id)
+		if err != nil {
+			o.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		o.Fatal(err)
+	}
 }
 
 // absentID is an id of the right form that names nothing.
@@ -534,9 +635,9 @@ func (o *office) fetch(method, path, bearer, media, version string, body []byte)
 }
 
 // request asks for an operation with the smallest body that it takes.
-func (o *office) request(d document, a actor, method, path, id, operation string, say map[string]any) (int, []byte) {
+func (o *office) request(d document, a actor, method, path, id, file, operation string, say map[string]any) (int, []byte) {
 	o.Helper()
-	target := strings.NewReplacer("{id}", id, "{file}", "fil_none", "{format}", "json", "{path...}", "checkpoint").Replace(path)
+	target := strings.NewReplacer("{id}", id, "{file}", file, "{format}", "json", "{path...}", "checkpoint").Replace(path)
 	route := d.Paths[path][method]
 	var body []byte
 	media := ""

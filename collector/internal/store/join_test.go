@@ -68,6 +68,19 @@ func historyOf(t testing.TB, s *Store, run string) (out []string) {
 	return out
 }
 
+// What never was a run has no history, which is not the same as one without changes.
+func TestHistoryOfNoRun(t *testing.T) {
+	s := open(t, t.TempDir())
+	fillDesk(t, s, 2, 3, 4)
+	r := NewReader(s, "", false)
+	if _, err := r.RunHistory(t.Context(), "run_none"); !errors.Is(err, ErrNoRun) {
+		t.Errorf("of what is no run: %v", err)
+	}
+	if all, err := r.RunHistory(t.Context(), "run_0000001"); err != nil || len(all) > 0 {
+		t.Errorf("of a run that never changed: %v, %v", all, err)
+	}
+}
+
 func decide(t testing.TB, s *Store, d *Deriver, id string, v training.Verdict) {
 	t.Helper()
 	said, err := s.DecideJoin(t.Context(), id, v, "usr_ana", "looked at the logs", noon)

@@ -17,12 +17,8 @@ import (
 func (r *Reader) RunJoins(ctx context.Context, run string) ([]desk.Join, error) {
 	var out []desk.Join
 	err := r.view(ctx, "joins of a run", func(tx *sql.Tx) error {
-		var known bool
-		if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM run WHERE id = ?)", run).Scan(&known); err != nil {
+		if err := hasRun(ctx, tx, "SELECT EXISTS (SELECT 1 FROM run WHERE id = ?1)", run); err != nil {
 			return err
-		}
-		if !known {
-			return ErrNoRun
 		}
 		return each(ctx, tx, func(rows *sql.Rows) error {
 			var j joinRow
@@ -46,10 +42,14 @@ func (r *Reader) RunJoins(ctx context.Context, run string) ([]desk.Join, error) 
 }
 
 // RunHistory returns what became of a run and of those that came out of it or
-// went into it, newest first.
+// went into it, newest first. Also of what is no run of its own any more: it went
+// into another one, or was taken apart. The error wraps ErrNoRun for what never was one.
 func (r *Reader) RunHistory(ctx context.Context, run string) ([]desk.RunChange, error) {
 	var out []desk.RunChange
 	err := r.view(ctx, "history of a run", func(tx *sql.Tx) error {
+		if err := hasRun(ctx, tx, "SELECT EXISTS (SELECT 1 FROM run WHERE id = ?1) OR EXISTS (SELECT 1 FROM run_change WHERE run = ?1 OR other = ?1)", run); err != nil {
+			return err
+		}
 		return each(ctx, tx, func(rows *sql.Rows) error {
 			var c desk.RunChange
 			err := rows.Scan(&c.AtNS, &c.Tenant, &c.Run, &c.Act, &c.Other, &c.Operations.Low, &c.Operations.Best, &c.Operations.High)
@@ -58,6 +58,17 @@ func (r *Reader) RunHistory(ctx context.Context, run string) ([]desk.RunChange, 
 		}, "SELECT at_ns, tenant, run, act, other, ops_low, ops_best, ops_high FROM run_change WHERE run = ?1 OR other = ?1 ORDER BY no DESC", run)
 	})
 	return out, err
+}
+
+func hasRun(ctx context.Context, tx *sql.Tx, query, run string) error {
+	var known bool
+	if err := tx.QueryRowContext(ctx, query, run).Scan(&known); err != nil {
+		return err
+	}
+	if !known {
+		return ErrNoRun
+	}
+	return nil
 }
 
 // JoinDecisions returns what people said of joins, last said first.
