@@ -278,23 +278,30 @@ func sizeOf(t *testing.T, path string) (n int64) {
 	return n
 }
 
+// stageTable writes what each stage cost for one of n GPU-samples.
+func stageTable(stages []stage, n float64) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "| stage | ns of CPU per GPU-sample |\n|---|---|\n")
+	var path time.Duration // of a batch
+	for _, s := range stages {
+		fmt.Fprintf(&b, "| %s | %.1f |\n", s.name, float64(s.cpu)/n)
+		if slices.Contains(pathOfABatch, s.name) {
+			path += s.cpu
+		}
+	}
+	if len(stages) > 0 {
+		fmt.Fprintf(&b, "| **%s together** | **%.1f** |\n", strings.Join(pathOfABatch, ", "), float64(path)/n)
+	}
+	return b.String()
+}
+
 // report writes the table of a run, as docs/performance.md has it.
 func (r *fleetRun) report(f fleetOf) string {
 	var b strings.Builder
 	n := float64(r.GPUSamples)
 	devices := float64(f.hosts * f.gpus)
 	fmt.Fprintf(&b, "%d hosts x %d GPUs, %d windows of %s in a batch, %s of fleet time, %s: %d GPU-samples at 1 Hz in %.0f s\n\n", f.hosts, f.gpus, f.batchWindows, f.window, f.duration, f.speed, r.GPUSamples, r.WallSeconds)
-	fmt.Fprintf(&b, "| stage | ns of CPU per GPU-sample |\n|---|---|\n")
-	var path time.Duration // of a batch
-	for _, s := range r.stages {
-		fmt.Fprintf(&b, "| %s | %.1f |\n", s.name, float64(s.cpu)/n)
-		if slices.Contains(pathOfABatch, s.name) {
-			path += s.cpu
-		}
-	}
-	if len(r.stages) > 0 {
-		fmt.Fprintf(&b, "| **%s together** | **%.1f** |\n", strings.Join(pathOfABatch, ", "), float64(path)/n)
-	}
+	b.WriteString(stageTable(r.stages, n))
 	fmt.Fprintf(&b, "| collector, by the kernel | %.1f |\n| sender | %.1f |\n\n", float64(r.cpu)/n, r.CPUSample)
 	fmt.Fprintf(&b, "| what | figure |\n|---|---|\n")
 	fmt.Fprintf(&b, "| cores of the collector while it was fed | %.2f |\n", r.cpu.Seconds()/r.WallSeconds)

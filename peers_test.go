@@ -209,8 +209,9 @@ func TestPeers(t *testing.T) {
 	if os.Getenv("FLOPWATCH_LONG") == "" {
 		t.Skip("takes minutes: make bench-peers")
 	}
-	hosts, gpus, seconds := number(t, "PEERS_HOSTS", 500), 8, int64(number(t, "PEERS_SECONDS", 300))
+	hosts, gpus, seconds := number(t, "PEERS_HOSTS", 2500), 8, int64(number(t, "PEERS_SECONDS", 300))
 	var all []peer
+	var stages string // of the first
 	for _, shape := range []struct {
 		name   string
 		window time.Duration
@@ -220,7 +221,8 @@ func TestPeers(t *testing.T) {
 			more: []string{"--run-sizes", "8:1", "--tenants", "100000"}}
 		dir := t.TempDir()
 		data := filepath.Join(dir, "data")
-		cmd := start(t, dir, "flopwatch-collector", "serve", "--data", data)
+		profile := filepath.Join(dir, "cpu.profile")
+		cmd := start(t, dir, "flopwatch-collector", "serve", "--data", data, "--profile", profile)
 		waitReady(t, data)
 		before := cpuOf(t, cmd.Process.Pid)
 		out, err := exec.Command(filepath.Join(programs, "flopwatch-agent"), append([]string{"replay", "--endpoint", filepath.Join(data, "agent.json"), "--fleet", strconv.Itoa(f.hosts), "--gpus", strconv.Itoa(f.gpus),
@@ -253,6 +255,9 @@ func TestPeers(t *testing.T) {
 		p.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime() - before
 		p.rest = sizeOf(t, data)
 		all = append(all, p)
+		if stages == "" {
+			stages = "Of " + shape.name + ", from its start to its end:\n\n" + stageTable(attribute(t, filepath.Join(programs, "flopwatch-collector"), profile), float64(s.GPUSamples))
+		}
 	}
 	config := filepath.Join(t.TempDir(), "prometheus.yml")
 	if err := os.WriteFile(config, []byte("global: {scrape_interval: 1m}\n"), 0o600); err != nil {
@@ -281,7 +286,11 @@ func TestPeers(t *testing.T) {
 		fmt.Fprintf(&b, "| %s | %.0f | %.1f | %.2f | %.2f | %.0f | %.0f |\n", p.name, per(p), per(p)/per(all[0]), float64(p.wire)/n, float64(p.rest)/n, float64(p.rss)/1024, p.query.Seconds()*1000)
 		t.Logf("%s answers %s", p.name, p.answer)
 	}
-	b.WriteString("\n" + playAgents(t))
+	b.WriteString("\n")
+	for _, p := range all[2:] {
+		fmt.Fprintf(&b, "%s takes %.1f times the CPU of flopwatch (goal: 20)\n", p.name, per(p)/per(all[0]))
+	}
+	b.WriteString("\n" + stages + "\n" + playAgents(t))
 	t.Log("\n" + b.String())
 	if path := os.Getenv("PEERS_REPORT"); path != "" {
 		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {

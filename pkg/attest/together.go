@@ -34,15 +34,18 @@ type Opened struct {
 // verified in one equation with random weights, and one by one only where that does
 // not hold. The zero value is ready. It belongs to one goroutine.
 type Opener struct {
+	Keys *Keys // shared with other openers; nil remembers nothing
+
 	all    *voi.BatchVerifier
 	opened []Opened
-	which  []int // of opened are in all
+	which  []int                    // of opened are in all
+	fresh  []*voi.ExpandedPublicKey // of each of those, nil where Keys had it
 }
 
 // Open opens each of the envelopes. What it returns is valid until the next call, and
 // shares the memory of the envelopes.
 func (o *Opener) Open(domain string, envelopes [][]byte) []Opened {
-	o.opened, o.which = o.opened[:0], o.which[:0]
+	o.opened, o.which, o.fresh = o.opened[:0], o.which[:0], o.fresh[:0]
 	if len(envelopes) < fewest {
 		for _, envelope := range envelopes {
 			key, body, err := Open(domain, envelope)
@@ -58,20 +61,31 @@ func (o *Opener) Open(domain string, envelopes [][]byte) []Opened {
 	for i, envelope := range envelopes {
 		pub, signature, body, err := split(envelope)
 		o.opened = append(o.opened, Opened{pub, body, err})
-		if err == nil {
-			o.all.AddWithOptions(voi.PublicKey(pub), appendSigned(message[:0], domain, pub, body), signature, valid)
-			o.which = append(o.which, i)
+		if err != nil {
+			continue
 		}
+		key, fresh := o.Keys.find(pub), (*voi.ExpandedPublicKey)(nil)
+		if key == nil {
+			if key, err = voi.NewExpandedPublicKey(voi.PublicKey(pub)); err != nil {
+				o.opened[i] = Opened{Err: ErrSignature} // it is no point of the curve
+				continue
+			}
+			fresh = key
+		}
+		o.all.AddExpandedWithOptions(key, appendSigned(message[:0], domain, pub, body), signature, valid)
+		o.which, o.fresh = append(o.which, i), append(o.fresh, fresh)
 	}
 	if len(o.which) == 0 {
 		return o.opened
 	}
-	if good, each := o.all.Verify(nil); !good {
-		for k, i := range o.which {
-			if !each[k] {
-				o.opened[i] = Opened{Err: ErrSignature}
-			}
+	good, each := o.all.Verify(nil)
+	for k, i := range o.which {
+		if !good && !each[k] {
+			o.opened[i] = Opened{Err: ErrSignature}
+		} else if o.fresh[k] != nil {
+			o.Keys.keep(o.opened[i].Key, o.fresh[k])
 		}
 	}
+	clear(o.fresh)
 	return o.opened
 }

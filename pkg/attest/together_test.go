@@ -25,8 +25,8 @@ func keyOf(n int) ed25519.PrivateKey {
 // of it alone.
 func TestOpenerAgreesWithOpen(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var o attest.Opener
-		for range rapid.IntRange(1, 2).Draw(t, "times") {
+		o := attest.Opener{Keys: &attest.Keys{Most: rapid.IntRange(0, 9).Draw(t, "keys")}}
+		for range rapid.IntRange(1, 3).Draw(t, "times") {
 			var all [][]byte
 			for i := range rapid.IntRange(0, 24).Draw(t, "envelopes") {
 				envelope := attest.Seal(keyOf(i%7), attest.DomainBatch, fmt.Append(nil, "body ", i))
@@ -159,7 +159,7 @@ func BenchmarkOpen(b *testing.B) {
 			for i := range all {
 				all[i] = attest.Seal(keyOf(i), attest.DomainBatch, make([]byte, 800))
 			}
-			var o attest.Opener
+			o := attest.Opener{Keys: &attest.Keys{Most: 200}}
 			b.ReportAllocs()
 			for i := 0; i < b.N; i += n {
 				o.Open(attest.DomainBatch, all)

@@ -70,6 +70,7 @@ type intake struct {
 	opened   []opened        // memory of takeAll
 	decoders []*wire.Decoder // one for each letter that is opened side by side
 	openers  []*opener
+	keys     attest.Keys  // of openers
 	entry    ledger.Batch // memory of decide
 }
 
@@ -91,13 +92,16 @@ const missingFor = 10 * time.Minute
 
 const maxSeen = 4096
 
+// keysMost is how many keys of hosts are remembered as they verify fastest: 64 MiB.
+const keysMost = 32_768
+
 func newIntake(cfg Config, book *ledger.Ledger) *intake {
 	if cfg.Identify == nil {
 		cfg.Identify = byKey
 	}
 	return &intake{
 		cfg: cfg, book: book, began: time.Now(), reply: map[ledger.HostID]uint32{}, orphans: map[ledger.HostID]orphan{}, missing: map[ledger.HostID]wait{}, seen: map[[32]byte]bool{},
-		counted: map[ledger.HostID]*recent{}, buckets: map[string]*bucket{},
+		counted: map[ledger.HostID]*recent{}, buckets: map[string]*bucket{}, keys: attest.Keys{Most: keysMost},
 	}
 }
 
@@ -131,7 +135,7 @@ func (d *intake) takeAll(letters []letter, now time.Time) {
 	d.opened = results
 	workers := min(runtime.GOMAXPROCS(0), (len(letters)+7)/8)
 	for len(d.openers) < workers {
-		d.openers = append(d.openers, &opener{})
+		d.openers = append(d.openers, &opener{attest: attest.Opener{Keys: &d.keys}})
 	}
 	var wait sync.WaitGroup
 	for w := range workers {
