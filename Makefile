@@ -124,7 +124,7 @@ crossing: ## how long after its window a crossing is found while HOSTS made-up h
 bench-peers: ## the same readings into flopwatch, Prometheus and VictoriaMetrics over loopback, and the agent beside prometheus-node-exporter (some minutes; PEERS_HOSTS, PEERS_SECONDS, PEERS_REPORT=file)
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -v -timeout 0 -run 'TestPeers$$' .
 
-cluster-chaos: ## three brokers, three collectors and PostgreSQL, each killed and cut off in turn, ten times; needs PostgreSQL's programs, and root for the networks
+cluster-chaos: ## three brokers, three collectors and PostgreSQL, each killed, brokers also cut off, ten times, with take-over times; needs PostgreSQL's programs, and root for the networks
 	CLUSTER_ROUNDS=$(or $(ROUNDS),10) $(GO) test -count=1 -timeout 120m -run TestClusterChaos -v .
 
 bench: ## run the benchmarks

@@ -3,6 +3,7 @@ package flopwatch_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -29,7 +30,9 @@ type cluster struct {
 	brokers            []*exec.Cmd
 	agents             []*exec.Cmd
 	seen               map[string]bool // durable on hosts
+	postgres           *pgtest.Server
 	db                 *pgx.Conn
+	times              map[string][]time.Duration // by what happened, until every host is counted again
 }
 
 func startCluster(t *testing.T, hosts int) *cluster {
@@ -42,7 +45,8 @@ func startCluster(t *testing.T, hosts int) *cluster {
 	if out, err := exec.Command("go", "build", "-o", filepath.Join(programs, "nats-server"), "github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
 		t.Fatalf("build the NATS server: %v: %s", err, out)
 	}
-	c.store = pgtest.Database(t, "cluster", nil)
+	c.postgres, c.times = pgtest.New(t, "cluster"), map[string][]time.Duration{}
+	c.store = c.postgres.URL("cluster")
 	c.run("flopwatch-collector", "migrate", "--to", c.store)
 	addresses := c.networks()
 	c.env = append(os.Environ(), "DIR="+c.dir, "STORE="+c.store, "PROGRAMS="+programs, "ADDRESS="+addresses, "PARTITIONS=8", fmt.Sprint("PORT=", 20000+rand.IntN(20000)))
@@ -54,13 +58,8 @@ func startCluster(t *testing.T, hosts int) *cluster {
 		c.startCollector(i)
 	}
 	c.ready()
-	if c.db, err = pgx.Connect(t.Context(), c.store); err != nil {
-		t.Fatal(err)
-	}
+	c.connect()
 	t.Cleanup(func() { _ = c.db.Close(context.WithoutCancel(t.Context())) })
-	if _, err := c.db.Exec(t.Context(), "SET search_path = flopwatch"); err != nil {
-		t.Fatal(err)
-	}
 	scene := filepath.Join(c.dir, "scene")
 	if err := os.WriteFile(scene, []byte(pairScene), 0o600); err != nil {
 		t.Fatal(err)
@@ -271,18 +270,100 @@ func (c *cluster) rows(query string, args ...any) []string {
 	return out
 }
 
+// connect opens the connection by which the test looks at the database.
+func (c *cluster) connect() {
+	c.Helper()
+	var err error
+	if c.db, err = pgx.Connect(c.Context(), c.store); err != nil {
+		c.Fatal(err)
+	}
+	if _, err := c.db.Exec(c.Context(), "SET search_path = flopwatch"); err != nil {
+		c.Fatal(err)
+	}
+}
+
+// killPostgres kills the database with all that it does, and starts it again. A
+// collector that does not know whether its last checkpoint holds ends, and is started
+// again, as systemd would.
+func (c *cluster) killPostgres() {
+	c.Helper()
+	was := c.rows("SELECT id || ' ' || batches FROM host ORDER BY id")
+	c.postgres.Kill(c.T)
+	_ = c.db.Close(c.Context()) // its other end is gone
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		c.remember() // hosts go on meanwhile
+	}
+	c.postgres.Again(c.T)
+	c.connect()
+	// No receipt may be ahead of what the database has after its recovery.
+	for i, row := range c.rows("SELECT id || ' ' || batches FROM host ORDER BY id") {
+		var id, before string
+		var had, has int
+		if _, err := fmt.Sscan(was[i], &before, &had); err != nil {
+			c.Fatal(err)
+		}
+		if _, err := fmt.Sscan(row, &id, &has); err != nil || id != before || has < had {
+			c.Errorf("after kill -9 the database has %s, and had %s: %v", row, was[i], err)
+		}
+	}
+	restarted := 0
+	c.movesWhile("kill -9 of PostgreSQL", func() { restarted += c.revive() })
+	c.Logf("kill -9 of PostgreSQL: %d collectors ended and were started again", restarted)
+}
+
+// revive starts collectors again that ended by themselves.
+func (c *cluster) revive() (n int) {
+	c.Helper()
+	for i, cmd := range c.collectors {
+		if ended(cmd.Process.Pid) {
+			_ = cmd.Wait() // it told its error in its log
+			c.startCollector(i)
+			n++
+		}
+	}
+	return n
+}
+
+// ended says whether a process that nobody waited for is over.
+func ended(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	_, after, _ := strings.Cut(string(text), ") ")
+	return strings.HasPrefix(after, "Z")
+}
+
 // owners are the processes that a collector by name has had.
 const ownedBy = "SELECT no || ' ' || fence FROM partition_lease WHERE owner IN (SELECT id FROM collector WHERE name = ANY($1)) ORDER BY no"
 
 // moves expects that the batches of every host go on to be counted.
 func (c *cluster) moves(after string) {
 	c.Helper()
+	c.movesWhile(after, func() {})
+}
+
+func (c *cluster) movesWhile(after string, meanwhile func()) {
+	c.Helper()
 	was := c.rows("SELECT id || ' ' || batches FROM host ORDER BY id")
 	took := c.wait("every host is counted after "+after, 2*time.Minute, func() bool {
+		meanwhile()
 		now := c.rows("SELECT id || ' ' || batches FROM host ORDER BY id")
 		return len(now) == len(c.agents) && !slices.ContainsFunc(now, func(row string) bool { return slices.Contains(was, row) })
 	})
 	c.Logf("after %s every host is counted again within %s", after, took.Round(10*time.Millisecond))
+	c.note(strings.TrimRight(after, " 123,c"), took)
+}
+
+// note keeps how long something took, and report tells it of all rounds.
+func (c *cluster) note(what string, took time.Duration) { c.times[what] = append(c.times[what], took) }
+
+func (c *cluster) report() {
+	c.Helper()
+	for _, what := range slices.Sorted(maps.Keys(c.times)) {
+		all := slices.Sorted(slices.Values(c.times[what]))
+		c.Logf("%-50s %3d times: min %v, median %v, max %v", what, len(all), all[0].Round(10*time.Millisecond), all[len(all)/2].Round(10*time.Millisecond), all[len(all)-1].Round(10*time.Millisecond))
+	}
 }
 
 // killCollectors kills some at once and reports how long it takes until others
@@ -293,6 +374,9 @@ func (c *cluster) killCollectors(which ...int) {
 	for _, i := range which {
 		names = append(names, fmt.Sprint("c", i+1))
 	}
+	if c.revive() > 0 { // one that noticed late that the database was gone
+		c.ready()
+	}
 	held := c.rows(ownedBy, names)
 	for _, i := range which {
 		kill(c.T, c.collectors[i])
@@ -302,7 +386,8 @@ func (c *cluster) killCollectors(which ...int) {
 		return !slices.ContainsFunc(held, func(row string) bool { return slices.Contains(now, row) })
 	})
 	c.Logf("kill -9 of %s: %d partitions taken over within %s", strings.Join(names, ", "), len(held), took.Round(10*time.Millisecond))
-	c.moves("kill -9 of " + strings.Join(names, ", "))
+	c.note(fmt.Sprintf("take-over from %d killed", len(which)), took)
+	c.moves(fmt.Sprintf("take-over of %s", strings.Join(names, ", ")))
 	for _, i := range which {
 		c.startCollector(i)
 	}
@@ -370,13 +455,12 @@ func (c *cluster) judge() {
 }
 
 // Three collectors on three brokers and one database: each part is killed in turn,
-// two collectors at once, and a broker is cut off. Nothing is lost or counted twice, and
+// two collectors at once, the database too, and a broker is cut off. Nothing is lost or counted twice, and
 // no two collectors count one partition. CLUSTER_ROUNDS sets how often.
 func TestClusterChaos(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a dozen programs")
 	}
-	pgtest.Start(t)
 	c := startCluster(t, 6)
 	c.wait("hosts are counted by three collectors", 3*time.Minute, func() bool {
 		owners := c.rows("SELECT DISTINCT owner FROM partition_lease WHERE owner <> ''")
@@ -401,6 +485,7 @@ func TestClusterChaos(t *testing.T) {
 		}
 		c.killCollectors(1, 2)
 		c.moves("two other starts")
+		c.killPostgres()
 		if c.spaces != nil {
 			for i := range 3 {
 				if rounds > 1 || i == 1 {
@@ -408,12 +493,13 @@ func TestClusterChaos(t *testing.T) {
 					for end := time.Now().Add(8 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 						c.remember() // long enough that everybody finds out
 					}
-					c.moves(fmt.Sprintf("broker %d was cut off", i+1))
+					c.moves(fmt.Sprintf("the cutting off of broker %d", i+1))
 					c.cut(i, "up")
-					c.moves(fmt.Sprintf("broker %d came back", i+1))
+					c.moves(fmt.Sprintf("the return of broker %d", i+1))
 				}
 			}
 		}
 	}
 	c.judge()
+	c.report()
 }
