@@ -187,7 +187,7 @@ packages: ## build deb and rpm for amd64 and arm64 into dist/ (ARCHES="amd64" fo
 reproducible: ## build the packages of this machine twice, from two folders: the bytes must be the same
 	packaging/test/reproducible
 
-.PHONY: install-test ansible-test upgrade-cycles start-times release stranger
+.PHONY: install-test ansible-test arm64-test upgrade-cycles start-times release stranger
 start-times: ## how long agent and collector take to start, the collector on a year of data, and what they cost when idle (START_WITH="chrt -r 1" on a machine that others use)
 	FLOPWATCH_LONG=1 $(GO) test -count=1 -timeout 30m -run TestStartTimes -v .
 
@@ -196,6 +196,9 @@ install-test: ## install, enrol, upgrade under load, remove and purge the packag
 
 ansible-test: ## play the Ansible role twice over SSH against a Debian tree that systemd boots (root; skipped where tools are absent)
 	packaging/test/ansible
+
+arm64-test: ## run the programs for arm64 by emulation, and replay a job with them (skipped where tools are absent)
+	packaging/test/arm64
 
 release: ## packages, programs, bills of materials, licences, checksums and a signature in dist/ (RELEASE_KEY=file, or UNSIGNED=1)
 	packaging/release $(ARCHES)
