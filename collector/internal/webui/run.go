@@ -64,7 +64,7 @@ func (s *site) run(ctx context.Context, r *http.Request) (any, error) {
 			continue
 		}
 		v.Findings = append(v.Findings, f)
-		g := gauge{run.Figure.Combined(), f.Threshold, f.Pack + ", " + f.PackStatus}
+		g := gauge{Figure: run.Figure.Combined(), Threshold: f.Threshold, Source: f.Pack + ", " + f.PackStatus}
 		if !seen[g] {
 			seen[g] = true
 			v.Gauges = append(v.Gauges, g)

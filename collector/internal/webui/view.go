@@ -47,11 +47,13 @@ type runRow struct {
 }
 
 // gauge is a figure against a threshold. Threshold 0 means that no rule has
-// spoken of the run, so there is nothing to hold it against.
+// spoken of the run, so there is nothing to hold it against, or that the reader may
+// not see what rules said.
 type gauge struct {
 	Figure    compute.Bounds
 	Threshold compute.Operations
 	Source    string // pack and its status
+	Hidden    bool   // the reader may not see what rules said
 }
 
 func (s *site) today(ctx context.Context, _ *http.Request) (any, error) {
@@ -242,7 +244,11 @@ func (s *site) gauged(ctx context.Context, runs []desk.Run) ([]runRow, error) {
 		ids[i] = r.ID
 	}
 	if !permission.Of(ctx).May(permission.ReadCases) {
-		return gauged(runs, nil), nil
+		rows := gauged(runs, nil)
+		for i := range rows {
+			rows[i].Gauge.Hidden = true
+		}
+		return rows, nil
 	}
 	top, err := s.Reader.HighestFindings(ctx, ids)
 	return gauged(runs, top), err

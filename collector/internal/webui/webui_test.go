@@ -368,6 +368,10 @@ func TestPagesByRole(t *testing.T) {
 					t.Errorf("%s shows %s a link to %s, which it may not see", path, role, link)
 				}
 			}
+			// That rules say nothing is not said to who may not see what they say.
+			if !role.Allows(permission.ReadCases) && strings.Contains(strings.ToLower(w.Body.String()), "no rule has spoken") {
+				t.Errorf("%s tells %s that no rule has spoken", path, role)
+			}
 			// What an impact tells of findings to come has a test of its own.
 			if !role.Allows(permission.ReadCases) && path != "/policies/pol_lower" && path != "/search" && (strings.Contains(w.Body.String(), "fnd_") || strings.Contains(w.Body.String(), "crossing")) {
 				t.Errorf("%s shows findings to %s", path, role)
