@@ -133,8 +133,8 @@ func TestOneMetricIsAbsent(t *testing.T) {
 // reading after must cover the time of those that were dropped.
 func TestHungDevice(t *testing.T) {
 	p := play(t, scene{
-		script: "devices=3\n" + h100 + "ramp=1\nmetric.7=10\nhang_device=1\nhang_tick=2\nhang_ms=250\n",
-		ticks:  6, period: 60 * time.Millisecond, deadline: 80 * time.Millisecond,
+		script: "devices=3\n" + h100 + "ramp=1\nmetric.7=10\nhang_device=1\nhang_tick=2\nhang_ms=2500\n",
+		ticks:  6, period: 600 * time.Millisecond, deadline: 800 * time.Millisecond,
 	})
 	var hung, after int
 	for i, tick := range p.Ticks {
@@ -158,7 +158,7 @@ func TestHungDevice(t *testing.T) {
 		t.Errorf("%d late readings, back at tick %d: want at least 2 gaps and a return", hung, after)
 	}
 	for i, ms := range p.WallMS {
-		if late := p.Ticks[i][1].Late; late && i > 1 && ms > 70 {
+		if late := p.Ticks[i][1].Late; late && i > 1 && ms > 700 {
 			t.Errorf("tick %d took %d ms: a device known to hang must not be waited for", i, ms)
 		}
 	}
@@ -170,7 +170,7 @@ func TestHungDevice(t *testing.T) {
 func TestCloseWithHungDevice(t *testing.T) {
 	p := play(t, scene{
 		script: "devices=2\n" + h100 + "hang_device=0\nhang_tick=1\nhang_ms=60000\n",
-		ticks:  1, deadline: 20 * time.Millisecond,
+		ticks:  1, deadline: 2 * time.Second, // long enough for the device that answers, on a busy machine
 	})
 	if !strings.Contains(p.CloseErr, "close device GPU-00000000-0000-0000-0000-000000000000: device did not answer in time") {
 		t.Errorf("close: %q, want it to name the hung device", p.CloseErr)
