@@ -37,7 +37,11 @@ func (o ownAccount) Account(ctx context.Context) (apitypes.Account, error) {
 	if has {
 		out.Since = f.Made.UTC()
 	}
-	for _, s := range o.server().Sessions(ctx, who.ID) {
+	open, err := o.server().Sessions(ctx, who.ID)
+	if err != nil {
+		return apitypes.Account{}, err
+	}
+	for _, s := range open {
 		out.Sessions = append(out.Sessions, apitypes.OpenSession{Name: s.Name, Made: s.Made.UTC(), Used: s.Used.UTC(), This: s.Name == who.Session})
 	}
 	return out, nil
@@ -60,8 +64,8 @@ func (o ownAccount) RenewRecovery(ctx context.Context) ([]string, error) {
 // EndOthers ends the other sessions of who asks.
 func (o ownAccount) EndOthers(ctx context.Context) error {
 	who := permission.Of(ctx)
-	o.server().EndSessions(who.ID, who.Session)
-	return nil
+	_, err := o.server().EndSessions(ctx, who.ID, who.Session)
+	return err
 }
 
 // isFresh reports whether a person has just proved who they are.

@@ -251,10 +251,11 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 		Allocator:   importer{r},
 		Metering:    metering{db, c.now},
 		Users:       db,
-		UserAdmin:   accounts{db, c.now, func(user, but string) int { return r.http.EndSessions(user, but) }},
+		UserAdmin:   accounts{db, c.now, func(ctx context.Context, user, but string) (int, error) { return r.http.EndSessions(ctx, user, but) }},
 		Factors:     db,
 		FactorKey:   factorKey,
 		Tokens:      db,
+		Sessions:    db,
 		TokenKeeper: tokens{db, c.now},
 
 		AccountKeeper: ownAccount{tokens{db, c.now}, func() *httpd.Server { return r.http }},

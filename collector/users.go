@@ -20,7 +20,7 @@ type accounts struct {
 	now   func() time.Time
 	// end ends every session of a person but the named one. It is set once the server
 	// is there.
-	end func(user, but string) int
+	end func(ctx context.Context, user, but string) (int, error)
 }
 
 // Users returns every account, by login.
@@ -116,7 +116,10 @@ func (a accounts) ChangeUser(ctx context.Context, id string, c apitypes.UserChan
 		return apitypes.User{}, err
 	}
 	if a.end != nil && (hash != "" || c.ResetSecondFactor || after.Disabled) {
-		a.end(id, permission.Of(ctx).Session)
+		// Those in the store ended with the change; what is in memory is left.
+		if _, err := a.end(ctx, id, permission.Of(ctx).Session); err != nil {
+			return apitypes.User{}, err
+		}
 	}
 	return a.show(ctx, after)
 }

@@ -6,8 +6,9 @@
 // owner. A program sends the token of a file that only the owner can read. What
 // each may do is for package permission to say. Requests under another host name
 // (DNS rebinding) and unsafe requests from other origins are refused before
-// anything is looked up. Sessions and links are kept in memory, hashed, and end
-// with the process.
+// anything is looked up. Sessions of people are kept by hash in the store, where every
+// collector finds them. Links, the owner's session of a trial and sign-ins that are not
+// complete are kept in memory, hashed, and end with the process.
 package access
 
 import (
@@ -75,6 +76,7 @@ type Guard struct {
 	factors *factors      // nil asks for no second factor
 	tokens  Tokens        // nil knows none
 
+	kept      Sessions // of people, for all collectors; nil keeps them in memory
 	provider  Provider // nil for none
 	outsiders Outsiders
 
@@ -96,6 +98,9 @@ type Options struct {
 	Factors   Factors
 	FactorKey []byte
 	Tokens    Tokens // API tokens; nil knows none
+	// Sessions keeps the sessions of people where every collector finds them; nil keeps
+	// them in memory, where they end with the process.
+	Sessions Sessions
 	// Provider is an identity provider with which people sign in, whose accounts
 	// Outsiders keeps; nil for none.
 	Provider  Provider
@@ -128,7 +133,7 @@ func New(addr net.Addr, o Options) (*Guard, error) {
 		addr: at, hosts: map[string]bool{}, origins: map[string]bool{}, cookie: "flopwatch_session_" + port,
 		token: "fwt_" + secret(), cross: http.NewCrossOriginProtection(), now: o.Now, users: o.Users, log: o.Log, hashing: make(chan struct{}, 2),
 		links: map[[32]byte]time.Time{}, sessions: map[[32]byte]session{}, tries: map[string]tries{},
-		provider: o.Provider, outsiders: o.Outsiders, attempts: map[[32]byte]attempt{},
+		kept: o.Sessions, provider: o.Provider, outsiders: o.Outsiders, attempts: map[[32]byte]attempt{},
 		factors: second, tokens: o.Tokens, enrols: map[string]offer{}, rates: map[string]rate{}, used: map[string]time.Time{},
 	}
 	g.bearer = sha256.Sum256([]byte(g.token))

@@ -341,11 +341,14 @@ func TestSessionsOfAPersonAreBoundedAndEnded(t *testing.T) {
 	if n := open(); n != 16 {
 		t.Errorf("%d sessions of one person", n)
 	}
-	named := b.guard.Sessions(t.Context(), "usr_ana")
+	named, err := b.guard.Sessions(t.Context(), "usr_ana")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if len(named) != 16 || strings.Contains(strings.Join(all, " "), named[0].Name) {
 		t.Errorf("%d named", len(named))
 	}
-	if n := b.guard.EndSessions("usr_ana", named[0].Name); n != 15 || open() != 1 {
+	if n, err := b.guard.EndSessions(t.Context(), "usr_ana", named[0].Name); err != nil || n != 15 || open() != 1 {
 		t.Errorf("%d ended, %d are left", n, open())
 	}
 }

@@ -63,7 +63,11 @@ func (g *Guard) toProvider(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	session, _ := g.secretOf(r)
-	_, _, fresh := g.sessionOf(r)
+	_, _, fresh, err := g.sessionOf(r)
+	if err != nil {
+		g.refuseSignIn(w, r, err)
+		return
+	}
 	to, begun, err := g.provider.Begin(r.Context(), g.URL()+"/sign-in/callback", fresh)
 	if err != nil {
 		g.log.LogAttrs(r.Context(), slog.LevelError, "identity provider cannot be asked", slog.String("error", err.Error()))
@@ -149,10 +153,15 @@ func (g *Guard) fromProvider(w http.ResponseWriter, r *http.Request) {
 	if left == wantsEnrolment {
 		s.secret = newSecret()
 	}
-	g.mu.Lock()
-	delete(g.sessions, a.before)
-	cookie := g.open(s)
-	g.mu.Unlock()
+	if err := g.endKey(r.Context(), a.before); err != nil {
+		g.refuseSignIn(w, r, err)
+		return
+	}
+	cookie, err := g.begin(r.Context(), s)
+	if err != nil {
+		g.refuseSignIn(w, r, err)
+		return
+	}
 	g.setCookie(w, cookie, s)
 	switch left {
 	case wantsCode:

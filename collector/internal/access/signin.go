@@ -215,9 +215,11 @@ func (g *Guard) signInByProgram(w http.ResponseWriter, r *http.Request, in signI
 	}
 	now := g.now()
 	s := session{made: now, used: now, proved: now, user: u.ID, strong: left != complete}
-	g.mu.Lock()
-	id := g.open(s)
-	g.mu.Unlock()
+	id, err := g.begin(r.Context(), s)
+	if err != nil {
+		g.refuseSignIn(w, r, err)
+		return
+	}
 	answerJSON(w, http.StatusCreated, apitypes.Session{Token: sessionPrefix + id, User: u.ID, Expires: apitypes.Time(now.Add(SessionLife).UnixNano()), Recovery: recovery})
 }
 
@@ -252,7 +254,10 @@ func (g *Guard) serveSessions(w http.ResponseWriter, r *http.Request) {
 		}
 		g.signInByProgram(w, r, in)
 	case http.MethodDelete:
-		g.end(r)
+		if err := g.end(r); err != nil {
+			g.refuseSignIn(w, r, err)
+			return
+		}
 		w.WriteHeader(http.StatusNoContent)
 	default:
 		w.Header().Set("Allow", "POST, DELETE")

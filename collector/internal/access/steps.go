@@ -68,7 +68,11 @@ func (g *Guard) serveSignIn(w http.ResponseWriter, r *http.Request) {
 // passwordStep takes login and password.
 func (g *Guard) passwordStep(w http.ResponseWriter, r *http.Request, post bool) {
 	if !post {
-		_, _, fresh := g.sessionOf(r)
+		_, _, fresh, err := g.sessionOf(r)
+		if err != nil {
+			g.refuseSignIn(w, r, err)
+			return
+		}
 		showStep(w, http.StatusOK, "sign-in", signInView{Next: pageOf(r.URL.Query().Get("next")), Fresh: fresh, Provider: g.providerName()})
 		return
 	}
@@ -88,7 +92,11 @@ func (g *Guard) passwordStep(w http.ResponseWriter, r *http.Request, post bool) 
 	if left == wantsEnrolment {
 		s.secret = newSecret()
 	}
-	id := g.finish(r, s)
+	id, err := g.finish(r, s)
+	if err != nil {
+		g.refuseSignIn(w, r, err)
+		return
+	}
 	g.setCookie(w, id, s)
 	switch left {
 	case wantsCode:
@@ -102,7 +110,11 @@ func (g *Guard) passwordStep(w http.ResponseWriter, r *http.Request, post bool) 
 
 // codeStep takes the code of the second factor.
 func (g *Guard) codeStep(w http.ResponseWriter, r *http.Request, post bool) {
-	s, _, ok := g.begun(r)
+	s, _, ok, err := g.begun(r)
+	if err != nil {
+		g.refuseSignIn(w, r, err)
+		return
+	}
 	if !ok || s.stage != wantsCode {
 		http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
 		return
@@ -115,13 +127,20 @@ func (g *Guard) codeStep(w http.ResponseWriter, r *http.Request, post bool) {
 		g.refuseStep(w, r, "code", signInView{}, err)
 		return
 	}
-	g.complete(w, r, s)
+	if err := g.complete(w, r, s); err != nil {
+		g.refuseSignIn(w, r, err)
+		return
+	}
 	showOpen(w, "Signed in", "The desk opens by itself.", s.next)
 }
 
 // enrolStep shows a new secret, and keeps it with its first code.
 func (g *Guard) enrolStep(w http.ResponseWriter, r *http.Request, post bool) {
-	s, _, ok := g.begun(r)
+	s, _, ok, err := g.begun(r)
+	if err != nil {
+		g.refuseSignIn(w, r, err)
+		return
+	}
 	if !ok || s.stage != wantsEnrolment {
 		http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
 		return
@@ -143,7 +162,10 @@ func (g *Guard) enrolStep(w http.ResponseWriter, r *http.Request, post bool) {
 		g.refuseStep(w, r, "enrol", v, err)
 		return
 	}
-	g.complete(w, r, s)
+	if err := g.complete(w, r, s); err != nil {
+		g.refuseSignIn(w, r, err)
+		return
+	}
 	next := s.next
 	if next == "" {
 		next = "/"
@@ -159,13 +181,17 @@ func newSecret() []byte {
 }
 
 // complete turns a sign-in that was begun into a session.
-func (g *Guard) complete(w http.ResponseWriter, r *http.Request, s session) {
+func (g *Guard) complete(w http.ResponseWriter, r *http.Request, s session) error {
 	now := g.now()
 	if !s.outside { // else it is as the provider says
 		s.proved = now
 	}
 	s.stage, s.strong, s.secret, s.made, s.used = complete, true, nil, now, now
-	g.setCookie(w, g.finish(r, s), s)
+	id, err := g.finish(r, s)
+	if err == nil {
+		g.setCookie(w, id, s)
+	}
+	return err
 }
 
 func (g *Guard) setCookie(w http.ResponseWriter, id string, s session) {

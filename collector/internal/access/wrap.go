@@ -98,11 +98,13 @@ func (g *Guard) admits(w http.ResponseWriter, r *http.Request) bool {
 
 // person lets the holder of a session through.
 func (g *Guard) person(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	s, name, ok := g.sessionOf(r)
+	s, name, ok, err := g.sessionOf(r)
 	var who permission.Principal
-	if ok {
-		var err error
-		if who, ok, err = g.principal(r.Context(), s); err != nil {
+	if ok || err != nil {
+		if err == nil {
+			who, ok, err = g.principal(r.Context(), s)
+		}
+		if err != nil {
 			g.log.LogAttrs(r.Context(), slog.LevelError, "session could not be checked", slog.String("error", err.Error()))
 			refuse(w, r, http.StatusInternalServerError, "the session could not be checked; the collector's log says why")
 			return
@@ -124,7 +126,11 @@ func (g *Guard) person(w http.ResponseWriter, r *http.Request, next http.Handler
 		// before lets through; with a cookie that is not good enough.
 		refuse(w, r, http.StatusForbidden, "a change with a session cookie needs this desk's Origin")
 	case r.URL.Path == "/sign-out" && r.Method == http.MethodPost:
-		g.end(r)
+		if err := g.end(r); err != nil {
+			g.log.LogAttrs(r.Context(), slog.LevelError, "session could not be ended", slog.String("error", err.Error()))
+			refuse(w, r, http.StatusInternalServerError, "the session could not be ended; the collector's log says why")
+			return
+		}
 		g.signedOut(w, r, s)
 	default:
 		who.Session = name
@@ -167,7 +173,7 @@ func (g *Guard) login(w http.ResponseWriter, r *http.Request) {
 	}
 	id, ok := g.redeem(r.URL.Query().Get("t"))
 	if !ok {
-		if _, _, ok := g.sessionOf(r); ok {
+		if _, _, ok, err := g.sessionOf(r); err == nil && ok {
 			showOpen(w, "Already logged in", "This link was used before; the session goes on.", "")
 			return
 		}

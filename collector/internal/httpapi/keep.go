@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
@@ -65,7 +66,7 @@ func keep(reader desk.Reader, next http.Handler) http.Handler {
 			given = record(next, r)
 		}
 		for name, values := range given.header {
-			w.Header()[name] = values
+			w.Header()[name] = slices.Clip(values) // what others add goes to a copy
 		}
 		w.WriteHeader(given.status)
 		_, _ = w.Write(given.body) // a client that left cannot be told more

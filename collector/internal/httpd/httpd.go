@@ -37,6 +37,7 @@ type Options struct {
 	Factors       access.Factors      // second factors; nil: nobody is asked for one
 	FactorKey     []byte              // seals their secrets, of access.FactorKeySize bytes
 	Tokens        access.Tokens       // API tokens; nil: none are known
+	Sessions      access.Sessions     // of people, for all collectors; nil: in memory
 	TokenKeeper   httpapi.TokenKeeper // nil: none are made
 	AccountKeeper webui.AccountKeeper // what people have of their own; nil: their page says nothing
 	Provider      access.Provider     // identity provider; nil: people sign in with accounts alone
@@ -103,7 +104,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for API and desk: %w", err)
 	}
-	credentials := access.Options{Users: o.Users, Factors: o.Factors, FactorKey: o.FactorKey, Tokens: o.Tokens, Provider: o.Provider, Outsiders: o.Outsiders, Now: o.Now, Log: o.Log}
+	credentials := access.Options{Users: o.Users, Factors: o.Factors, FactorKey: o.FactorKey, Tokens: o.Tokens, Sessions: o.Sessions, Provider: o.Provider, Outsiders: o.Outsiders, Now: o.Now, Log: o.Log}
 	guard, err := access.New(listener.Addr(), credentials)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
@@ -190,12 +191,13 @@ func (s *Server) URL() string { return s.guard.URL() }
 
 // EndSessions ends the sessions of a person but the named one, and returns how many
 // that were.
-func (s *Server) EndSessions(user, but string) int {
-	n := s.guard.EndSessions(user, but)
+func (s *Server) EndSessions(ctx context.Context, user, but string) (int, error) {
+	n, err := s.guard.EndSessions(ctx, user, but)
 	if s.public != nil {
-		n += s.public.guard.EndSessions(user, but)
+		more, failed := s.public.guard.EndSessions(ctx, user, but)
+		n, err = n+more, errors.Join(err, failed)
 	}
-	return n
+	return n, err
 }
 
 // RenewRecovery gives a person new recovery codes.
@@ -204,12 +206,13 @@ func (s *Server) RenewRecovery(ctx context.Context, account string) ([]string, e
 }
 
 // Sessions returns the sessions of a person.
-func (s *Server) Sessions(ctx context.Context, user string) []access.Session {
-	all := s.guard.Sessions(ctx, user)
+func (s *Server) Sessions(ctx context.Context, user string) ([]access.Session, error) {
+	all, err := s.guard.Sessions(ctx, user)
 	if s.public != nil {
-		all = append(all, s.public.guard.Sessions(ctx, user)...)
+		more, failed := s.public.guard.Sessions(ctx, user)
+		all, err = append(all, more...), errors.Join(err, failed)
 	}
-	return all
+	return all, err
 }
 
 // LoginLink is the one-time link to print at start.

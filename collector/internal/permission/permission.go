@@ -166,3 +166,14 @@ func (p Principal) Rights() string {
 	}
 	return b.String()
 }
+
+// Session is a sign-in of a person that is complete, by the hash of what opens it.
+type Session struct {
+	Hash            string // SHA-256 of the secret, in hexadecimal digits
+	User            string // usr_…
+	Door            string // by which it was opened and holds
+	Made, Used      time.Time
+	Proved          time.Time // when they last proved who they are
+	Strong, Outside bool      // with a second factor, with an identity provider
+	SignOut         string    // where they sign out of it, "" for nowhere
+}

@@ -49,9 +49,12 @@ func (s *Store) PutSecondFactor(ctx context.Context, account string, f permissio
 }
 
 // DropSecondFactor takes the second factor of an account away: it enrols anew at
-// the next sign-in.
+// the next sign-in, and its sessions end.
 func (s *Store) DropSecondFactor(ctx context.Context, account string) error {
 	err := s.update(ctx, func(tx *sql.Tx) error {
+		if err := endSessions(ctx, tx, account); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx, "DELETE FROM second_factor WHERE account = ?", account)
 		return err
 	})

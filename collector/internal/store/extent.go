@@ -157,11 +157,16 @@ func (s *Store) Integrity(ctx context.Context) ([]string, error) {
 	return problems, nil
 }
 
-// RecordRestore adds to the audit log that the store was restored from a backup.
+// RecordRestore adds to the audit log that the store was restored from a backup, and
+// ends the sessions that were in it.
 func (s *Store) RecordRestore(ctx context.Context, backup, reason string) error {
 	act := audit.Of(ctx)
 	act.Action, act.Reason = "store.restore", reason
 	return s.transact(ctx, func(tx *sql.Tx) error {
+		// A session that was ended since the backup must not come to life again.
+		if _, err := tx.ExecContext(ctx, "DELETE FROM desk_session"); err != nil {
+			return fmt.Errorf("end the sessions of the backup: %w", err)
+		}
 		return s.append(ctx, tx, []audit.Entry{entryOf(act, audit.Object{Kind: "backup", ID: backup}, "", "")})
 	})
 }

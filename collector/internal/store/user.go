@@ -58,18 +58,26 @@ func (s *Store) AddUser(ctx context.Context, id, login string, roles []permissio
 	return nil
 }
 
-// ChangeUser changes an account with f. It wraps ErrNoUser if there is none.
+// ChangeUser changes an account with f. With a new password, and where the account is
+// disabled, its sessions end with the change, but for the one in which it is done. It
+// wraps ErrNoUser if there is none.
 func (s *Store) ChangeUser(ctx context.Context, id string, f func(*Account) error) error {
 	err := s.update(ctx, func(tx *sql.Tx) error {
 		a, err := scanUser(tx.QueryRowContext(ctx, "SELECT "+userColumns+" FROM \"user\" WHERE id = ?", id))
 		if errors.Is(err, sql.ErrNoRows) {
 			return ErrNoUser
 		}
+		before := a.Password
 		if err == nil {
 			err = f(&a)
 		}
 		if err != nil {
 			return err
+		}
+		if a.Password != before || a.Disabled {
+			if err := endSessions(ctx, tx, id); err != nil {
+				return err
+			}
 		}
 		_, err = tx.ExecContext(ctx, "UPDATE \"user\" SET roles = ?, password = ?, disabled = ? WHERE id = ?", rolesText(a.Roles), a.Password, a.Disabled, id)
 		return err
