@@ -77,7 +77,8 @@ start_agent() {
 		--leases "$work/leases" --library "$bin/libnvml-standin.so" >>"$work/agent.log" 2>&1 &
 	agent=$!
 }
-reader() { cat /proc/"$agent"/task/*/children | tr -d ' \n'; }
+# reader is the process that reads devices; the agent has other children for a moment.
+reader() { for p in $(cat /proc/"$agent"/task/*/children); do if grep -q read-devices "/proc/$p/cmdline"; then echo "$p"; break; fi; done; }
 lease() { printf '{"selector":{"kind":"host","value":"%s"},"tenant":"%s","from":"2020-01-01T00:00:00Z"}\n' "$(hostname)" "$1" >"$work/leases.new" && mv "$work/leases.new" "$work/leases"; }
 
 hold 4
