@@ -64,20 +64,11 @@ func (o *office) enrolled(login string, needs bool) (token string) {
 // signal puts findings about customers beside those that the collector makes itself.
 func (o *office) signal(ids ...string) {
 	o.Helper()
-	db, err := storetest.Raw(o, filepath.Join(o.data, "flopwatch.db"))
-	if err != nil {
-		o.Fatal(err)
-	}
+	var rows [][]any
 	for i, id := range ids {
-		_, err := db.Exec(`INSERT INTO finding (id, pack, pack_version, pack_digest, pack_status, rule, citation, level, severity, subject, tenant, customer, customer_name, foreign_status,
-			threshold, ops_low, ops_best, ops_high, reason, occurred_ns, signalled_ns)
-			VALUES (?, 'us-bis-2024', 1, x'00', 'proposed', 'run', '15 CFR 7', '80', 'warning', ?, 'ten_1', ?, 'A customer', 'foreign', ?, 1, 2, 3, 'because', ?, ?)`,
-			id, fmt.Sprint("cus_00000", i), fmt.Sprint("cus_00000", i), 100000+i, i+1, i+1)
-		if err != nil {
-			o.Fatal(err)
-		}
+		rows = append(rows, []any{id, fmt.Sprint("cus_00000", i), fmt.Sprint("cus_00000", i), 100000 + i, i + 1, i + 1})
 	}
-	if err := db.Close(); err != nil {
-		o.Fatal(err)
-	}
+	storetest.Edit(o, filepath.Join(o.data, "flopwatch.db"), `INSERT INTO finding (id, pack, pack_version, pack_digest, pack_status, rule, citation, level, severity, subject, tenant, customer, customer_name, foreign_status,
+		threshold, ops_low, ops_best, ops_high, reason, occurred_ns, signalled_ns)
+		VALUES (?, 'us-bis-2024', 1, x'00', 'proposed', 'run', '15 CFR 7', '80', 'warning', ?, 'ten_1', ?, 'A customer', 'foreign', ?, 1, 2, 3, 'because', ?, ?)`, rows...)
 }

@@ -108,15 +108,25 @@ func (g *Guard) passwordStep(w http.ResponseWriter, r *http.Request, post bool) 
 	}
 }
 
+// at returns the sign-in that the request carries if this stage is what it has come to;
+// else it answers.
+func (g *Guard) at(w http.ResponseWriter, r *http.Request, step stage) (session, bool) {
+	s, _, ok, err := g.begun(r)
+	switch {
+	case err != nil:
+		g.refuseSignIn(w, r, err)
+		return session{}, false
+	case !ok || s.stage != step:
+		http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
+		return session{}, false
+	}
+	return s, true
+}
+
 // codeStep takes the code of the second factor.
 func (g *Guard) codeStep(w http.ResponseWriter, r *http.Request, post bool) {
-	s, _, ok, err := g.begun(r)
-	if err != nil {
-		g.refuseSignIn(w, r, err)
-		return
-	}
-	if !ok || s.stage != wantsCode {
-		http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
+	s, ok := g.at(w, r, wantsCode)
+	if !ok {
 		return
 	}
 	if !post {
@@ -136,13 +146,8 @@ func (g *Guard) codeStep(w http.ResponseWriter, r *http.Request, post bool) {
 
 // enrolStep shows a new secret, and keeps it with its first code.
 func (g *Guard) enrolStep(w http.ResponseWriter, r *http.Request, post bool) {
-	s, _, ok, err := g.begun(r)
-	if err != nil {
-		g.refuseSignIn(w, r, err)
-		return
-	}
-	if !ok || s.stage != wantsEnrolment {
-		http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
+	s, ok := g.at(w, r, wantsEnrolment)
+	if !ok {
 		return
 	}
 	v := signInView{Secret: totp.Text(s.secret)}

@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -11,31 +10,12 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
 )
 
-// keeping is a reader whose state never changes.
-type keeping struct {
-	*desktest.Reader
-	kept map[string]any
-	hits int
-}
-
-func (k *keeping) Keep(_ context.Context, what string, make func() (any, int, error)) (any, error) {
-	if v, ok := k.kept[what]; ok {
-		k.hits++
-		return v, nil
-	}
-	v, _, err := make()
-	if err == nil {
-		k.kept[what] = v
-	}
-	return v, err
-}
-
 // A list that is kept says to everybody, program and person of any role and token of
 // any scope, what it says where nothing is kept, with the same status and headers.
 func TestKeptListsAreNobodyElses(t *testing.T) {
 	reader := desktest.New()
 	plain := httpapi.New(httpapi.Deps{Reader: reader})
-	keeper := &keeping{Reader: reader, kept: map[string]any{}}
+	keeper := &desktest.Keeping{Reader: reader}
 	kept := httpapi.New(httpapi.Deps{Reader: keeper})
 	who := []permission.Principal{{ID: "usr_a"}, {ID: "usr_a", Roles: permission.People}, {ID: "usr_b", Roles: permission.People}, {ID: "api-token", Roles: []permission.Role{permission.Machine}}}
 	for _, role := range permission.People {
@@ -60,7 +40,7 @@ func TestKeptListsAreNobodyElses(t *testing.T) {
 			}
 		}
 	}
-	if keeper.hits < 100 {
-		t.Errorf("only %d lists were given again", keeper.hits)
+	if keeper.Hits < 100 {
+		t.Errorf("only %d lists were given again", keeper.Hits)
 	}
 }

@@ -291,16 +291,7 @@ func TestListsAreReadOnce(t *testing.T) {
 	if again := must(t, r.Customers); &first[0] != &again[0] {
 		t.Error("nothing was written, and the list was read again")
 	}
-	other, err := storetest.Raw(t, s.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := other.Exec("DELETE FROM customer_tenant WHERE customer = 'cus_000001'"); err != nil {
-		t.Fatal(err)
-	}
-	if err := other.Close(); err != nil {
-		t.Fatal(err)
-	}
+	storetest.Edit(t, s.path, "DELETE FROM customer_tenant WHERE customer = 'cus_000001'")
 	for _, c := range must(t, r.Customers) {
 		if c.ID == "cus_000001" && len(c.Tenants) > 0 {
 			t.Errorf("another program took %v away, and they are still told", c.Tenants)

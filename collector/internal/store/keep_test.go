@@ -59,16 +59,7 @@ func TestKeep(t *testing.T) {
 	bump(t.Context())
 	want("a", 3)
 	want("b", 2)
-	other, err := storetest.Raw(t, s.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := other.Exec("UPDATE meta SET value = value + 1 WHERE key = 'revision'"); err != nil {
-		t.Fatal(err)
-	}
-	if err := other.Close(); err != nil {
-		t.Fatal(err)
-	}
+	storetest.Edit(t, s.path, "UPDATE meta SET value = value + 1 WHERE key = 'revision'")
 	want("a", 4)
 	mu.Lock()
 	now = now.Add(11 * time.Second)

@@ -1,7 +1,6 @@
 package webui_test
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -13,25 +12,6 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/webui"
 )
 
-// keeping is a reader whose state never changes.
-type keeping struct {
-	*desktest.Reader
-	kept map[string]any
-	hits int
-}
-
-func (k *keeping) Keep(_ context.Context, what string, make func() (any, int, error)) (any, error) {
-	if v, ok := k.kept[what]; ok {
-		k.hits++
-		return v, nil
-	}
-	v, _, err := make()
-	if err == nil {
-		k.kept[what] = v
-	}
-	return v, err
-}
-
 // Pages that are kept say to each of many people, of all roles, what they say where
 // nothing is kept: nobody is given what was made for somebody with other rights, or
 // what is somebody else's own.
@@ -39,7 +19,7 @@ func TestKeptPagesAreNobodyElses(t *testing.T) {
 	reader := desktest.New()
 	all := deps(reader, "")
 	plain := webui.New(all)
-	keeper := &keeping{Reader: reader, kept: map[string]any{}}
+	keeper := &desktest.Keeping{Reader: reader}
 	all.Reader = keeper
 	kept := webui.New(all)
 	var who []permission.Principal
@@ -63,10 +43,10 @@ func TestKeptPagesAreNobodyElses(t *testing.T) {
 			}
 		}
 	}
-	if keeper.hits < 300 {
-		t.Errorf("only %d pages were given again", keeper.hits)
+	if keeper.Hits < 300 {
+		t.Errorf("only %d pages were given again", keeper.Hits)
 	}
-	for what := range keeper.kept {
+	for what := range keeper.Kept {
 		for _, own := range []string{"page account", "page admin", "page audit", "page case\x00", "page report", "page search", "page policy"} {
 			if strings.HasPrefix(what, own) {
 				t.Errorf("%q is kept", what)

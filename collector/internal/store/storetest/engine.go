@@ -62,6 +62,27 @@ func Raw(t testing.TB, path string) (*sql.DB, error) {
 	return RawPostgres(url)
 }
 
+// Edit runs a statement once with each row of arguments, as another program does; without
+// rows it runs once.
+func Edit(t testing.TB, path, statement string, rows ...[]any) {
+	t.Helper()
+	db, err := Raw(t, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) == 0 {
+		rows = [][]any{nil}
+	}
+	for _, row := range rows {
+		if _, err := db.Exec(statement, row...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // RawPostgres opens a PostgreSQL database past the store.
 func RawPostgres(url string) (*sql.DB, error) {
 	c, err := postgres.NewConnector(url, postgres.Options{Name: "flopwatch test"})
