@@ -1,25 +1,13 @@
 package flopwatch_test
 
 import (
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 )
-
-// raisedLine is a pack of the site.
-const raisedLine = `id: ours
-version: 1
-title: Our line
-citation: our own
-status: internal
-effective: from approval
-active: true
-clocks:
-  - {id: report, title: Report, citation: our own, basis: earlier, days: 15, zone: America/New_York}
-rules:
-  - {id: customer, title: A customer, citation: our own, measure: customer_operations, unit: operations, threshold: "1e22", warn_percent: [50], applies_to: [foreign, undetermined], clock: report}
-`
 
 // A line is moved on the desk by two people: each enrols a second factor at the first
 // sign-in, one simulates and proposes, the other signs in again and approves. By key
@@ -46,7 +34,11 @@ func policyByTwo(t *testing.T, person func() *page) {
 	ana.follow("the policy lab", link("Policy lab"))
 	ana.reach("the form of a draft", func(f focused) bool { return f.Tag == "SUMMARY" && f.Text == "Draft a text" })
 	ana.key("Enter", 13, "\r")
-	ana.fill("/policies", "text", raisedLine)
+	lines, err := os.ReadFile(filepath.Join("testdata", "scenarios", "lines.pack.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ana.fill("/policies", "text", string(lines))
 	ana.follow("the button that keeps it", button("Keep as a draft"))
 	var at string
 	ana.see("location.pathname", &at)

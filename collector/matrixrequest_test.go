@@ -132,9 +132,9 @@ func (o *office) fetch(method, path, bearer, media, version string, body []byte)
 }
 
 // request asks for an operation with the smallest body that it takes.
-func (o *office) request(d document, a actor, method, path, id, file, operation string, say map[string]any) (int, []byte) {
+func (o *office) request(d document, a actor, method, path string, about target, operation string) (int, []byte) {
 	o.Helper()
-	target := strings.NewReplacer("{id}", id, "{file}", file, "{format}", "json", "{path...}", "checkpoint").Replace(path)
+	target := strings.NewReplacer("{id}", about.id, "{file}", about.file, "{format}", "json", "{path...}", "checkpoint").Replace(path)
 	route := d.Paths[path][method]
 	var body []byte
 	media := ""
@@ -142,7 +142,7 @@ func (o *office) request(d document, a actor, method, path, id, file, operation 
 		media = m
 		if m == "application/json" {
 			var err error
-			if body, err = json.Marshal(d.example(route.RequestBody.Content[m].Schema, operation, say)); err != nil {
+			if body, err = json.Marshal(d.example(route.RequestBody.Content[m].Schema, operation, about.say)); err != nil {
 				o.Fatal(err)
 			}
 		} else {

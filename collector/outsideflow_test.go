@@ -105,7 +105,7 @@ func TestPeopleOfAnIdentityProvider(t *testing.T) {
 	}
 	o.hire("policy-author", "admin")
 	o.signIn("policy-author", "admin")
-	policy := done[apitypes.Policy](o, "policy-author", http.MethodPost, "/v1/policies", "", map[string]string{"kind": "pack", "file": "lines.yaml", "text": linesPack})
+	policy := done[apitypes.Policy](o, "policy-author", http.MethodPost, "/v1/policies", "", map[string]string{"kind": "pack", "file": "lines.yaml", "text": linesPack(t)})
 	done[any](o, "policy-author", http.MethodPost, "/v1/policies/"+policy.ID+"/simulations", "", map[string]any{})
 	o.eventually("the simulation", func() bool {
 		policy = done[apitypes.Policy](o, "policy-author", http.MethodGet, "/v1/policies/"+policy.ID, "", nil)

@@ -89,7 +89,7 @@ func TestWhoProposedCannotApproveByAnyWay(t *testing.T) {
 		}
 	}
 	// And of a policy.
-	policy := done[apitypes.Policy](o, "both", http.MethodPost, "/v1/policies", "", map[string]string{"kind": "pack", "file": "lines.yaml", "text": linesPack})
+	policy := done[apitypes.Policy](o, "both", http.MethodPost, "/v1/policies", "", map[string]string{"kind": "pack", "file": "lines.yaml", "text": linesPack(t)})
 	done[any](o, "both", http.MethodPost, "/v1/policies/"+policy.ID+"/simulations", "", map[string]any{})
 	o.eventually("the simulation", func() bool {
 		policy = done[apitypes.Policy](o, "both", http.MethodGet, "/v1/policies/"+policy.ID, "", nil)

@@ -138,7 +138,7 @@ func (g *Guard) fromProvider(w http.ResponseWriter, r *http.Request) {
 		g.refuseSignIn(w, r, err)
 		return
 	case !ok || u.Disabled || len(u.Roles) == 0:
-		fault(http.StatusForbidden, "You may do nothing here: your account is disabled, or none of your groups has a role.")
+		fault(http.StatusForbidden, "You may do nothing here: your account is barred, or none of your groups has a role.")
 		return
 	}
 	left := complete

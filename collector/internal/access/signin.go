@@ -35,7 +35,7 @@ const (
 )
 
 // errRefused says no more than that, whatever was wrong.
-var errRefused = errors.New("login and password do not belong together, or the account is disabled")
+var errRefused = errors.New("login and password do not belong together, or the account is barred")
 
 // errWait says that too many passwords were wrong.
 type errWait struct{ left time.Duration }

@@ -217,7 +217,7 @@ func (g *Guard) refuseStep(w http.ResponseWriter, r *http.Request, step string, 
 		v.Fault = "Too many wrong passwords or codes. Wait, and try again."
 		showStep(w, http.StatusTooManyRequests, step, v)
 	case errors.Is(err, errRefused):
-		v.Fault = "Login and password do not belong together, or the account is disabled."
+		v.Fault = "Login and password do not belong together, or the account is barred."
 		showStep(w, http.StatusForbidden, step, v)
 	case errors.Is(err, errCode):
 		v.Fault = "The code is not good: it is wrong, too old, or was used before. Wait for the next one."

@@ -87,7 +87,7 @@ func (g *Guard) byToken(w http.ResponseWriter, r *http.Request, text string, nex
 	}
 	if !ok || !t.Holds(now) || u.Disabled {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="flopwatch", error="invalid_token"`)
-		refuse(w, r, http.StatusUnauthorized, "the token is not known, was revoked or has expired, or its maker's account is disabled")
+		refuse(w, r, http.StatusUnauthorized, "the token is not known, was revoked or has expired, or its maker's account is barred")
 		return
 	}
 	if !g.within(t.ID, now) {

@@ -243,7 +243,7 @@ func printUsers(s *scope, rows []apitypes.User) error {
 		{name: "roles", exact: func(u row) string { return strings.Join(u.Roles, " ") }, title: "ROLES"},
 		{name: "disabled", exact: func(u row) string { return strconv.FormatBool(u.Disabled) }, title: "STATE", text: func(u row) string {
 			if u.Disabled {
-				return "disabled"
+				return "barred"
 			}
 			return "active"
 		}},

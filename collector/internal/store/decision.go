@@ -74,9 +74,6 @@ func (s *Store) DecideJoin(ctx context.Context, id string, v training.Verdict, b
 func (s *Store) JoinRuns(ctx context.Context, a, b, by, reason string, now time.Time) (JoinDecision, error) {
 	d := JoinDecision{Verdict: training.Together, Reason: reason, By: by, DecidedNS: now.UnixNano()}
 	err := s.update(audit.Because(ctx, "join.together", reason), func(tx *sql.Tx) error {
-		if a == b {
-			return ErrSameRun
-		}
 		var tenants [2]measure.TenantID
 		for i, run := range []string{a, b} {
 			part := []*training.PartKey{&d.from, &d.to}[i]
@@ -87,6 +84,9 @@ func (s *Store) JoinRuns(ctx context.Context, a, b, by, reason string, now time.
 			if err != nil {
 				return err
 			}
+		}
+		if a == b {
+			return ErrSameRun
 		}
 		if d.Tenant = tenants[0]; tenants[0] != tenants[1] {
 			return ErrTwoTenants
