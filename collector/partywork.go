@@ -24,6 +24,7 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/collector/internal/vault"
 	"github.com/flopwatch/flopwatch/pkg/audit"
+	"github.com/flopwatch/flopwatch/pkg/table"
 )
 
 // refreshEvery is how often foreign statuses are worked out anew: with time alone
@@ -137,11 +138,11 @@ func (p parties) prepare(changes []party.Change) error {
 }
 
 // record records changes and has derived anew what rests on them.
-func (p parties) record(ctx context.Context, changes []party.Change, dryRun bool) (party.Diff, error) {
+func (p parties) record(ctx context.Context, changes []party.Change, dryRun bool) (table.Diff, error) {
 	return p.decide(ctx, func(party.Snapshot) ([]party.Change, error) { return changes, nil }, dryRun)
 }
 
-func (p parties) decide(ctx context.Context, f func(party.Snapshot) ([]party.Change, error), dryRun bool) (party.Diff, error) {
+func (p parties) decide(ctx context.Context, f func(party.Snapshot) ([]party.Change, error), dryRun bool) (table.Diff, error) {
 	diff, err := p.store.DecideParties(ctx, f, sealer{p.vault}, dryRun)
 	if err == nil && !dryRun && len(diff.New)+len(diff.Changed) > 0 {
 		p.changed()
@@ -316,7 +317,7 @@ func (p parties) mayReveal(ctx context.Context, id, reason string) (party.Snapsh
 	switch _, known := s.Parties[id]; {
 	case strings.TrimSpace(reason) == "":
 		return s, errNoReason
-	case !party.Readable(reason, 1000):
+	case !table.Readable(reason, 1000):
 		return s, refused(http.StatusUnprocessableEntity, "reason: must be text of at most 1000 bytes without control, direction or invisible characters")
 	case !known:
 		return s, refused(http.StatusNotFound, "there is no such party")

@@ -1,26 +1,24 @@
 package collector
 
 import (
-	"bytes"
 	"context"
-	"encoding/csv"
-	"errors"
-	"fmt"
-	"io"
 	"math"
 	"regexp"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/store"
+	"github.com/flopwatch/flopwatch/pkg/table"
 )
 
 // revenues takes what customers pay from billing, for the API.
 type revenues struct{ store *store.Store }
 
-// revenueHeader is the first line of a file of revenue.
-var revenueHeader = []string{"customer_id", "from", "to", "currency", "billed", "price_per_device_hour"}
+// maxRevenue bounds one file of revenue, in bytes.
+const maxRevenue = 16 << 20
+
+// revenueSheet is the table of revenue.
+var revenueSheet = table.Sheet{Columns: []string{"customer_id", "from", "to", "currency", "billed", "price_per_device_hour"}, Required: 6}
 
 // ImportRevenue reads a file and keeps it whole or not at all.
 func (r revenues) ImportRevenue(ctx context.Context, name string, data []byte) (int, error) {
@@ -38,43 +36,22 @@ var (
 
 // readRevenue reads rows. Each is a total with its days, or a price without.
 func readRevenue(name string, data []byte) ([]store.RevenueRow, error) {
-	in := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))
-	in.FieldsPerRecord = len(revenueHeader)
+	faults := table.Faults{File: name}
+	data, ok := faults.Text(data, maxRevenue)
+	if !ok {
+		return nil, faults.Err()
+	}
 	var rows []store.RevenueRow
-	var faults []error
-	for first := true; ; first = false {
-		cells, err := in.Read()
-		if errors.Is(err, io.EOF) {
-			if first {
-				return nil, fmt.Errorf("%s:1: header: is missing", name)
-			}
-			break
-		}
-		if err != nil {
-			line := 0
-			if at := (*csv.ParseError)(nil); errors.As(err, &at) {
-				line = at.Line
-			}
-			return nil, errors.Join(append(faults, fmt.Errorf("%s:%d: row: must have the %d cells of the header", name, line, len(revenueHeader)))...)
-		}
-		line, _ := in.FieldPos(0)
-		if first {
-			if !slices.Equal(cells, revenueHeader) {
-				return nil, fmt.Errorf("%s:1: header: must be customer_id,from,to,currency,billed,price_per_device_hour", name)
-			}
-			continue
-		}
-		fault := func(column, rule string) {
-			faults = append(faults, fmt.Errorf("%s:%d: %s: %s", name, line, column, rule))
-		}
-		row := store.RevenueRow{Customer: cells[0], FromDay: cells[1], ToDay: cells[2], Currency: cells[3]}
+	revenueSheet.CSV(data, &faults, func(line int, cells map[string]string) {
+		fault := func(column, rule string) { faults.Add(line, column, rule) }
+		row := store.RevenueRow{Customer: cells["customer_id"], FromDay: cells["from"], ToDay: cells["to"], Currency: cells["currency"]}
 		if row.Customer == "" || len(row.Customer) > 100 {
 			fault("customer_id", "is empty or too long")
 		}
 		if !currencyForm.MatchString(row.Currency) {
 			fault("currency", "must be three capital letters such as USD")
 		}
-		row.BilledCents, row.CentsPerDeviceHour = cents("billed", cells[4], fault), cents("price_per_device_hour", cells[5], fault)
+		row.BilledCents, row.CentsPerDeviceHour = cents("billed", cells["billed"], fault), cents("price_per_device_hour", cells["price_per_device_hour"], fault)
 		switch {
 		case (row.BilledCents > 0) == (row.CentsPerDeviceHour > 0):
 			fault("billed", "each row must have a total or a price")
@@ -84,8 +61,11 @@ func readRevenue(name string, data []byte) ([]store.RevenueRow, error) {
 			fault("from", "a price has no days")
 		}
 		rows = append(rows, row)
+	})
+	if err := faults.Err(); err != nil {
+		return nil, err
 	}
-	return rows, errors.Join(faults...)
+	return rows, nil
 }
 
 func day(s string) bool {

@@ -12,8 +12,8 @@ import (
 func TestRevenueThatIsNoTable(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"", "header"},
-		{"id,name\n\"unclosed", "revenue:1: row"},
-		{"PK\x03\x04", "revenue:1: row"},
+		{"id,name\n\"unclosed", "revenue:1: column 1"},
+		{"PK\x03\x04", "revenue:1: column 1"},
 		{"customer_id,from,to,currency,billed,price_per_device_hour\na,b\n", "revenue:2: row"},
 		{"customer_id,from,to,currency,billed,price_per_device_hour\n\"a", "revenue:2: row"},
 	} {

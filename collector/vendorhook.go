@@ -16,6 +16,7 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/party"
 	"github.com/flopwatch/flopwatch/collector/internal/webhook"
 	"github.com/flopwatch/flopwatch/pkg/audit"
+	"github.com/flopwatch/flopwatch/pkg/table"
 )
 
 // vendorhook takes what vendors that verify identities send. Who sends is known by
@@ -43,7 +44,7 @@ func (h vendorhook) take(w http.ResponseWriter, r *http.Request) *apitypes.Probl
 		return apitypes.NewProblem(http.StatusRequestEntityTooLarge, "an event has at most 64 KiB")
 	}
 	unknown := apitypes.NewProblem(http.StatusUnauthorized, webhook.ErrSignature.Error())
-	if !party.Identifies(vendor) {
+	if !table.Identifier(vendor) {
 		return unknown
 	}
 	secret, err := h.vault.Secret(r.Context(), "vendor/"+vendor)

@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/flopwatch/flopwatch/pkg/measure"
+	"github.com/flopwatch/flopwatch/pkg/table"
 )
 
 // Allocation gives what it selects to a tenant from FromNS until before ToNS. It
@@ -55,27 +56,13 @@ func IsHostID(s string) bool {
 	return len(s) == 26
 }
 
-// Diff is what an import changes, by id of allocation.
-type Diff struct {
-	New, Changed, Unchanged []string
-}
+// Diff is what an import changes, by id.
+type Diff = table.Diff
 
 // Compare says what recording next over current changes. Allocations that are
 // not named stay as they are.
 func Compare(current map[string]Allocation, next []Allocation) Diff {
-	var d Diff
-	for _, a := range next {
-		old, known := current[a.ID]
-		switch {
-		case !known:
-			d.New = append(d.New, a.ID)
-		case old.Same(a):
-			d.Unchanged = append(d.Unchanged, a.ID)
-		default:
-			d.Changed = append(d.Changed, a.ID)
-		}
-	}
-	return d
+	return table.Compare(current, next, func(a Allocation) string { return a.ID }, Allocation.Same)
 }
 
 // Span is the time from FromNS until before ToNS.

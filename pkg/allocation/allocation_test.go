@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/flopwatch/flopwatch/pkg/measure"
+	"github.com/flopwatch/flopwatch/pkg/table"
 )
 
 const (
@@ -268,7 +269,7 @@ func TestFaults(t *testing.T) {
 		"unknown key":    {ReadNDJSON, `{"` + secret + `":"x"}`, []string{"1: line"}},
 		"key twice":      {ReadNDJSON, `{"host":"a","host":"b"}`, []string{"1: host"}},
 		"no text":        {ReadNDJSON, `{"host":null,"from":7}`, []string{"1: host", "1: from"}},
-		"long line":      {ReadNDJSON, "\n" + strings.Repeat("x", maxLine+1), []string{"2: line"}},
+		"long line":      {ReadNDJSON, "\n" + strings.Repeat("x", 9<<10), []string{"2: line"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := c.read("file", []byte(c.text))
@@ -284,8 +285,8 @@ func TestFaults(t *testing.T) {
 		})
 	}
 	for _, read := range []func(string, []byte) ([]Allocation, error){ReadCSV, ReadNDJSON} {
-		if _, err := read("file", []byte(head+strings.Repeat("!,,,,,,,\n", 1000))); len(places(t, err)) != maxFaults {
-			t.Errorf("%d faults, want %d", len(places(t, err)), maxFaults)
+		if _, err := read("file", []byte(head+strings.Repeat("!,,,,,,,\n", 1000))); len(places(t, err)) != table.MaxFaults {
+			t.Errorf("%d faults, want %d", len(places(t, err)), table.MaxFaults)
 		}
 	}
 }
@@ -305,7 +306,7 @@ func fuzz(f *testing.F, read func(string, []byte) ([]Allocation, error), seeds .
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got, err := read("file", data)
 		if err != nil {
-			if got != nil || len(places(t, err)) > maxFaults {
+			if got != nil || len(places(t, err)) > table.MaxFaults {
 				t.Errorf("%d allocations with %v", len(got), err)
 			}
 			return

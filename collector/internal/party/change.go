@@ -10,6 +10,7 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/party/control"
 	"github.com/flopwatch/flopwatch/pkg/measure"
+	"github.com/flopwatch/flopwatch/pkg/table"
 )
 
 // Change is a new state of an object that somebody enters.
@@ -159,7 +160,7 @@ type checker struct {
 }
 
 func (c *checker) tell(change Change, column, rule string) {
-	if len(c.faults) < maxFaults {
+	if len(c.faults) < table.MaxFaults {
 		c.faults = append(c.faults, change.fault(column, rule))
 	}
 }

@@ -13,33 +13,33 @@ import (
 // are told as by ReadCSV, with the line on which the customer begins.
 func ReadJSON(name string, data []byte) ([]Customer, error) {
 	b := newBook(name)
-	data, ok := b.text(data)
+	data, ok := b.Text(data, MaxBytes)
 	if !ok {
 		return b.finish()
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	lines := lineCounter{data: data, line: 1}
 	if token, err := dec.Token(); err != nil || token != json.Delim('[') {
-		b.fault(1, "document", "must be an array of customers")
+		b.Add(1, "document", "must be an array of customers")
 		return b.finish()
 	}
-	for !b.full() && dec.More() {
+	for !b.Full() && dec.More() {
 		line := lines.at(int(dec.InputOffset()))
 		var element json.RawMessage
 		if err := dec.Decode(&element); err != nil {
-			b.fault(line, "customer", "is not JSON")
+			b.Add(line, "customer", "is not JSON")
 			return b.finish()
 		}
 		b.element(line, element)
 	}
-	if b.full() {
+	if b.Full() {
 		return b.finish()
 	}
 	end := lines.at(int(dec.InputOffset()))
 	if _, err := dec.Token(); err != nil {
-		b.fault(end, "document", "does not end")
+		b.Add(end, "document", "does not end")
 	} else if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		b.fault(end, "document", "goes on after its end")
+		b.Add(end, "document", "goes on after its end")
 	}
 	return b.finish()
 }
@@ -48,17 +48,17 @@ func ReadJSON(name string, data []byte) ([]Customer, error) {
 func (b *book) element(line int, text json.RawMessage) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	if token, err := dec.Token(); err != nil || token != json.Delim('{') {
-		b.fault(line, "customer", "must be an object")
+		b.Add(line, "customer", "must be an object")
 		return
 	}
 	r := record{line: line}
 	bad := func(key, rule string) {
-		b.fault(line, key, rule)
+		b.Add(line, key, rule)
 		r.bad = true
 	}
 	var tenants []string
 	seen := map[string]bool{}
-	for dec.More() && !b.full() {
+	for dec.More() && !b.Full() {
 		token, err := dec.Token()
 		key, isText := token.(string)
 		var value json.RawMessage

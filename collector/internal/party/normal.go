@@ -102,10 +102,3 @@ func keep(s string, f func(rune) bool) string {
 		return -1
 	}, s)
 }
-
-// Readable reports whether a text of at most limit bytes changes nothing of how a
-// person reads what is around it.
-func Readable(s string, limit int) bool { return readable(s, limit) }
-
-// Identifies reports whether a text can be the id of an object.
-func Identifies(s string) bool { return identifier(s) }

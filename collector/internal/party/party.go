@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/flopwatch/flopwatch/pkg/measure"
+	"github.com/flopwatch/flopwatch/pkg/table"
 )
 
 // ForeignStatus is what the provider knows of a customer.
@@ -65,7 +66,7 @@ func Conflicts(current map[string]Customer, next []Customer) error {
 	var faults []error
 	for _, c := range next {
 		for _, tenant := range c.Tenants {
-			if other := owner[tenant]; other != "" && other != c.ID && len(faults) < maxFaults {
+			if other := owner[tenant]; other != "" && other != c.ID && len(faults) < table.MaxFaults {
 				faults = append(faults, fmt.Errorf("%s: tenant_id: one of the customer's tenants belongs to another customer already", cmp.Or(c.Source, "customers:0")))
 			}
 			owner[tenant] = c.ID
@@ -74,27 +75,13 @@ func Conflicts(current map[string]Customer, next []Customer) error {
 	return errors.Join(faults...)
 }
 
-// Diff is what an import changes, by customer id.
-type Diff struct {
-	New, Changed, Unchanged []string
-}
+// Diff is what an import changes, by id.
+type Diff = table.Diff
 
 // Compare says what importing next over current changes. Customers that the
 // import does not name stay as they are.
 func Compare(current map[string]Customer, next []Customer) Diff {
-	var d Diff
-	for _, c := range next {
-		old, known := current[c.ID]
-		switch {
-		case !known:
-			d.New = append(d.New, c.ID)
-		case old.Equal(c):
-			d.Unchanged = append(d.Unchanged, c.ID)
-		default:
-			d.Changed = append(d.Changed, c.ID)
-		}
-	}
-	return d
+	return table.Compare(current, next, func(c Customer) string { return c.ID }, Customer.Equal)
 }
 
 // Recorded tells which customers have a recorded party: what is known of them
@@ -102,7 +89,7 @@ func Compare(current map[string]Customer, next []Customer) Diff {
 func Recorded(now Snapshot, next []Customer) error {
 	var faults []error
 	for _, c := range next {
-		if now.Contracts[c.ID].Party != "" && len(faults) < maxFaults {
+		if now.Contracts[c.ID].Party != "" && len(faults) < table.MaxFaults {
 			faults = append(faults, fmt.Errorf("%s: customer_id: has a recorded party; its status follows from its facts", cmp.Or(c.Source, "customers:0")))
 		}
 	}

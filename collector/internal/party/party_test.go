@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/flopwatch/flopwatch/pkg/measure"
+	"github.com/flopwatch/flopwatch/pkg/table"
 )
 
 func TestCompare(t *testing.T) {
@@ -21,7 +22,7 @@ func TestCompare(t *testing.T) {
 		{ID: "c", Name: "C", Status: US, Tenants: []measure.TenantID{"t2"}},
 		{ID: "d", Name: "D", Status: US},
 	})
-	if d := cmp.Diff(Diff{New: []string{"d"}, Changed: []string{"b", "c"}, Unchanged: []string{"a"}}, got); d != "" {
+	if d := cmp.Diff(table.Diff{New: []string{"d"}, Changed: []string{"b", "c"}, Unchanged: []string{"a"}}, got); d != "" {
 		t.Error(d)
 	}
 }

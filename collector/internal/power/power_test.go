@@ -120,8 +120,8 @@ func TestFaultsAreNamed(t *testing.T) {
 		row("m", host, "pdu", from, to, "-5", ""):                  "f:2: watts: must be a number",
 		row("m", host, "pdu", from, to, "NaN", ""):                 "f:2: watts: must be a number",
 		row("m", host, "pdu", from, to, "5", "6"):                  "f:2: overhead_watts: must not be more",
-		header + good + good:                                       "f:1: from: readings of one meter overlap",
-		header + good + strings.Replace(good, ",pdu,", ",bmc,", 1): "f:1: meter_id: one meter is of two hosts or kinds",
+		header + good + good:                                       "f:3: from: overlaps the reading of the meter on line 2",
+		header + good + strings.Replace(good, ",pdu,", ",bmc,", 1): "f:3: meter_id: is of another host or kind than on line 2",
 	} {
 		got, err := power.ReadCSV("f", []byte(text))
 		if err == nil || len(got) > 0 || !strings.Contains(err.Error(), want) {
@@ -129,12 +129,12 @@ func TestFaultsAreNamed(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"[]":                        "f:1: line: is no object",
+		"[]":                        "f:1: line: must be a JSON object",
 		`{"volts":"1"}`:             "f:1: line: has a key that is not known",
-		`{"watts":1}`:               "f:1: line: watts must be a text",
-		`{"watts":"1","watts":"2"}`: "f:1: line: has a key twice",
-		`{"watts":"1"} {}`:          "f:1: line: has something after",
-		`{"watts":"1"`:              "f:1: line: is no object",
+		`{"watts":1}`:               "f:1: watts: must be a text",
+		`{"watts":"1","watts":"2"}`: "f:1: watts: is there twice",
+		`{"watts":"1"} {}`:          "f:1: line: must be a JSON object",
+		`{"watts":"1"`:              "f:1: line: must be a JSON object",
 	} {
 		if got, err := power.ReadNDJSON("f", []byte(text)); err == nil || len(got) > 0 || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)

@@ -36,15 +36,15 @@ func TestReadCSV(t *testing.T) {
 
 func TestFaultsNameTheirPlace(t *testing.T) {
 	_, err := ReadCSV("r.csv", []byte(header+"r1,,H999,0,yesterday,2026-01-01T00:00:00Z,\nr1,ten,H100-SXM5-80GB,1,2026-01-02T00:00:00Z,2026-01-01T00:00:00Z,x\nshort\n"))
-	for _, want := range []string{"r.csv:2: tenant_id", "r.csv:2: accelerator", "r.csv:2: devices", "r.csv:2: from", "r.csv:3: reservation_id", "r.csv:3: to", "r.csv:3: network_gbit_s", "r.csv:4: text"} {
+	for _, want := range []string{"r.csv:2: tenant_id", "r.csv:2: accelerator", "r.csv:2: devices", "r.csv:2: from", "r.csv:3: reservation_id", "r.csv:3: to", "r.csv:3: network_gbit_s", "r.csv:4: row"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not told: %v", want, err)
 		}
 	}
-	if _, err := ReadCSV("r.csv", []byte("reservation_id,tenant_id,tenant_id\n")); err == nil || !strings.Contains(err.Error(), "r.csv:1: header") {
+	if _, err := ReadCSV("r.csv", []byte("reservation_id,tenant_id,tenant_id\n")); err == nil || !strings.Contains(err.Error(), "r.csv:1: column 3: tenant_id is there twice") {
 		t.Errorf("header: %v", err)
 	}
-	if _, err := ReadCSV("r.csv", []byte(header+"\"unclosed")); err == nil || !strings.Contains(err.Error(), "r.csv:2: text") {
+	if _, err := ReadCSV("r.csv", []byte(header+"\"unclosed")); err == nil || !strings.Contains(err.Error(), "r.csv:2: row") {
 		t.Errorf("a quote that is not closed: %v", err)
 	}
 }

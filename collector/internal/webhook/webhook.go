@@ -16,6 +16,7 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/party"
 	"github.com/flopwatch/flopwatch/collector/internal/party/control"
+	"github.com/flopwatch/flopwatch/pkg/table"
 )
 
 // SignatureHeader carries "t=UNIX_SECONDS,v1=HEX": the HMAC-SHA256 of the
@@ -116,10 +117,10 @@ func Read(vendor string, body []byte) (id string, change party.Change, err error
 		return "", change, fmt.Errorf("%w: it goes on after its end", ErrEvent)
 	}
 	fault := func(key, rule string) error { return fmt.Errorf("%w: %s %s", ErrEvent, key, rule) }
-	if !party.Identifies(e.ID) || len(e.ID) > 40 {
+	if !table.Identifier(e.ID) || len(e.ID) > 40 {
 		return "", change, fault("id", "must be 1 to 40 letters, digits, '.', '_', ':' or '-'")
 	}
-	if !party.Identifies(e.Party) {
+	if !table.Identifier(e.Party) {
 		return "", change, fault("party", "must be the id of a party")
 	}
 	if e.Type != "verification.completed" && e.Type != "verification.pending" {
@@ -139,12 +140,12 @@ func Read(vendor string, body []byte) (id string, change party.Change, err error
 		return "", change, fault("us_person", "must be yes, no, unknown or empty")
 	}
 	for _, text := range []struct{ key, value string }{{"problem", v.Problem}, {"document.type", v.Document}, {"document.issuer", v.Issuer}, {"document.number", e.Document.Number}, {"document.place", e.Document.Place}} {
-		if !party.Readable(text.value, 200) {
+		if !table.Readable(text.value, 200) {
 			return "", change, fault(text.key, "must be text of at most 200 bytes without control, direction or invisible characters")
 		}
 	}
 	for _, ref := range v.Evidence {
-		if !party.Readable(ref, 200) {
+		if !table.Readable(ref, 200) {
 			return "", change, fault("evidence", "must be texts of at most 200 bytes")
 		}
 	}

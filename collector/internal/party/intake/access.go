@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/flopwatch/flopwatch/collector/internal/party"
+	"github.com/flopwatch/flopwatch/pkg/table"
 )
 
 // MaxAccesses bounds one batch of accesses.
@@ -32,28 +32,24 @@ type accessRow struct {
 // ReadAccesses reads accesses, one JSON object a line: account, time (RFC 3339),
 // ip and action, a word such as sign-in. Faults are told as ReadNDJSON tells them.
 func ReadAccesses(name string, data []byte) ([]Access, error) {
-	r := &reader{name: name}
-	data, ok := r.text(data)
-	if !ok {
-		_, err := r.finish()
-		return nil, err
-	}
 	var out []Access
-	line := 0
-	for text := range bytes.Lines(data) {
-		line++
-		if text = bytes.TrimSpace(text); len(text) == 0 || r.full() {
-			continue
+	_, err := read(name, data, func(r *reader, data []byte) {
+		line := 0
+		for text := range bytes.Lines(data) {
+			line++
+			if text = bytes.TrimSpace(text); len(text) == 0 || r.Full() {
+				continue
+			}
+			if len(out) >= MaxAccesses {
+				r.Add(line, "row", fmt.Sprintf("is one too many: at most %d", MaxAccesses))
+				return
+			}
+			if a, ok := r.access(line, text); ok {
+				out = append(out, a)
+			}
 		}
-		if len(out) >= MaxAccesses {
-			r.fault(line, "row", fmt.Sprintf("is one too many: at most %d", MaxAccesses))
-			break
-		}
-		if a, ok := r.access(line, text); ok {
-			out = append(out, a)
-		}
-	}
-	if _, err := r.finish(); err != nil {
+	})
+	if err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -64,23 +60,23 @@ func (r *reader) access(line int, text []byte) (a Access, ok bool) {
 	dec.DisallowUnknownFields()
 	var row accessRow
 	if err := dec.Decode(&row); err != nil || dec.More() {
-		r.fault(line, "row", "must be one JSON object with the texts account, time, ip and action")
+		r.Add(line, "row", "must be one JSON object with the texts account, time, ip and action")
 		return a, false
 	}
 	at, errTime := time.Parse(time.RFC3339, row.Time)
 	ip, errIP := netip.ParseAddr(row.IP)
-	before := len(r.faults)
-	if !party.Identifies(row.Account) {
-		r.fault(line, "account", "must be 1 to 64 letters, digits, '.', '_', ':' or '-'")
+	before := r.Count()
+	if !table.Identifier(row.Account) {
+		r.Add(line, "account", "must be 1 to 64 letters, digits, '.', '_', ':' or '-'")
 	}
 	if errTime != nil || at.Before(earliest) || !at.Before(latest) {
-		r.fault(line, "time", "must be a time such as 2026-01-31T12:00:00Z")
+		r.Add(line, "time", "must be a time such as 2026-01-31T12:00:00Z")
 	}
 	if errIP != nil || ip.Zone() != "" {
-		r.fault(line, "ip", "must be an address of IPv4 or IPv6")
+		r.Add(line, "ip", "must be an address of IPv4 or IPv6")
 	}
-	if !party.Identifies(row.Action) {
-		r.fault(line, "action", "must be a word of letters, digits, '.', '_', ':' or '-'")
+	if !table.Identifier(row.Action) {
+		r.Add(line, "action", "must be a word of letters, digits, '.', '_', ':' or '-'")
 	}
-	return Access{Line: line, Account: row.Account, At: at.UTC(), IP: ip.Unmap(), Action: row.Action}, len(r.faults) == before
+	return Access{Line: line, Account: row.Account, At: at.UTC(), IP: ip.Unmap(), Action: row.Action}, r.Count() == before
 }

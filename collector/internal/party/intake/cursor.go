@@ -9,6 +9,7 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/party"
 	"github.com/flopwatch/flopwatch/collector/internal/party/control"
+	"github.com/flopwatch/flopwatch/pkg/table"
 )
 
 // cursor reads the cells of one row and tells its faults.
@@ -19,14 +20,14 @@ type cursor struct {
 	change *party.Change
 }
 
-func (c *cursor) wrong(column, rule string) { c.r.fault(c.line, column, rule) }
+func (c *cursor) wrong(column, rule string) { c.r.Add(c.line, column, rule) }
 
 const maxText = 300
 
 func (c *cursor) plain(column string) string {
 	s := c.cells[column]
-	if !party.Readable(s, maxText) {
-		c.wrong(column, fmt.Sprintf("must be text of at most %d bytes, without control, direction or invisible characters and without spaces around it", maxText))
+	if !table.Readable(s, maxText) {
+		c.wrong(column, fmt.Sprintf("must be text of at most %d bytes, %s", maxText, table.Plain))
 		return ""
 	}
 	return s
@@ -40,7 +41,7 @@ func (c *cursor) id(column string) string {
 }
 
 func (c *cursor) idOf(column, s string) string {
-	if !party.Identifies(s) {
+	if !table.Identifier(s) {
 		c.wrong(column, "must be 1 to 64 letters, digits, '.', '_', ':' or '-'")
 		return ""
 	}
@@ -85,7 +86,7 @@ func (c *cursor) country(column string) party.Stated {
 
 func (c *cursor) countryOf(column, s string) party.Stated {
 	if reason, ok := cutUnknown(s); ok {
-		if reason == "" || !party.Readable(reason, maxText) {
+		if reason == "" || !table.Readable(reason, maxText) {
 			c.wrong(column, "must say why it is unknown, as \"unknown: not told\"")
 		}
 		return party.NotKnown(reason)

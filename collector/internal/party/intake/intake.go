@@ -6,13 +6,12 @@ package intake
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/flopwatch/flopwatch/collector/internal/party"
+	"github.com/flopwatch/flopwatch/pkg/table"
 )
 
 // MaxBytes and MaxRows bound one import.
@@ -21,67 +20,42 @@ const (
 	MaxRows  = 500_000
 )
 
-const maxFaults = 100
-
 // reader collects the changes of a file, and its faults.
 type reader struct {
-	name    string
-	faults  []error
+	table.Faults
 	changes []party.Change
 }
 
-func (r *reader) fault(line int, column, rule string) {
-	if !r.full() {
-		r.faults = append(r.faults, fmt.Errorf("%s:%d: %s: %s", r.name, line, column, rule))
+// read gives the text of a file to f. A file whose last line does not end was cut
+// off: what is cut within a value looks like another value.
+func read(name string, data []byte, f func(r *reader, data []byte)) ([]party.Change, error) {
+	r := &reader{Faults: table.Faults{File: name}}
+	switch data, ok := r.Text(data, MaxBytes); {
+	case !ok:
+	case len(data) > 0 && data[len(data)-1] != '\n':
+		r.Add(1+bytes.Count(data, []byte("\n")), "row", "does not end: the file was cut off, or lacks its last line end")
+	default:
+		f(r, data)
 	}
-}
-
-func (r *reader) full() bool { return len(r.faults) >= maxFaults }
-
-func (r *reader) finish() ([]party.Change, error) {
-	if len(r.faults) > 0 {
-		return nil, errors.Join(r.faults...)
+	if err := r.Err(); err != nil {
+		return nil, err
 	}
 	return r.changes, nil
-}
-
-// text reports whether the data can be read at all, and takes off the byte order
-// mark that spreadsheet programs put before it. A file whose last line does not
-// end was cut off: what is cut within a value looks like another value.
-func (r *reader) text(data []byte) ([]byte, bool) {
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	switch {
-	case len(data) > MaxBytes:
-		r.fault(1+bytes.Count(data[:MaxBytes], []byte("\n")), "row", fmt.Sprintf("is beyond the first %d bytes, which are as many as one import may have", MaxBytes))
-	case !utf8.Valid(data):
-		valid := 0
-		for valid < len(data) {
-			c, n := utf8.DecodeRune(data[valid:])
-			if c == utf8.RuneError && n == 1 {
-				break
-			}
-			valid += n
-		}
-		r.fault(1+bytes.Count(data[:valid], []byte("\n")), "row", "is not UTF-8")
-	case len(data) > 0 && data[len(data)-1] != '\n':
-		r.fault(1+bytes.Count(data, []byte("\n")), "row", "does not end: the file was cut off, or lacks its last line end")
-	}
-	return data, len(r.faults) == 0
 }
 
 // row makes a change of the cells of one row.
 func (r *reader) row(line int, k *kind, cells map[string]string) {
 	if len(r.changes) >= MaxRows {
-		r.fault(line, "row", fmt.Sprintf("is one too many: at most %d", MaxRows))
+		r.Add(line, "row", fmt.Sprintf("is one too many: at most %d", MaxRows))
 		return
 	}
-	before := len(r.faults)
+	before := r.Count()
 	c := cursor{r: r, line: line, cells: cells}
-	change := party.Change{Source: fmt.Sprintf("%s:%d", r.name, line), Personal: map[string]string{}}
+	change := party.Change{Source: fmt.Sprintf("%s:%d", r.File, line), Personal: map[string]string{}}
 	c.change = &change
 	for _, name := range k.required {
 		if cells[name] == "" {
-			r.fault(line, name, "is empty")
+			r.Add(line, name, "is empty")
 		}
 	}
 	change.Object = k.build(&c)
@@ -92,7 +66,7 @@ func (r *reader) row(line int, k *kind, cells map[string]string) {
 	if len(change.Personal) == 0 {
 		change.Personal = nil
 	}
-	if len(r.faults) == before && !r.full() {
+	if r.Count() == before && !r.Full() {
 		r.changes = append(r.changes, change)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/party"
 	"github.com/flopwatch/flopwatch/collector/internal/party/control"
 	"github.com/flopwatch/flopwatch/collector/internal/party/intake"
+	"github.com/flopwatch/flopwatch/pkg/table"
 )
 
 type read func(string, []byte) ([]party.Change, error)
@@ -109,7 +110,7 @@ func TestFaults(t *testing.T) {
 		"cut in a value":       {intake.ReadCSV, "party_id,form,location\np,person,US\nq,person,U", []string{"3: row"}},
 		"cut in a quote":       {intake.ReadCSV, partyHead + "p,person,,,\"n,,,\n", []string{"2: row"}},
 		"cut object":           {intake.ReadNDJSON, `{"kind":"party","party_id":"p","form":"person"}` + "\n" + `{"kind":"par`, []string{"2: row"}},
-		"not UTF-8":            {intake.ReadCSV, partyHead + "p,person,,,\xff,,,\n", []string{"2: row"}},
+		"not UTF-8":            {intake.ReadCSV, partyHead + "p,person,,,\xff,,,\n", []string{"2: text"}},
 		"empty":                {intake.ReadCSV, "", []string{"1: header"}},
 		"zero bytes":           {intake.ReadNDJSON, "\x00\x00\n", []string{"1: object"}},
 		"array":                {intake.ReadNDJSON, "[]\n", []string{"1: object"}},
@@ -176,7 +177,7 @@ func TestFaultsAreBounded(t *testing.T) {
 		t.Errorf("%d faults", n)
 	}
 	_, err = intake.ReadCSV("file", append([]byte(strings.Repeat("party_id\n", 10)), make([]byte, intake.MaxBytes)...))
-	if d := cmp.Diff([]string{"11: row"}, places(t, err)); d != "" {
+	if d := cmp.Diff([]string{"11: text"}, places(t, err)); d != "" {
 		t.Error(d)
 	}
 }
@@ -202,14 +203,14 @@ func fuzz(f *testing.F, read read, seeds ...string) {
 			return
 		}
 		for _, c := range got {
-			if !party.Identifies(c.Object.Key()) {
+			if !table.Identifier(c.Object.Key()) {
 				t.Errorf("id %q", c.Object.Key())
 			}
 			if i, ok := c.Object.(party.Interest); ok && (i.Low < 0 || i.Low > i.High || i.High > control.Whole) {
 				t.Errorf("share %d..%d", i.Low, i.High)
 			}
 			for _, text := range c.Personal {
-				if !party.Readable(text, 300) {
+				if !table.Readable(text, 300) {
 					t.Errorf("%q is kept", text)
 				}
 			}

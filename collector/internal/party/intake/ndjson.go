@@ -14,30 +14,26 @@ import (
 // are the columns of ReadCSV, with lists as arrays, yes and no as booleans and
 // shares also as numbers. What is not known is {"unknown": "reason"}.
 func ReadNDJSON(name string, data []byte) ([]party.Change, error) {
-	r := &reader{name: name}
-	data, ok := r.text(data)
-	if !ok {
-		return r.finish()
-	}
-	line := 0
-	for text := range bytes.Lines(data) {
-		line++
-		if text = bytes.TrimSpace(text); len(text) > 0 && !r.full() {
-			r.object(line, text)
+	return read(name, data, func(r *reader, data []byte) {
+		line := 0
+		for text := range bytes.Lines(data) {
+			line++
+			if text = bytes.TrimSpace(text); len(text) > 0 && !r.Full() {
+				r.object(line, text)
+			}
 		}
-	}
-	return r.finish()
+	})
 }
 
 func (r *reader) object(line int, text []byte) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
 	if token, err := dec.Token(); err != nil || token != json.Delim('{') {
-		r.fault(line, "object", "must be a JSON object")
+		r.Add(line, "object", "must be a JSON object")
 		return
 	}
 	cells := map[string]string{}
-	before := len(r.faults)
+	before := r.Count()
 	for dec.More() {
 		token, err := dec.Token()
 		key, isText := token.(string)
@@ -46,40 +42,40 @@ func (r *reader) object(line int, text []byte) {
 			err = dec.Decode(&value)
 		}
 		if err != nil || !isText {
-			r.fault(line, "object", "is not JSON")
+			r.Add(line, "object", "is not JSON")
 			return
 		}
 		if _, twice := cells[key]; twice {
-			r.fault(line, known(key), "is there twice")
+			r.Add(line, known(key), "is there twice")
 			return
 		}
 		cell, ok := flat(value)
 		if !ok {
-			r.fault(line, known(key), "must be a text, number, true, false, a list of texts or {\"unknown\": \"reason\"}")
+			r.Add(line, known(key), "must be a text, number, true, false, a list of texts or {\"unknown\": \"reason\"}")
 		}
 		cells[key] = cell
 	}
 	if _, err := dec.Token(); err != nil || dec.InputOffset() != int64(len(text)) {
-		r.fault(line, "object", "is not one JSON object")
+		r.Add(line, "object", "is not one JSON object")
 		return
 	}
-	if len(r.faults) > before {
+	if r.Count() > before {
 		return
 	}
 	name := cells["kind"]
 	delete(cells, "kind")
 	at := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
 	if at < 0 {
-		r.fault(line, "kind", "must be one of "+names())
+		r.Add(line, "kind", "must be one of "+names())
 		return
 	}
 	k := &kinds[at]
 	for key := range cells {
 		if !slices.Contains(k.columns(), key) {
-			r.fault(line, "object", fmt.Sprintf("has a key that is not known of kind %s", k.name))
+			r.Add(line, "object", fmt.Sprintf("has a key that is not known of kind %s", k.name))
 		}
 	}
-	if len(r.faults) == before {
+	if r.Count() == before {
 		r.row(line, k, cells)
 	}
 }
