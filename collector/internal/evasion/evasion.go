@@ -266,17 +266,17 @@ func inCommon(a, b []uint64) int {
 	if len(a) == 0 || len(b) == 0 {
 		return 0
 	}
-	all := slices.Concat(a, b)
-	slices.Sort(all)
-	all = slices.Compact(all)
-	all = all[:min(len(all), max(len(a), len(b)))]
-	both := 0
-	for _, h := range all {
-		_, inA := slices.BinarySearch(a, h)
-		_, inB := slices.BinarySearch(b, h)
-		if inA && inB {
-			both++
+	// Sketches are sorted: both together in one pass.
+	all, both, most := 0, 0, max(len(a), len(b))
+	for i, j := 0, 0; all < most && (i < len(a) || j < len(b)); all++ {
+		switch {
+		case j == len(b) || i < len(a) && a[i] < b[j]:
+			i++
+		case i == len(a) || b[j] < a[i]:
+			j++
+		default:
+			i, j, both = i+1, j+1, both+1
 		}
 	}
-	return both * 100 / len(all)
+	return both * 100 / all
 }

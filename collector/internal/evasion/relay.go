@@ -10,21 +10,43 @@ import (
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
+// shape is what runs have in common that may go on as one another.
+type shape struct {
+	accelerator string
+	devices     int
+}
+
 // moved finds runs that go on in another account where one stopped, and weights
 // that were carried. Bits are as in package training: each doubles the odds that
-// the two are one work.
+// the two are one work. In a fleet that just began all runs end now, so that each is
+// held against each of its shape: what does not depend on the other is looked up once.
 func (s *seen) moved() {
-	byShape := map[string][]int{} // accelerator → runs by end
-	order := make([]int, len(s.Runs))
+	order := make([]int, len(s.Runs)) // runs by end
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(i, j int) int {
 		return cmp.Or(cmp.Compare(s.Runs[i].EndNS, s.Runs[j].EndNS), cmp.Compare(s.Runs[i].ID, s.Runs[j].ID))
 	})
-	for _, i := range order {
-		if s.Runs[i].Devices >= s.r.Relay.MinDevices {
-			byShape[s.Runs[i].Accelerator] = append(byShape[s.Runs[i].Accelerator], i)
+	numbers := map[measure.TenantID]int{}
+	tenant := make([]int, len(s.Runs))     // number of each run's account
+	ended := map[shape][]int{}             // places in order, of the runs of a shape
+	sizes := map[string]map[int]struct{}{} // of the runs on an accelerator
+	for at, i := range order {
+		r := &s.Runs[i]
+		if _, ok := numbers[r.Tenant]; !ok {
+			numbers[r.Tenant] = len(numbers)
+		}
+		tenant[i] = numbers[r.Tenant]
+		if r.Devices < s.r.Relay.MinDevices {
+			continue
+		}
+		of := shape{r.Accelerator, r.Devices}
+		if ended[of] = append(ended[of], at); len(ended[of]) == 1 {
+			if sizes[r.Accelerator] == nil {
+				sizes[r.Accelerator] = map[int]struct{}{}
+			}
+			sizes[r.Accelerator][r.Devices] = struct{}{}
 		}
 	}
 	for j := range s.Runs {
@@ -32,61 +54,114 @@ func (s *seen) moved() {
 		if b.Devices < s.r.Relay.MinDevices {
 			continue
 		}
-		ended := byShape[b.Accelerator]
-		from, _ := slices.BinarySearchFunc(ended, b.StartNS-int64(s.r.Relay.Gap), func(i int, ns int64) int { return cmp.Compare(s.Runs[i].EndNS, ns) })
-		best, bits, because := -1, 0, ""
-		for _, i := range ended[from:] {
-			a := &s.Runs[i]
-			if a.EndNS > b.StartNS+int64(15*time.Minute) {
-				break
-			}
-			if a.Tenant == b.Tenant || !alike(a.Devices, b.Devices, s.r.Structuring.ShapePercent) {
+		best, most := -1, s.r.Relay.MinBits-1 // of two that are as likely the one that ended first
+		for devices := range sizes[b.Accelerator] {
+			if !alike(devices, b.Devices, s.r.Structuring.ShapePercent) {
 				continue
 			}
-			if n, why := s.goesOn(a, b); n >= s.r.Relay.MinBits && n > bits {
-				best, bits, because = i, n, why
+			of := ended[shape{b.Accelerator, devices}]
+			from, _ := slices.BinarySearchFunc(of, b.StartNS-int64(s.r.Relay.Gap), func(at int, ns int64) int { return cmp.Compare(s.Runs[order[at]].EndNS, ns) })
+			for _, at := range of[from:] {
+				i := order[at]
+				a := &s.Runs[i]
+				if a.EndNS > b.StartNS+int64(15*time.Minute) {
+					break
+				}
+				if tenant[i] == tenant[j] {
+					continue
+				}
+				if n := s.goesOn(a, b, most).bits; n > most || n == most && best >= 0 && at < best {
+					best, most = at, n
+				}
 			}
 		}
 		if best >= 0 {
-			s.relay(&s.Runs[best], b, bits, because)
+			a := &s.Runs[order[best]]
+			c := s.goesOn(a, b, most)
+			s.relay(a, b, c.bits, c.words(a, b))
 		}
 	}
 }
 
-// goesOn weighs whether b, of another account, goes on where a stopped.
-func (s *seen) goesOn(a, b *Run) (bits int, because string) {
-	var why []string
-	add := func(n int, format string, args ...any) {
-		bits += n
-		why = append(why, fmt.Sprintf(format, args...)+fmt.Sprintf(" (%+d)", n))
-	}
-	add(rarity(b.Devices), "%d and %d devices of %s", a.Devices, b.Devices, b.Accelerator)
+// clues are what speaks for and against b, of another account, going on where a
+// stopped.
+type clues struct {
+	bits    int // of all of them
+	size    int // bits of how many devices the two have
+	after   int // of when
+	places  int // of the hosts that they have in common
+	percent int // of their hosts
+	image   int
+	carried bool
+	kinds   []string // of marks that the accounts have in common
+}
+
+const (
+	carriedBits = 12
+	kindBits    = 6
+)
+
+// goesOn weighs whether b, of another account, goes on where a stopped. Where the
+// bits cannot come to least, it says fewer and does not look at all of it.
+func (s *seen) goesOn(a, b *Run, least int) clues {
+	c := clues{size: rarity(b.Devices)}
 	switch gap := b.StartNS - a.EndNS; {
 	case gap <= int64(2*time.Hour):
-		add(4, "after %s", hours(max(0, gap)))
+		c.after = 4
 	case gap <= int64(24*time.Hour):
-		add(2, "after %s", hours(gap))
-	}
-	if n := inCommon(a.Places, b.Places); n >= s.r.Relay.HostsPercent {
-		add(2+rarity(b.Hosts*n/100), "about %d %% of the hosts the same", n)
+		c.after = 2
 	}
 	if a.Image != "" && b.Image != "" {
 		if a.Image == b.Image {
-			add(5, "the same image")
+			c.image = 5
 		} else {
-			add(-6, "another image")
+			c.image = -6
 		}
 	}
-	if _, _, ok := s.carriedBytes(a, b); ok {
-		add(12, "as many bytes came in as had gone out")
+	_, _, c.carried = s.carriedBytes(a, b)
+	c.kinds = s.shared(a.Tenant, b.Tenant)
+	if a.Image != "" && b.Image != "" { // it is weighed above
+		c.kinds = slices.DeleteFunc(c.kinds, func(kind string) bool { return kind == ByImage })
 	}
-	for _, what := range s.shared(a.Tenant, b.Tenant) {
-		if what == ByImage && a.Image != "" && b.Image != "" {
-			continue // it is weighed above
-		}
-		add(6, "the accounts have the same %s", what)
+	c.bits = c.size + c.after + c.image + kindBits*len(c.kinds)
+	if c.carried {
+		c.bits += carriedBits
 	}
-	return bits, strings.Join(why, ", ")
+	if c.bits+2+rarity(b.Hosts) < least {
+		return c
+	}
+	if c.percent = inCommon(a.Places, b.Places); c.percent >= s.r.Relay.HostsPercent {
+		c.places = 2 + rarity(b.Hosts*c.percent/100)
+		c.bits += c.places
+	}
+	return c
+}
+
+// words says what the clues are.
+func (c *clues) words(a, b *Run) string {
+	var why []string
+	add := func(n int, format string, args ...any) {
+		why = append(why, fmt.Sprintf(format, args...)+fmt.Sprintf(" (%+d)", n))
+	}
+	add(c.size, "%d and %d devices of %s", a.Devices, b.Devices, b.Accelerator)
+	if c.after > 0 {
+		add(c.after, "after %s", hours(max(0, b.StartNS-a.EndNS)))
+	}
+	if c.places > 0 {
+		add(c.places, "about %d %% of the hosts the same", c.percent)
+	}
+	if c.image > 0 {
+		add(c.image, "the same image")
+	} else if c.image < 0 {
+		add(c.image, "another image")
+	}
+	if c.carried {
+		add(carriedBits, "as many bytes came in as had gone out")
+	}
+	for _, what := range c.kinds {
+		add(kindBits, "the accounts have the same %s", what)
+	}
+	return strings.Join(why, ", ")
 }
 
 // rarity is one bit for every 4 × as many, as in package training.
