@@ -3,6 +3,7 @@ package webui
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +32,8 @@ type chart struct {
 	Keys        []string    // what the limits are, and which lie above the picture
 	Fan, Ahead  string      // paths of what is foreseen, "" for nothing
 	NowX        string      // where what is foreseen begins
+	NowShare    string      // the same in percent of the width
+	NowLate     bool        // it is in the right half
 	Foreseen    []point     // ends of the weeks or days that are foreseen
 	Proportion  bool        // the interval is that of the whole in proportion
 }
@@ -154,7 +157,7 @@ func newChart(title string, points []point, gauges []gauge, f *apitypes.Forecast
 	c.Line = "M" + strings.Join(line, "L")
 	if n := len(ahead); n > 0 {
 		begin := num(x(last.AtNS)) + " " + num(y(last.Total.Best.Float()))
-		c.NowX = num(x(last.AtNS))
+		c.NowX, c.NowShare, c.NowLate = num(x(last.AtNS)), num(x(last.AtNS)/chartWidth*100), x(last.AtNS) > chartWidth/2
 		stop := num(x(end)) + " "
 		c.Fan = "M" + begin + "L" + stop + num(y(ahead[n-1].Total.High.Float())) + "L" + stop + num(y(ahead[n-1].Total.Low.Float())) + "Z"
 		c.Ahead = "M" + begin + "L" + stop + num(y(ahead[n-1].Total.Best.Float()))
@@ -193,14 +196,25 @@ func (c *chart) limits(gauges []gauge, top float64, tick func(float64, string) c
 		}
 		seen[g.Threshold] = len(c.Keys)
 		name := "T" + strconv.Itoa(len(c.Keys)+1)
-		key := name + " is " + operations(g.Threshold) + ", " + g.Source
+		key := name + " is " + operations(g.Threshold) + " operations, " + g.Source
 		if t := g.Threshold.Float(); t <= top {
-			c.Limits = append(c.Limits, tick(t, name))
+			mark := tick(t, name)
+			// Names of thresholds that lie close to one another stand side by side in one.
+			if i := slices.IndexFunc(c.Limits, func(l chartTick) bool { return math.Abs(number(l.Y)-number(mark.Y)) < 12 && l.Text != "" }); i >= 0 {
+				c.Limits[i].Text, mark.Text = c.Limits[i].Text+","+strconv.Itoa(len(c.Keys)+1), ""
+			}
+			c.Limits = append(c.Limits, mark)
 		} else {
 			key += " (above the picture)"
 		}
 		c.Keys = append(c.Keys, key)
 	}
+}
+
+// number reads back what num wrote.
+func number(text string) float64 {
+	n, _ := strconv.ParseFloat(text, 64)
+	return n
 }
 
 // niceStep is 1, 2 or 5 times a power of ten, for three to seven steps.

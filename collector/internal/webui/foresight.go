@@ -25,6 +25,21 @@ func (s *site) forecastOf(ctx context.Context, subject string) (*apitypes.Foreca
 	return &f, nil
 }
 
+// ahead is the threshold of a forecast that matters next: the one that is crossed first
+// of those still ahead, else one that was crossed. It is nil where none of them is
+// foreseen to be crossed.
+func ahead(f *apitypes.Forecast) (next *apitypes.ForecastLine) {
+	for i, line := range f.Thresholds {
+		if line.Crossed && next == nil {
+			next = &f.Thresholds[i]
+		}
+		if !line.Crossed && !line.Likely.IsZero() && (next == nil || next.Crossed || line.Likely.Before(next.Likely)) {
+			next = &f.Thresholds[i]
+		}
+	}
+	return next
+}
+
 // linesOf are the thresholds that a forecast looks at.
 func linesOf(f *apitypes.Forecast) (out []gauge) {
 	if f == nil {

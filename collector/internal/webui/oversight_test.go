@@ -54,8 +54,8 @@ func (l *linker) ApproveLink(_ context.Context, id string, a apitypes.LinkApprov
 func TestPagesSayWhatTheyAreFor(t *testing.T) {
 	h := webui.New(webui.Deps{Reader: desktest.New(), Joiner: &joiner{}, Foreseer: foreseer{}, Linker: &linker{}})
 	for path, wants := range map[string][]string{
-		"/runs/run_4kq2":       {"1.50e24 operations a day [1.40e24, 1.60e24]", "2026-11-25", "87 % by 2026-11-27", "2026-11-22", "</span> crossed", "not foreseen"},
-		"/runs/run_9zd7":       {"Nothing is foreseen of it"},
+		"/runs/run_4kq2":       {"1.50e24 operations a day [1.40e24, 1.60e24]", "2026-11-25", `87 % by <span class="date">2026-11-27</span>`, "2026-11-22", "</span> crossed", "not foreseen"},
+		"/runs/run_9zd7":       {"No forecast: nothing was counted"},
 		"/customers/cus_orion": {"expiring", "2026-12-02", "too few days", "with all under the same control", "without lnk_0001: 9.10e25 is left", "pty_boss", "51 % to 68 %", "not named", "hld_2", "e-mail address of pty_orion", "run_4kq2"},
 		"/customers/cus_delta": {"restricted", "30 %", "telephone number", "Somebody who is not named may be an owner", "No account is recorded for it"},
 		"/customers/clu_0001":  {"<h1>Orion Labs (demonstration) and Shell Eleven (demonstration)</h1>", "</span> foreign</span></dd>"},

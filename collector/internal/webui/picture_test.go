@@ -47,7 +47,7 @@ func TestPicturesHaveTables(t *testing.T) {
 	if strings.Contains(graph, "pty_kilo") {
 		t.Error("a link that was rejected is drawn")
 	}
-	for _, want := range []string{"owns 51 % to 68 %, controls", "Operations of its own tenants over time", `class="fan"`, "foreseen <time", "T1 is 1.00e26, One run, us-iaas-2024-01"} {
+	for _, want := range []string{"owns 51 % to 68 %, controls", "Operations of its own tenants over time", `class="fan"`, "foreseen <time", "T1 is 1.00e26 operations, One run, us-iaas-2024-01"} {
 		if !strings.Contains(customer, want) {
 			t.Errorf("the customer lacks %q", want)
 		}

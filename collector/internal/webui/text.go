@@ -20,6 +20,7 @@ var functions = template.FuncMap{
 	"ops": operations, "interval": interval, "when": when, "iso": iso, "percent": percent, "span": span, "deviceHours": deviceHours,
 	"count": count, "names": names, "methods": methods, "foreign": foreign, "severity": severity, "caseState": caseState, "clockState": clockState, "workState": workState, "isRun": isRun, "in": in,
 	"plural": plural, "sentence": sentence, "bar": newBar, "ratio": ratio, "class": class, "state": state, "isCustomer": isCustomer, "width": width, "daysLeft": daysLeft, "milli": milli, "percentOf": percentOf, "level": level, "text": text, "day": day, "joinVerdict": joinVerdict, "gap": gap, "decimal": decimal, "outputs": func() []string { return []string{"html", "pdf", "xlsx", "csv", "json"} }, "has": slices.Contains[[]string], "shareOf": shareOf, "coverShape": func(i int) string { return "M0 0" + coverShapes[i] }, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
+	"subject": subject, "basis": basis, "date": date, "ahead": ahead, "next": nextClock,
 	"reached": reached, "words": words, "capital": capital, "running": running, "figures": figures, "column": column, "stamp": stamp,
 }
 
@@ -138,7 +139,7 @@ func severity(level string) mark {
 	case "warning":
 		return mark{"warning", "△", "warn"}
 	case "info":
-		return mark{"info", "○", "calm"}
+		return mark{"info", "○", "quiet"}
 	}
 	return mark{level, "△", "warn"}
 }
@@ -180,9 +181,9 @@ func workState(w desk.FindingWork) mark {
 	case "open":
 		return mark{"open", "△", "warn"}
 	case "attached":
-		return mark{"in a case", "◐", "calm"}
+		return mark{"in a case", "◐", "quiet"}
 	}
-	return mark{w.State, "○", "calm"}
+	return mark{w.State, "○", "quiet"}
 }
 
 // reached says which level of a rule was reached: "warning 80" is a warning at 80 %.
@@ -234,6 +235,45 @@ func stamp(text string) string {
 	return who + ", " + when.UTC().Format("2006-01-02 15:04") + " UTC"
 }
 
+// subject names what a finding or case is about, of which tenants and hosts come with
+// their kind before a colon.
+func subject(name string) string {
+	for _, kind := range []string{"tenant", "host", "device"} {
+		if id, ok := strings.CutPrefix(name, kind+":"); ok && id != "" {
+			return kind + " " + id
+		}
+	}
+	return name
+}
+
+// basis says from when the days of a clock are counted.
+func basis(b string) string {
+	switch b {
+	case "earlier":
+		return "the earlier of occurred and known"
+	case "known":
+		return "when it was known"
+	case "given":
+		return "the day given"
+	}
+	return b
+}
+
+// date is the day of an instant, in UTC.
+func date(ns int64) string { return time.Unix(0, ns).UTC().Format("2006-01-02") }
+
+// nextClock is the clock of the cases that ends first, of those that run; nil where none does.
+func nextClock(cases []desk.Case) (next *desk.Clock) {
+	for _, c := range cases {
+		for i, k := range c.Clocks {
+			if k.Met.IsZero() && k.Due != "" && (next == nil || k.Due < next.Due) {
+				next = &c.Clocks[i]
+			}
+		}
+	}
+	return next
+}
+
 func isRun(subject string) bool { return strings.HasPrefix(subject, "run_") }
 
 // in reports whether the page at path belongs under a navigation entry.
@@ -251,7 +291,8 @@ func ratio(n, threshold compute.Operations) float64 {
 // bar is the geometry of a gauge in an SVG 200 units wide. The threshold stands
 // at 160, so that a crossing shows as such.
 type bar struct {
-	Text            string
+	Text            string // the two that follow, for who hears the picture
+	Share, Interval string
 	Fill, Low, High string
 	LowX, Width     string
 	Over            bool // best is at or above the threshold
@@ -264,8 +305,10 @@ func newBar(g gauge) bar {
 	at := func(n compute.Operations) float64 { return min(ratio(n, g.Threshold)*thresholdX, barWidth) }
 	num := func(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) }
 	f := g.Figure
+	share := fmt.Sprintf("%s of %s", percent(ratio(f.Best, g.Threshold)), operations(g.Threshold))
+	within := fmt.Sprintf("[%s, %s]", percent(ratio(f.Low, g.Threshold)), percent(ratio(f.High, g.Threshold)))
 	return bar{
-		Text: fmt.Sprintf("%s of %s [%s, %s]", percent(ratio(f.Best, g.Threshold)), operations(g.Threshold), percent(ratio(f.Low, g.Threshold)), percent(ratio(f.High, g.Threshold))),
+		Text: share + " " + within, Share: share, Interval: within,
 		Fill: num(at(f.Best)), Low: num(at(f.Low)), High: num(at(f.High)),
 		LowX: num(at(f.Low)), Width: num(max(at(f.High)-at(f.Low), 1)),
 		Over: f.Best >= g.Threshold, May: f.Best < g.Threshold && f.High >= g.Threshold,
@@ -292,7 +335,7 @@ func joinVerdict(verdict string) mark {
 	case "apart":
 		return mark{"undone", "✕", "warn"}
 	}
-	return mark{"by evidence", "○", "calm"}
+	return mark{"by evidence", "○", "quiet"}
 }
 
 // gap prints the time from the end of one workload to the start of the next.
