@@ -157,6 +157,13 @@ func (f *foreseer) Forecast(ctx context.Context, subject string) (out apitypes.F
 	return out, ok, nil
 }
 
+// Crossings returns who is likely to cross which line next, the soonest first, each
+// with that line alone.
+func (f *foreseer) Crossings(ctx context.Context, most int) ([]apitypes.Forecast, error) {
+	view, err := f.seen(ctx)
+	return apitypes.Each(foresight.Soonest(view.Outlooks, most), forecastOf), err
+}
+
 // Forecasts returns when which threshold will be crossed.
 func (f *foreseer) Forecasts(ctx context.Context) ([]apitypes.Forecast, error) {
 	view, err := f.seen(ctx)

@@ -83,7 +83,7 @@ var operations = map[string]operation{
 	"set-filer":            {need: permission.Administer},
 	"list-findings":        {need: permission.ReadCases},
 	"work-on-finding":      {need: permission.WorkCases, object: "fnd"},
-	"list-forecasts":       {need: permission.ReadAggregates},
+	"list-forecasts":       {need: permission.ReadCases},
 	"release-hold":         {need: permission.WorkCases, object: "hld", spent: true},
 	"list-host-events":     {need: permission.ReadAggregates},
 	"list-hosts":           {need: permission.ReadAggregates},

@@ -34,6 +34,18 @@ func (foreseer) Forecast(_ context.Context, subject string) (apitypes.Forecast, 
 	return apitypes.Forecast{}, false, nil
 }
 
+func (f foreseer) Crossings(ctx context.Context, most int) (out []apitypes.Forecast, err error) {
+	for _, id := range []string{"cus_orion", "run_4kq2"} {
+		one, _, err := f.Forecast(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		one.Thresholds, one.Done = one.Thresholds[:1], apitypes.Bounds{Low: "84000000000000000000000000", Best: "91000000000000000000000000", High: "99000000000000000000000000"}
+		out = append(out, one)
+	}
+	return out[:min(most, len(out))], nil
+}
+
 // linker notes what is said of links.
 type linker struct {
 	asked  []string

@@ -135,3 +135,27 @@ func TestWhatIsSaidOfJoins(t *testing.T) {
 		t.Errorf("without joins: %d", got.Code)
 	}
 }
+
+// When a line will be crossed is told to whom may see that it was, and to nobody else.
+func TestWhatIsForeseenIsForWhomMaySeeFindings(t *testing.T) {
+	h := webui.New(webui.Deps{Reader: desktest.New(), Joiner: &joiner{}, Foreseer: foreseer{}})
+	tells := map[string]string{"/": "About to cross", "/runs/run_4kq2": "When does it cross?"}
+	for path, heading := range tells {
+		for _, role := range permission.People {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, as([]permission.Role{role}, httptest.NewRequest(http.MethodGet, path, nil)))
+			html, may := w.Body.String(), role.Allows(permission.ReadCases)
+			for _, text := range []string{heading, "2026-11-25", "2026-11-27", "One run"} {
+				if strings.Contains(html, text) != may {
+					t.Errorf("%s as %s tells %q: %t", path, role, text, !may)
+				}
+			}
+		}
+	}
+	html := ask(t, h, "/").Body.String()
+	for _, want := range []string{`<a href="/customers/cus_orion">`, "9.10e25", "87 % by 2026-11-27"} {
+		if !strings.Contains(html, want) {
+			t.Errorf("Today lacks %q", want)
+		}
+	}
+}

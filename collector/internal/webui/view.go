@@ -38,6 +38,8 @@ type todayView struct {
 	Cases    bool        // the reader may see findings and cases
 	Due      []desk.Case // cases with a clock that runs, the first due first
 	MoreDue  bool
+	Soon     []crossingRow // who crosses a line next, the soonest first
+	MoreSoon bool
 }
 
 // runRow is a run with the threshold it is held against.
@@ -87,6 +89,11 @@ func (s *site) today(ctx context.Context, _ *http.Request) (any, error) {
 		}
 		running := slices.DeleteFunc(slices.Clone(cases), func(c desk.Case) bool { _, ok := c.Due(); return !ok })
 		v.Due, v.MoreDue = cut(running, todayRows)
+		soon, err := s.crossings(ctx, todayRows+1)
+		if err != nil {
+			return nil, err
+		}
+		v.Soon, v.MoreSoon = cut(soon, todayRows)
 	}
 	v.Tenants, v.MoreTen = cut(tenants, todayRows)
 	return v, nil
