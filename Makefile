@@ -232,3 +232,7 @@ desk-check: gallery ## look at the gallery with a real browser: axe-core, width,
 	@if command -v node >/dev/null && command -v npm >/dev/null && [ -x "$${CHROMIUM:-/usr/bin/chromium}" ]; then \
 	  cd collector/internal/webui/deskcheck && { [ -d node_modules ] || npm install --no-package-lock --no-audit --no-fund; } && node check.mjs '$(abspath $(GALLERY))' $(if $(SHOTS),'$(abspath $(SHOTS))'); \
 	else echo "desk-check: needs node, npm and chromium, skipped"; fi
+
+.PHONY: desk-crawl
+desk-crawl: ## follow every link of a desk that serves the demonstration, as people of several roles, in a real browser (some minutes; axe-core on every page after make desk-check)
+	FLOPWATCH_LONG=1 $(GO) test -count=1 -v -timeout 60m -run 'TestEveryLinkOfTheDesk$$' .

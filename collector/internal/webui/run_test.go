@@ -53,7 +53,7 @@ func TestRunSaysWhatRanHowSureAndHowJoined(t *testing.T) {
 	reader.RunList = append(reader.RunList, desk.Run{ID: "run_2nd", Tenant: "ten-orion-17", Label: "second"})
 	h := webui.New(webui.Deps{Reader: reader, Joiner: &joiner{}})
 	for path, wants := range map[string][]string{
-		"/runs/run_4kq2": {"</span> training</span> training 97 %, inference 2 %, other 1 %", "power repeats every 11.4 s", "&#43;2.61", "1 h 30 min", "the same image", "image, &#43;7", "hosts, -1",
+		"/runs/run_4kq2": {"</span> training</span>", `<span class="date">training 97 %</span>, <span class="date">inference 2 %</span>, <span class="date">other 1 %</span>`, "power repeats every 11.4 s", "&#43;2.61", "1 h 30 min", "the same image", "image, &#43;7", "hosts, -1",
 			"usr_ana: one training", "merged</strong> run_4kq2", "3.10e25 operations after it", "T1 is 1.00e26 operations, us-iaas-2024-01, proposed", `class="threshold"`, "The same as a table",
 			`<option value="run_2nd">second, run_2nd</option>`, `action="/joins/jon_1/decisions"`},
 		"/runs/run_9zd7": {"</span> cannot tell", "nothing of how it computes was seen", "no host reports them"},

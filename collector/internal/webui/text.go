@@ -17,10 +17,10 @@ import (
 )
 
 var functions = template.FuncMap{
-	"ops": operations, "interval": interval, "when": when, "iso": iso, "percent": percent, "span": span, "deviceHours": deviceHours,
+	"ops": operations, "interval": interval, "iso": iso, "percent": percent, "span": span, "deviceHours": deviceHours,
 	"count": count, "names": names, "methods": methods, "foreign": foreign, "severity": severity, "caseState": caseState, "clockState": clockState, "workState": workState, "isRun": isRun, "in": in,
 	"plural": plural, "sentence": sentence, "bar": newBar, "ratio": ratio, "class": class, "state": state, "isCustomer": isCustomer, "width": width, "daysLeft": daysLeft, "milli": milli, "percentOf": percentOf, "level": level, "text": text, "day": day, "joinVerdict": joinVerdict, "gap": gap, "decimal": decimal, "outputs": func() []string { return []string{"html", "pdf", "xlsx", "csv", "json"} }, "has": slices.Contains[[]string], "shareOf": shareOf, "coverShape": func(i int) string { return "M0 0" + coverShapes[i] }, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
-	"subject": subject, "basis": basis, "date": date, "ahead": ahead, "next": nextClock,
+	"subject": subject, "basis": basis, "date": date, "hour": hour, "ahead": ahead, "next": nextClock,
 	"reached": reached, "words": words, "capital": capital, "running": running, "figures": figures, "column": column, "stamp": stamp,
 }
 
@@ -261,6 +261,9 @@ func basis(b string) string {
 
 // date is the day of an instant, in UTC.
 func date(ns int64) string { return time.Unix(0, ns).UTC().Format("2006-01-02") }
+
+// hour is the time of day of an instant, which is not torn from its zone.
+func hour(ns int64) string { return time.Unix(0, ns).UTC().Format("15:04:05\u00a0UTC") }
 
 // nextClock is the clock of the cases that ends first, of those that run; nil where none does.
 func nextClock(cases []desk.Case) (next *desk.Clock) {

@@ -190,9 +190,9 @@ func TestTodaySaysWhatMatters(t *testing.T) {
 	html := ask(t, webui.New(webui.Deps{Reader: desktest.New()}), "/").Body.String()
 	for _, want := range []string{
 		"<strong>Demonstration.</strong>",
-		"97.4 %",                       // coverage
-		"3.10e24",                      // hidden at most
-		"2026-11-20 12:00:00 UTC",      // watermark
+		"97.4 %",  // coverage
+		"3.10e24", // hidden at most
+		"2026-11-20</span> 12:00:00\u00a0UTC</time>", // watermark
 		"1,537",                        // hosts
 		"</span> balanced",             // ledger
 		"9.10e25",                      // best
@@ -259,7 +259,7 @@ func TestHostsSayWhatTheyReported(t *testing.T) {
 	html := page(desktest.New())
 	for _, want := range []string{
 		"<h2 id=\"events\">What hosts reported</h2>", "the code is its Xid", "code 79", "590.10 after 580.65", "the host itself", "gpu-0002",
-		`data-label="What">kind_of_a_later_agent</th>`, "code -1: not known to this collector", "not known</td>", "2026-11-20 11:00:00 UTC",
+		`data-label="What">kind_of_a_later_agent</th>`, "code -1: not known to this collector", "not known</td>", "2026-11-20</span> 11:00:00\u00a0UTC</time>",
 	} {
 		if !strings.Contains(html, want) {
 			t.Errorf("Hosts lacks %q", want)
