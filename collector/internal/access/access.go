@@ -73,6 +73,7 @@ type Guard struct {
 	log     *slog.Logger
 	public  string        // URL of a desk that other machines reach over TLS, "" on loopback
 	hashing chan struct{} // one place for each password that is checked at a time
+	coding  sync.Mutex    // codes are checked one after the other, so that none is tried beside the count of wrong ones
 	factors *factors      // nil asks for no second factor
 	tokens  Tokens        // nil knows none
 

@@ -30,9 +30,11 @@ type keeper struct {
 	mu   sync.Mutex
 	all  map[string]permission.SecondFactor
 	acts []string
+	took time.Duration // reading one, as of a database
 }
 
 func (k *keeper) SecondFactor(_ context.Context, id string) (permission.SecondFactor, bool, error) {
+	time.Sleep(k.took)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	f, ok := k.all[id]
@@ -222,6 +224,30 @@ func TestCodesCannotBeGuessed(t *testing.T) {
 	b.now = b.now.Add(20 * time.Minute)
 	if w := b.form("/sign-in/code", half, "code", totp.Code(secret, totp.Step(b.now))); w.Code != 303 || w.Header().Get("Location") != "/sign-in" {
 		t.Errorf("a sign-in that was left: %d", w.Code)
+	}
+}
+
+func TestCodesCannotBeGuessedSideBySide(t *testing.T) {
+	b, keep := withFactors(t)
+	half := cookieOf(t, b.form("/sign-in", "", "login", "ana", "password", password))
+	secret := secretOn(t, b.ask("GET", "/sign-in/enrol", "Cookie", half).Body.String())
+	b.form("/sign-in/enrol", half, "code", totp.Code(secret, totp.Step(b.now)))
+	b.now = b.now.Add(time.Minute)
+	half = cookieOf(t, b.form("/sign-in", "", "login", "ana", "password", password))
+	keep.took = 5 * time.Millisecond
+	codes := make(chan int)
+	const guesses = 64
+	for range guesses {
+		go func() { codes <- b.form("/sign-in/code", half, "code", "12345x").Code }()
+	}
+	looked := 0
+	for range guesses {
+		if <-codes == 403 {
+			looked++
+		}
+	}
+	if looked != 5 {
+		t.Errorf("%d of %d guesses were looked at", looked, guesses)
 	}
 }
 

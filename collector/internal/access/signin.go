@@ -80,8 +80,11 @@ func (g *Guard) known(ctx context.Context, login, password string) (permission.U
 		ok, hash = false, nobodysHash()
 	}
 	g.hashing <- struct{}{} // Argon2 takes memory: few at a time
+	defer func() { <-g.hashing }()
+	if left := g.wait(login); left > 0 { // what was tried while this one waited counts
+		return permission.User{}, errWait{left}
+	}
 	right, err := checkPassword(hash, password)
-	<-g.hashing
 	if err != nil {
 		return permission.User{}, fmt.Errorf("user %s: %w", u.ID, err)
 	}
@@ -121,6 +124,8 @@ func codeKey(account string) string { return "\x00" + account }
 
 // checkCode uses up a code of a person. Wrong ones are slowed down like passwords.
 func (g *Guard) checkCode(ctx context.Context, account, code string) error {
+	g.coding.Lock()
+	defer g.coding.Unlock()
 	if left := g.wait(codeKey(account)); left > 0 {
 		return errWait{left}
 	}
@@ -137,6 +142,8 @@ func (g *Guard) checkCode(ctx context.Context, account, code string) error {
 
 // enrol keeps the secret of an account once its first code was right.
 func (g *Guard) enrol(ctx context.Context, account string, secret []byte, code string) (recovery []string, err error) {
+	g.coding.Lock()
+	defer g.coding.Unlock()
 	if left := g.wait(codeKey(account)); left > 0 {
 		return nil, errWait{left}
 	}

@@ -3,6 +3,7 @@ package access_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -163,6 +164,56 @@ func TestGuessing(t *testing.T) {
 	for _, body := range []string{"", "{", `{"login":1}`, `{"login":"ana","password":"x","more":1}`, `{"login":"` + strings.Repeat("a", 5000) + `"}`} {
 		if w := b.send("POST", "/v1/sessions", body, "Content-Type", "application/json"); w.Code != 400 {
 			t.Errorf("%.20s: %d", body, w.Code)
+		}
+	}
+}
+
+// Guesses that come side by side are slowed down as those that come one by one.
+func TestGuessingSideBySide(t *testing.T) {
+	b := newBench(t)
+	b.withUser()
+	codes := make(chan int)
+	const guesses = 24
+	for range guesses {
+		go func() { codes <- b.signIn("ana", "wrong password").Code }()
+	}
+	looked := 0
+	for range guesses {
+		if code := <-codes; code == 403 {
+			looked++
+		} else if code != 429 {
+			t.Errorf("a wrong password: %d", code)
+		}
+	}
+	if looked > 6 { // five, and one more that was looked at beside the fifth
+		t.Errorf("%d of %d guesses were looked at", looked, guesses)
+	}
+}
+
+// Who has an IPv6 address has a network of them, and is one address to the limit.
+func TestSignInsOfANetwork(t *testing.T) {
+	b := newBench(t)
+	b.withUser()
+	g, err := access.NewPublic(t.Context(), "desk.example", 443, access.Options{Now: func() time.Time { return b.now }, Users: b.users})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := g.Wrap(http.NotFoundHandler())
+	try := func(from string) int {
+		r := httptest.NewRequest("POST", "/v1/sessions", strings.NewReader("{"))
+		r.Host, r.RemoteAddr = "desk.example", from
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code
+	}
+	for i := range 20 {
+		if code := try(fmt.Sprintf("[2001:db8:1:2:%x::%x]:4000", i, i)); code != 400 {
+			t.Fatalf("try %d: %d", i, code)
+		}
+	}
+	for from, want := range map[string]int{"[2001:db8:1:2:ffff::]:4000": 429, "[2001:db8:1:3::1]:4000": 400, "192.0.2.1:4000": 400, "[::ffff:192.0.2.2]:4000": 400} {
+		if code := try(from); code != want {
+			t.Errorf("from %s: %d, want %d", from, code, want)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -87,6 +88,12 @@ func (g *Guard) admits(w http.ResponseWriter, r *http.Request) bool {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		host = r.RemoteAddr
+	}
+	if at, err := netip.ParseAddr(host); err == nil && at.Unmap().Is6() {
+		// Who has an IPv6 address has at least a network of 64 bits of them.
+		if net, err := at.WithZone("").Prefix(64); err == nil {
+			host = net.String()
+		}
 	}
 	if g.take("address "+host, signInsPerMinute, g.now()) {
 		return true
