@@ -51,6 +51,7 @@ func (s *State) outlooks(x *subject, settings *forecast.Settings) ([]Outlook, []
 		}
 		f := forecast.New(ahead, settings)
 		o := Outlook{Subject: of, Rate: f.Rate, Days: f.Days, Young: f.Young, Active: f.Active, Method: settings.Name()}
+		of.Facts = s.facts(x, of, f)
 		for _, p := range s.Packs {
 			for i := range p.Rules {
 				rule := &p.Rules[i]
@@ -59,10 +60,12 @@ func (s *State) outlooks(x *subject, settings *forecast.Settings) ([]Outlook, []
 				}
 				c := f.Cross(compute.Operations(rule.Line()))
 				o.Lines = append(o.Lines, Line{p.ID, rule.ID, rule.Title, c})
+				if rule.Answer(&of) == policy.No {
+					continue // its conditions do not hold: nothing would be found when the line is crossed
+				}
 				found = append(found, s.foreseen(p, rule, of, &o, &c, reserved, settings)...)
 			}
 		}
-		of.Facts = s.facts(x, of, f)
 		for _, p := range s.Packs {
 			for _, finding := range policy.Evaluate(p, of) {
 				found = append(found, Found{finding, s.NowNS})
@@ -139,7 +142,9 @@ func (s *State) foreseen(p *policy.Pack, rule *policy.Rule, of policy.Subject, o
 	reason := fmt.Sprintf("%s of %s (%s) is foreseen to cross %s between %s and %s, likely on %s, with probability %.0f %% within %d days: it has done %s, %s. Method %s",
 		rule.Title, of.Label, of.Status, threshold, date(c.EarliestNS), latest, date(c.LikelyNS), 100*near, settings.NearDays, of.Operations.Best, basis, o.Method)
 	tell(policy.ForecastLikely, "warning", reason)
-	if near*100 >= float64(settings.CertainPercent) {
+	// A clock starts where a crossing would start one: conditions that nobody can answer
+	// keep it from that.
+	if near*100 >= float64(settings.CertainPercent) && rule.Answer(&of) == policy.Yes {
 		tell(policy.ForecastCertain, "high", reason)
 	}
 	return out

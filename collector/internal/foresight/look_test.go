@@ -103,6 +103,26 @@ func TestCrossingsAreForeseen(t *testing.T) {
 }
 
 // "Could result in training" is told from the reservation, before the first step.
+// What is foreseen of a rule follows its conditions, as what is found of it does.
+func TestConditionsHoldAheadToo(t *testing.T) {
+	p := packs(t, `{id: run, title: A run, citation: x, measure: run_operations, threshold: "1e24", and: [{measure: training_percent, at_least: "50"}], applies_to: [foreign, undetermined], clock: c}`)
+	for name, c := range map[string]struct {
+		verdict classify.Verdict
+		want    []string
+	}{
+		"trains":      {classify.Verdict{Class: classify.Training, Training: 0.97, Inference: 0.02}, []string{"run forecast likely", "run forecast near certain"}},
+		"serves":      {classify.Verdict{Class: classify.Inference, Training: 0.01, Inference: 0.99}, nil},
+		"cannot tell": {classify.Verdict{Class: classify.CannotTell}, []string{"run forecast likely"}},
+	} {
+		run := steady("run_a", "t", 45)
+		run.Verdict = c.verdict
+		v := look(State{Packs: p, Runs: []Run{run}})
+		if d := cmp.Diff(c.want, levels(v, "run_a")); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
 func TestReservationAloneWarns(t *testing.T) {
 	p := packs(t, runRule, customerRule)
 	booked := reservation.Reservation{ID: "r1", Tenant: "t", Accelerator: "H100-SXM5-80GB", Devices: 1024, FromNS: now + 20*day, ToNS: now + 50*day, NetworkGbitS: 400}

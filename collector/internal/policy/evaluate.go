@@ -95,7 +95,7 @@ func LevelsOf(rules []*Rule, s *Subject, tell func(r *Rule, level string)) {
 		if !ok || !r.Reaches(figure) {
 			continue
 		}
-		answer := combine(r.And, s, worst, Yes, nil)
+		answer := r.Answer(s)
 		if answer == No {
 			continue
 		}
@@ -119,6 +119,10 @@ func LevelsOf(rules []*Rule, s *Subject, tell func(r *Rule, level string)) {
 		}
 	}
 }
+
+// Answer says whether the conditions of the rule hold for the subject, whatever its
+// own figure is.
+func (r *Rule) Answer(s *Subject) Answer { return combine(r.And, s, worst, Yes, nil) }
 
 // Reaches reports whether the figure reaches the lowest level of the rule, whatever
 // its conditions say: where it is false, no level holds for this figure or a
