@@ -17,11 +17,17 @@
  * partition: a device is partitioned anew ("@5 mig=2"), the driver is unloaded
  * ("@5 unloaded=1"), an error is reported ("@5 xid=79").
  *
+ * "node=/dev/nvidiactl", any number of times, is opened for reading and writing
+ * before anything else, as the real library does: whoever may not gets no
+ * library. That no driver answers there (ENXIO) is as good as an answer.
+ *
  * WITHOUT_GPM, WITHOUT_ENERGY and WITHOUT_INIT leave symbols out.
  */
 #define NVML_NO_UNVERSIONED_FUNC_DEFS 1
 #include "nvml.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -35,6 +41,7 @@
 #define MAX_PROCESSES 256
 #define MAX_METRIC 512
 #define MAX_TIMED 64
+#define MAX_NODES 24
 
 struct fake_device {
 	int index;
@@ -64,6 +71,8 @@ static struct {
 	char has_metric[MAX_METRIC];
 	int timed_count;
 	struct { int at; char line[96]; } timed[MAX_TIMED];
+	int node_count;
+	char node[MAX_NODES][64];
 } S;
 
 static int pending_xid; /* reported once */
@@ -155,6 +164,8 @@ static void parse(const char *line) {
 		S.metric[id] = v;
 		S.has_metric[id] = 1;
 	}
+	if (!strncmp(line, "node=", 5) && S.node_count < MAX_NODES)
+		snprintf(S.node[S.node_count++], sizeof S.node[0], "%.63s", line + 5);
 	if (!strncmp(line, "process=", 8) && S.process_count < MAX_PROCESSES) {
 		unsigned pid = 0, util = 0;
 		unsigned long long memory = 0;
@@ -166,6 +177,16 @@ static void parse(const char *line) {
 }
 
 #ifndef WITHOUT_INIT
+/* Opens the device files of the scenario; those that open stay open. */
+static nvmlReturn_t nodes(void) {
+	for (int i = 0; i < S.node_count; i++) {
+		if (open(S.node[i], O_RDWR | O_CLOEXEC) >= 0 || errno == ENXIO)
+			continue;
+		return errno == ENOENT ? NVML_ERROR_DRIVER_NOT_LOADED : NVML_ERROR_NO_PERMISSION;
+	}
+	return NVML_SUCCESS;
+}
+
 nvmlReturn_t nvmlInit_v2(void) {
 	char line[256];
 	const char *path = getenv("FAKE_NVML");
@@ -188,6 +209,8 @@ nvmlReturn_t nvmlInit_v2(void) {
 	}
 	if (S.hang_init_ms)
 		hang(S.hang_init_ms);
+	if (S.init == 0)
+		S.init = nodes();
 	initialised = S.init == 0;
 	return (nvmlReturn_t)S.init;
 }
