@@ -216,7 +216,10 @@ units-check: ## fail when a unit is more exposed than it may be; skipped with a 
 deploy-check: ## check every file in deploy/ with its own tool, as far as the tools are installed
 	deploy/check
 
-.PHONY: container-test
+.PHONY: container-test compose-test
+compose-test: build standin ## start the compose file as it is with podman-compose and look for data on the desk (root, TREE=Debian tree; skipped where tools are absent)
+	deploy/compose/test
+
 container-test: build standin ## build the container images (TREE=Debian tree) and run the agent with the rights that the Helm chart gives it
 	deploy/container/test
 

@@ -19,17 +19,18 @@ import (
 
 // commands is the command line.
 type commands struct {
-	Run     runCommand     `cmd:"" help:"Read this host's devices and send what they did, in one process: sample and ship together, for a trial."`
-	Sample  sampleCommand  `cmd:"" help:"Read this host's devices and keep what they did, signed, in the spool. Uses no network."`
-	Ship    shipCommand    `cmd:"" help:"Send what is in the spool. Can not sign and removes nothing."`
-	Enroll  enrollCommand  `cmd:"" help:"Make this host one of a collector's fleet, with a join token."`
-	Rotate  rotateCommand  `cmd:"" help:"Replace the keys of this host."`
-	Replay  replayCommand  `cmd:"" help:"Play job traces or recordings as a fleet of hosts."`
-	Convert convertCommand `cmd:"" help:"Write the job trace that a table of published results stands for."`
-	Doctor  doctorCommand  `cmd:"" help:"Say what works on this host, what does not, and why."`
-	Record  recordCommand  `cmd:"" help:"Capture what the devices of this host say, without names."`
-	Release releaseCommand `cmd:"" help:"Let go of a GPU for a reset or new partitions, or take it back."`
-	Version cli.Version    `cmd:"" help:"Print the version."`
+	Run      runCommand     `cmd:"" help:"Read this host's devices and send what they did, in one process: sample and ship together, for a trial."`
+	Sample   sampleCommand  `cmd:"" help:"Read this host's devices and keep what they did, signed, in the spool. Uses no network."`
+	Ship     shipCommand    `cmd:"" help:"Send what is in the spool. Can not sign and removes nothing."`
+	Enroll   enrollCommand  `cmd:"" help:"Make this host one of a collector's fleet, with a join token."`
+	Rotate   rotateCommand  `cmd:"" help:"Replace the keys of this host."`
+	Replay   replayCommand  `cmd:"" help:"Play job traces or recordings as a fleet of hosts."`
+	Convert  convertCommand `cmd:"" help:"Write the job trace that a table of published results stands for."`
+	Doctor   doctorCommand  `cmd:"" help:"Say what works on this host, what does not, and why."`
+	Record   recordCommand  `cmd:"" help:"Capture what the devices of this host say, without names."`
+	Release  releaseCommand `cmd:"" help:"Let go of a GPU for a reset or new partitions, or take it back."`
+	Version  cli.Version    `cmd:"" help:"Print the version."`
+	Settings cli.Settings   `cmd:"" help:"Say what in a file of settings is written differently now, as a diff."`
 
 	Completion  cli.Completion     `cmd:"" help:"Print what a shell needs to complete commands and flags."`
 	Manual      cli.Manual         `cmd:"" hidden:"" help:"Print the manual page."`

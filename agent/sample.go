@@ -34,11 +34,15 @@ const spoolBytes = 512 << 20
 type sampleCommand struct {
 	sampling
 	Receipt string `help:"File in which ship keeps the newest receipt." default:"data/ship/receipt" type:"path"`
+	Check   bool   `help:"Try what a start needs, beside a sampler that runs, say so and end. Upgrades ask this before they end the version before."`
 }
 
 // Run samples until it is interrupted, then seals and syncs what it holds.
 func (c sampleCommand) Run(ctx context.Context, s cli.Streams) error {
 	beQuiet()
+	if c.Check {
+		return c.check(ctx, s)
+	}
 	from, err := c.open(ctx, s)
 	if err != nil {
 		return err

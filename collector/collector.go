@@ -15,16 +15,17 @@ import (
 
 // commands is the command line.
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Run the collector."`
-	Demo    demoCommand    `cmd:"" help:"Run the collector and an agent for a trial on this machine."`
-	Backup  backupCommand  `cmd:"" help:"Back up a data directory, also while the collector runs, and prove the backup by restoring it."`
-	Restore restoreCommand `cmd:"" help:"Make a data directory from a backup and check it."`
-	Migrate migrateCommand `cmd:"" help:"Make or update the schema of a PostgreSQL database, and move the facts of a SQLite database into it, comparing every row."`
-	Check   checkCommand   `cmd:"" help:"Check everything that a collector keeps; with SQLite while none uses the data directory. Exit code 1 when something does not hold."`
-	Vault   vaultCommands  `cmd:"" help:"Look after the store of personal data."`
-	Support supportCommand `cmd:"" name:"support-bundle" help:"Write sizes, counts, versions and metrics for whoever helps, with nothing of customers in it."`
-	Nats    natsCommand    `cmd:"" help:"Write certificate and user for a NATS server outside the collector (see deploy/nats)."`
-	Version cli.Version    `cmd:"" help:"Print the version."`
+	Serve    serveCommand   `cmd:"" help:"Run the collector."`
+	Demo     demoCommand    `cmd:"" help:"Run the collector and an agent for a trial on this machine."`
+	Backup   backupCommand  `cmd:"" help:"Back up a data directory, also while the collector runs, and prove the backup by restoring it."`
+	Restore  restoreCommand `cmd:"" help:"Make a data directory from a backup and check it."`
+	Migrate  migrateCommand `cmd:"" help:"Make or update the schema of a PostgreSQL database, and move the facts of a SQLite database into it, comparing every row."`
+	Check    checkCommand   `cmd:"" help:"Check everything that a collector keeps; with SQLite while none uses the data directory. Exit code 1 when something does not hold."`
+	Vault    vaultCommands  `cmd:"" help:"Look after the store of personal data."`
+	Support  supportCommand `cmd:"" name:"support-bundle" help:"Write sizes, counts, versions and metrics for whoever helps, with nothing of customers in it."`
+	Nats     natsCommand    `cmd:"" help:"Write certificate and user for a NATS server outside the collector (see deploy/nats)."`
+	Version  cli.Version    `cmd:"" help:"Print the version."`
+	Settings cli.Settings   `cmd:"" help:"Say what in a file of settings is written differently now, as a diff."`
 
 	Completion cli.Completion `cmd:"" help:"Print what a shell needs to complete commands and flags."`
 	Manual     cli.Manual     `cmd:"" hidden:"" help:"Print the manual page."`

@@ -49,7 +49,7 @@ func Main(name, description string, commands any, args []string, stdout, stderr 
 	// kong calls Exit after printing help; code keeps that from ending the process.
 	code := -1
 	parser, err := kong.New(commands, kong.Name(name), kong.Description(description), kong.Writers(stdout, stderr),
-		kong.Embed(&globals{}), kong.Configuration(loadSettings), kong.Exit(func(c int) { code = c }))
+		kong.Embed(&globals{}), kong.Configuration(loadSettings(stderr)), kong.Exit(func(c int) { code = c }))
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return 2

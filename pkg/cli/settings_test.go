@@ -11,7 +11,7 @@ import (
 )
 
 type showing struct {
-	Period string   `default:"1s" help:"Time between samples."`
+	Period string   `default:"1s" help:"Time between samples." was:"every,rate"`
 	Allow  []string `help:"Names, -- with a dash."`
 }
 
@@ -25,6 +25,7 @@ type nested struct {
 	Deep       deep       `cmd:"" help:"Has more below."`
 	Manual     Manual     `cmd:"" hidden:""`
 	Completion Completion `cmd:"" help:"Completes."`
+	Settings   Settings   `cmd:"" help:"Shows what a file of settings should be."`
 }
 
 type deep struct {
@@ -56,6 +57,8 @@ func TestSettingsFile(t *testing.T) {
 		"nested":            {"deep inner:\n  period: 5s\n", []string{"deep", "inner"}, 0, "5s []\n", ""},
 		"command line wins": {"show:\n  period: 5s\n", []string{"show", "--period", "7s"}, 0, "7s []\n", ""},
 		"nothing set":       {"# all comments\nshow:\n", []string{"show"}, 0, "1s []\n", ""},
+		"an older name":     {"show:\n  every: 5s\n", []string{"show"}, 0, "5s []\n", "prog.yaml:2: show.every is called period now"},
+		"both names":        {"show:\n  every: 5s\n  period: 6s\n", []string{"show"}, 2, "", "prog.yaml:2: show.every: is called period now, which is given too"},
 		"unknown key":       {"show:\n  perod: 5s\n", []string{"show"}, 2, "", "prog.yaml:2: show.perod: unknown key"},
 		"unknown section":   {"shw:\n  period: 5s\n", []string{"show"}, 2, "", `prog.yaml:2: shw.period: there is no command "shw"`},
 		"list for one":      {"show:\n  period: [5s]\n", []string{"show"}, 2, "", "must be a single value"},
@@ -96,7 +99,7 @@ func TestCompletion(t *testing.T) {
 	}
 	_, script, _ := run("completion", "bash")
 	for typed, want := range map[string]string{
-		"prog s":             "show",
+		"prog sh":            "show",
 		"prog deep ":         "inner --help --config",
 		"prog deep inner --": "--period --allow --help --config",
 		"prog show --per":    "--period",
@@ -125,4 +128,45 @@ func quoted(words []string) string {
 		out[i] = "'" + w + "'"
 	}
 	return strings.Join(out, " ")
+}
+
+// A file with names of before is shown as a diff and written only when that is asked for,
+// with comments, rights and everything else as they were; then nothing is left to do.
+func TestSettingsAreBroughtForward(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "prog.yaml")
+	const before = "# every day\nshow: # every thing\n  every: every # every\n  allow:\n    - every\ndeep inner:\n  rate: 7s"
+	const after = "# every day\nshow: # every thing\n  period: every # every\n  allow:\n    - every\ndeep inner:\n  period: 7s"
+	if err := os.WriteFile(path, []byte(before), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	diff := "--- " + path + "\n+++ " + path + "\n@@ -3 +3 @@\n-  every: every # every\n+  period: every # every\n@@ -7 +7 @@\n-  rate: 7s\n+  period: 7s\n"
+	reads := func(what, path, want string) {
+		t.Helper()
+		got, err := os.ReadFile(path)
+		info, _ := os.Stat(path)
+		if err != nil || string(got) != want || info.Mode().Perm() != 0o640 {
+			t.Errorf("%s: %q, %v", what, got, err)
+		}
+	}
+	if code, out, _ := run("settings", path); code != 1 || out != diff {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	reads("shown", path, before)
+	if code, out, errs := run("settings", path, "--write"); code != 0 || out != diff || errs != "" {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	reads("written", path, after)
+	reads("kept", path+".before", before)
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".new-*")); left != nil {
+		t.Errorf("left %v", left)
+	}
+	if code, out, _ := run("settings", path); code != 0 || !strings.Contains(out, "3 settings, all under the names that they have now") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	if err := os.WriteFile(path, []byte("show:\n  perod: 1s\n"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errs := run("settings", path); code != 2 || out != "" || !strings.Contains(errs, "show.perod: unknown key") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
 }

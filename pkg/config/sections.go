@@ -14,7 +14,8 @@ type Setting struct {
 	Section, Key string
 	Values       []string
 	List         bool
-	Line         int
+	Line         int // of the value
+	KeyLine      int
 }
 
 // Sections reads a document of two levels, sections of keys whose values are
@@ -33,7 +34,7 @@ func Sections(name string, data []byte) ([]Setting, error) {
 	}
 	r := &sections{decoder: decoder{name: name}}
 	if len(doc.Content) == 1 {
-		r.each(doc.Content[0], "", func(key string, n *yaml.Node) { r.section(key, n) })
+		r.each(doc.Content[0], "", func(key, n *yaml.Node) { r.section(key.Value, n) })
 	}
 	if len(r.faults) > 0 {
 		return nil, errors.Join(r.faults...)
@@ -47,7 +48,7 @@ type sections struct {
 }
 
 // each calls with for every key of a mapping; nothing at all is an empty one.
-func (r *sections) each(n *yaml.Node, path string, with func(key string, n *yaml.Node)) {
+func (r *sections) each(n *yaml.Node, path string, with func(key, n *yaml.Node)) {
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
 		return
 	}
@@ -63,20 +64,20 @@ func (r *sections) each(n *yaml.Node, path string, with func(key string, n *yaml
 			continue
 		}
 		seen[key.Value] = true
-		with(key.Value, n.Content[i+1])
+		with(key, n.Content[i+1])
 	}
 }
 
 func (r *sections) section(name string, n *yaml.Node) {
-	r.each(n, name, func(key string, value *yaml.Node) {
-		s := Setting{Section: name, Key: key, Line: value.Line}
+	r.each(n, name, func(key, value *yaml.Node) {
+		s := Setting{Section: name, Key: key.Value, Line: value.Line, KeyLine: key.Line}
 		items := []*yaml.Node{value}
 		if value.Kind == yaml.SequenceNode {
 			s.List, items = true, value.Content
 		}
 		for _, item := range items {
 			if item.Kind != yaml.ScalarNode || item.Tag == "!!null" || item.Anchor != "" || value.Anchor != "" {
-				r.fault(item, name+"."+key, "must be a single value or a list of them")
+				r.fault(item, name+"."+key.Value, "must be a single value or a list of them")
 				continue
 			}
 			s.Values = append(s.Values, item.Value)

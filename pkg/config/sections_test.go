@@ -8,13 +8,13 @@ import (
 )
 
 func TestSections(t *testing.T) {
-	got, err := Sections("agent.yaml", []byte("# how often\nsample:\n  period: 1s\n  without: [1, 2]\nship:\n"))
+	got, err := Sections("agent.yaml", []byte("# how often\nsample:\n  period: 1s\n  without:\n    - 1\n    - 2\nship:\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []Setting{
-		{Section: "sample", Key: "period", Values: []string{"1s"}, Line: 3},
-		{Section: "sample", Key: "without", Values: []string{"1", "2"}, List: true, Line: 4},
+		{Section: "sample", Key: "period", Values: []string{"1s"}, Line: 3, KeyLine: 3},
+		{Section: "sample", Key: "without", Values: []string{"1", "2"}, List: true, Line: 5, KeyLine: 4},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+
+	"github.com/flopwatch/flopwatch/pkg/rhythm"
 )
 
 // Year says how much FillYear makes: hosts of eight devices, each with so many
@@ -36,6 +38,7 @@ func fillYear(ctx context.Context, db *sql.DB, y Year) error {
 	const counted = "WITH RECURSIVE k(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k WHERE i + 1 < ?1) "
 	devices, step := y.Hosts*8, int64(86_400_000_000_000/int64(y.PerDay))
 	end := int64(day0) + int64(y.Days*y.PerDay)*step
+	steady, beating := (&rhythm.Rhythm{Windows: 9, Level: 0.5}).Append(nil), (&rhythm.Rhythm{Windows: 90, Dips: 7, Intervals: 6, Sum: 300, Squares: 15_000, Level: 0.25, Previous: 1, Since: 4}).Append(nil)
 	steps := []struct {
 		text string
 		args []any
@@ -50,8 +53,8 @@ func fillYear(ctx context.Context, db *sql.DB, y Year) error {
 		{"INSERT INTO method (name, version, precision, reason, grade) VALUES ('cycles', 1, 'bf16', '', 'E2'), ('none', 1, '', 'no reading', 'E0')", nil},
 		{counted + `INSERT INTO segment (id, device, state, workload, tenant, method, start_ns, end_ns, duration_ns, ops_low, ops_best, ops_high, ceiling, energy_mj, ops_float, rhythm)
 			SELECT i + 1, i / ?2 + 1, CASE WHEN i % 50 = 0 THEN 4 ELSE 1 END, (i / ?2 / 8 + i % ?2 / 24) % 500 + 1, (i / ?2 / 8) % 100 + 1, CASE WHEN i % 50 = 0 THEN 2 ELSE 1 END,
-			?3 + (i % ?2) * ?4, ?3 + (i % ?2 + 1) * ?4, ?4, 900 * (i % 977), 1000 * (i % 977), 1100 * (i % 977) + 5, 2000000, i % 1000, i % 7, randomblob(i % 5) FROM k`,
-			[]any{devices * y.Days * y.PerDay, y.Days * y.PerDay, int64(day0), step}},
+			?3 + (i % ?2) * ?4, ?3 + (i % ?2 + 1) * ?4, ?4, 900 * (i % 977), 1000 * (i % 977), 1100 * (i % 977) + 5, 2000000, i % 1000, i % 7, CASE i % 3 WHEN 0 THEN x'' WHEN 1 THEN ?5 ELSE ?6 END FROM k`,
+			[]any{devices * y.Days * y.PerDay, y.Days * y.PerDay, int64(day0), step, steady, beating}},
 		{counted + "INSERT INTO event (host, device, time_ns, kind, code, detail) SELECT i % ?2 + 1, '', ?3 + i * 1000, 'xid', i, 'x' FROM k", []any{y.Days * 20, y.Hosts, int64(day0)}},
 		{counted + "INSERT INTO host_energy (host, slot_ns, energy_mj, known_ns) SELECT i % ?2 + 1, ?3 + i / ?2 * 900000000000, i, 900000000000 FROM k", []any{y.Hosts * y.Days * 4, y.Hosts, int64(day0)}},
 		{counted + "INSERT INTO customer (id, name, country, status, status_reason, demonstration) SELECT printf('cus_%05d', i), 'Ĉustomer ' || i, 'CN', 'foreign', 'stated', 0 FROM k", []any{100}},
