@@ -178,6 +178,17 @@ func openDocs(t *testing.T) *docs {
 	}
 	d.words = []string{"127.0.0.1:8472", monitor, "testdata/recordings/NAME", recording, "/var/lib/flopwatch-collector", data, "/var/lib/flopwatch", filepath.Join(d.dir, "other"), "/etc/nats", filepath.Join(d.dir, "nats"), "/etc/flopwatch/agent.json", filepath.Join(data, "agent.json"),
 		"0.0.0.0:7443", "127.0.0.1:0", "0.0.0.0:8443", "127.0.0.1:0", "--broker-port 4222", "--broker-port 0"}
+	// The shipped files of settings, with the places of this test.
+	for _, name := range []string{"agent.yaml", "collector.yaml"} {
+		shipped, err := os.ReadFile(filepath.Join("packaging/config", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(strings.NewReplacer(d.words...).Replace(string(shipped))), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d.words = append(d.words, "/etc/flopwatch/"+name, filepath.Join(d.dir, name))
+	}
 	for _, line := range []string{"flopwatchctl parties import everything.ndjson", "flopwatch-agent replay --jobs trace.csv"} {
 		if out, code := d.run(line); code != 0 {
 			t.Fatalf("%s: exit %d\n%s", line, code, out)
