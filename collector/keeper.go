@@ -22,8 +22,8 @@ const (
 	keeperEvery  = 30 * time.Second
 )
 
-// keeper makes backups when they are due and reads the evidence again. What it
-// finds becomes findings; what fails is told and tried again.
+// keeper makes backups when they are due, reads the evidence again, and makes room for
+// the months to come. What it finds becomes findings; what fails is told and tried again.
 type keeper struct {
 	store  *store.Store
 	data   string
@@ -36,6 +36,7 @@ type keeper struct {
 	state  apitypes.Storage
 	tried  time.Time // when a backup was last tried
 	failed int       // backups in a row that failed
+	paged  time.Time // when months were last made and dropped
 }
 
 // run keeps until ctx ends.
@@ -47,6 +48,7 @@ func (k *keeper) run(ctx context.Context) error {
 		wait.Go(func() { k.repeat(ctx, k.backUp) })
 	}
 	wait.Go(func() { k.repeat(ctx, k.scrub) })
+	wait.Go(func() { k.repeat(ctx, k.months) })
 	<-ctx.Done()
 	return nil
 }
@@ -195,6 +197,23 @@ func (k *keeper) scrub(ctx context.Context, now time.Time) {
 	k.change(func(s *apitypes.Storage) {
 		s.Scrub = apitypes.Scrub{LastPass: optional(end), Batches: report.Batches, Bytes: report.Bytes, TotalBytes: total, Problems: problems}
 	})
+}
+
+// months makes the places of the months to come once a day, and forgets the energy of
+// hosts that no meter will ask for. Both give up while somebody reads for long.
+func (k *keeper) months(ctx context.Context, now time.Time) {
+	if now.Sub(k.paged) < 24*time.Hour {
+		return
+	}
+	err := errors.Join(k.store.MakeMonthsAhead(ctx, now), k.store.PruneEnergy(ctx, now))
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		k.log.LogAttrs(ctx, slog.LevelWarn, "months of tables were not made or dropped, and are tried again", slog.String("error", err.Error()))
+		return
+	}
+	k.paged = now
 }
 
 // waitUntil waits for an instant of the wall clock that lies no more than a

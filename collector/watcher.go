@@ -36,7 +36,6 @@ type watcher struct {
 	told    map[string]bool // ids of findings that are written
 	covered time.Time       // end of the last day whose coverage was looked at
 	found   []gap.Finding   // from reports, to be written
-	pruned  time.Time       // read by the goroutine that looks alone
 }
 
 func newWatcher(s *store.Store, log *slog.Logger, now time.Time) *watcher {
@@ -282,15 +281,8 @@ func (w *watcher) look(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// meters holds meters against what hosts reported, and forgets once a day what no
-// meter will ask for.
+// meters holds meters against what hosts reported.
 func (w *watcher) meters(ctx context.Context, now time.Time) error {
-	if now.Sub(w.pruned) >= 24*time.Hour {
-		if err := w.store.PruneEnergy(ctx, now); err != nil {
-			return err
-		}
-		w.pruned = now
-	}
 	_, err := w.store.JudgePower(ctx, now)
 	return err
 }

@@ -7,6 +7,8 @@ GRANT SELECT ON ALL TABLES IN SCHEMA flopwatch TO flopwatch, flopwatch_reader;
 GRANT INSERT ON ALL TABLES IN SCHEMA flopwatch TO flopwatch;
 REVOKE INSERT ON flopwatch.schema_version FROM flopwatch;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA flopwatch TO flopwatch;
+-- Tables that are kept by months: places for them, and no other change of the schema.
+GRANT EXECUTE ON FUNCTION flopwatch.make_month(text, text), flopwatch.drop_month(text, text) TO flopwatch;
 
 -- Rows change and go only where no trigger forbids it to everybody.
 DO $$

@@ -315,6 +315,13 @@ func IsUnique(err error) bool {
 	return errors.As(err, &fault) && fault.Code == "23505"
 }
 
+// Refused says whether an error is that the server did not do something because others
+// hold a lock, or because the role may not; the connection is as good as before.
+func Refused(err error) bool {
+	var fault *pgconn.PgError
+	return errors.As(err, &fault) && (fault.Code == "55P03" || fault.Code == "40P01" || fault.Code == "42501")
+}
+
 // Damage returns what the server says of data that it cannot read, and whether an error
 // is that.
 func Damage(err error) (message string, damaged bool) {

@@ -162,16 +162,26 @@ func segments(ctx context.Context, q querier) (string, error) {
 	return source, nil
 }
 
-// checkPieces tells of corrected segments whose pieces do not add up to them.
+// checkPieces tells of corrected segments whose pieces do not add up to them, and of
+// corrections that name a segment by another start than its own.
 func checkPieces(ctx context.Context, tx *sql.Tx, tell func(string)) error {
+	err := each(ctx, tx, func(rows *sql.Rows) error {
+		var id, segment int64
+		err := rows.Scan(&id, &segment)
+		tell(fmt.Sprintf("correction %d: it names another start of segment %d", id, segment))
+		return err
+	}, "SELECT c.id, c.segment FROM correction c JOIN segment s ON s.id = c.segment WHERE s.start_ns <> c.segment_start_ns ORDER BY c.id")
+	if err != nil {
+		return err
+	}
 	return each(ctx, tx, func(rows *sql.Rows) error {
 		var id int64
 		err := rows.Scan(&id)
 		tell(fmt.Sprintf("segment %d: its pieces are not what it holds", id))
 		return err
-	}, `SELECT s.id FROM (SELECT segment, min(from_ns) AS from_ns, max(to_ns) AS to_ns, sum(duration_ns) AS ns, sum(ops_low) AS low, sum(ops_best) AS best,
+	}, `SELECT s.id FROM (SELECT segment, min(segment_start_ns) AS begins, max(segment_start_ns) AS began, min(from_ns) AS from_ns, max(to_ns) AS to_ns, sum(duration_ns) AS ns, sum(ops_low) AS low, sum(ops_best) AS best,
 			sum(ops_high) AS high, sum(ops_float) AS float, sum(ceiling) AS ceiling FROM piece GROUP BY segment) p JOIN segment s ON s.id = p.segment
-		WHERE p.from_ns <> s.start_ns OR p.to_ns <> s.end_ns OR p.ns <> s.duration_ns OR p.low <> s.ops_low OR p.best <> s.ops_best
+		WHERE p.begins <> s.start_ns OR p.began <> s.start_ns OR p.from_ns <> s.start_ns OR p.to_ns <> s.end_ns OR p.ns <> s.duration_ns OR p.low <> s.ops_low OR p.best <> s.ops_best
 			OR p.high <> s.ops_high OR p.float <> s.ops_float OR p.ceiling <> s.ceiling ORDER BY s.id`)
 }
 
@@ -192,7 +202,7 @@ func (r *Reader) Corrections(ctx context.Context, before desk.CorrectionID, limi
 			return err
 		}, `SELECT c.id, c.segment, h.id, h.name, d.id, w.kind, w.id, w.hint, m.name, c.from_ns, c.to_ns, c.state_before, b.id, c.state_after, a.id,
 			c.duration_ns, c.ops_low, c.ops_best, c.ops_high, c.ceiling, c.energy_mj, c.recorded_ns
-			FROM correction c CROSS JOIN segment s ON s.id = c.segment JOIN device d ON d.no = s.device JOIN host h ON h.no = d.host
+			FROM correction c CROSS JOIN segment s ON s.id = c.segment AND s.start_ns = c.segment_start_ns JOIN device d ON d.no = s.device JOIN host h ON h.no = d.host
 			JOIN workload w ON w.no = s.workload JOIN method m ON m.no = s.method JOIN tenant b ON b.no = c.tenant_before JOIN tenant a ON a.no = c.tenant_after
 			WHERE c.id < ? ORDER BY c.id DESC LIMIT ?`, int64(before), rowLimit(limit))
 	})

@@ -215,7 +215,7 @@ func fleetOf(ctx context.Context, tx *sql.Tx, out *Sealed, keys map[string]bool)
 		err := rows.Scan(&host)
 		out.Fleet.Corrected = out.Fleet.Corrected || wanted[host]
 		return err
-	}, "SELECT DISTINCT h.id FROM piece p JOIN segment s ON s.id = p.segment JOIN device d ON d.no = s.device JOIN host h ON h.no = d.host")
+	}, "SELECT DISTINCT h.id FROM piece p JOIN segment s ON s.id = p.segment AND s.start_ns = p.segment_start_ns JOIN device d ON d.no = s.device JOIN host h ON h.no = d.host")
 }
 
 // proofs adds the newest entry of each object under the newest checkpoint, with

@@ -238,9 +238,9 @@ func (c *corrector) segment(s *ledger.Segment, h *ledger.Host, parent measure.De
 		if err := errors.Join(w.tenant(m.Before.Tenant), w.tenant(m.Tenant)); err != nil {
 			return err
 		}
-		err := c.exec(`INSERT INTO correction (segment, from_ns, to_ns, state_before, tenant_before, state_after, tenant_after, duration_ns, ops_low, ops_best, ops_high,
-			ops_float, ceiling, energy_mj, allocations, recorded_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			s.ID, m.FromNS, m.ToNS, int64(m.Before.State), c.words.tenants[m.Before.Tenant], int64(m.State), c.words.tenants[m.Tenant], m.DurationNS,
+		err := c.exec(`INSERT INTO correction (segment, segment_start_ns, from_ns, to_ns, state_before, tenant_before, state_after, tenant_after, duration_ns, ops_low, ops_best, ops_high,
+			ops_float, ceiling, energy_mj, allocations, recorded_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			s.ID, s.StartNS, m.FromNS, m.ToNS, int64(m.Before.State), c.words.tenants[m.Before.Tenant], int64(m.State), c.words.tenants[m.Tenant], m.DurationNS,
 			int64(m.Operations.Low), int64(m.Operations.Best), int64(m.Operations.High), int64(m.FloatTensor), int64(m.Ceiling), m.EnergyMJ, c.revision, c.now.UnixNano())
 		if err != nil {
 			return fmt.Errorf("write correction: %w", err)
@@ -254,9 +254,9 @@ func (c *corrector) segment(s *ledger.Segment, h *ledger.Host, parent measure.De
 		if err := w.tenant(p.Tenant); err != nil {
 			return err
 		}
-		err := c.exec(`INSERT INTO piece (segment, no, from_ns, to_ns, state, tenant, duration_ns, ops_low, ops_best, ops_high, ops_float, ceiling, energy_mj)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			s.ID, i, p.FromNS, p.ToNS, int64(p.State), c.words.tenants[p.Tenant], p.DurationNS, int64(p.Operations.Low), int64(p.Operations.Best),
+		err := c.exec(`INSERT INTO piece (segment, segment_start_ns, no, from_ns, to_ns, state, tenant, duration_ns, ops_low, ops_best, ops_high, ops_float, ceiling, energy_mj)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			s.ID, s.StartNS, i, p.FromNS, p.ToNS, int64(p.State), c.words.tenants[p.Tenant], p.DurationNS, int64(p.Operations.Low), int64(p.Operations.Best),
 			int64(p.Operations.High), int64(p.FloatTensor), int64(p.Ceiling), p.EnergyMJ)
 		if err != nil {
 			return fmt.Errorf("write piece: %w", err)

@@ -74,6 +74,9 @@ func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follo
 	done.Segments = joined(c.Changes.Opened, c.Changes.Extended)
 	err := s.defineAhead(ctx, &c.Changes)
 	if err == nil {
+		err = s.monthsOf(ctx, &c.Changes)
+	}
+	if err == nil {
 		err = s.updateWith(growing(ctx), together, func(tx *sql.Tx) error { return s.checkpoint(ctx, tx, &c, &done, followers) })
 	}
 	if err != nil {

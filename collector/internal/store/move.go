@@ -156,6 +156,9 @@ func (m *mover) run() error {
 	if err != nil {
 		return err
 	}
+	if err := m.months(); err != nil {
+		return err
+	}
 	for _, t := range tables {
 		was, err := m.copy(t)
 		if err != nil {

@@ -63,3 +63,27 @@ func (m *mover) putBack(all []taken) error {
 	}
 	return nil
 }
+
+// months makes the places of all rows that come, while nobody refers to them yet.
+func (m *mover) months() error {
+	now := m.from.opts.Now()
+	for _, t := range byMonth {
+		var months []string
+		err := each(m.ctx, m.old, func(rows *sql.Rows) error {
+			var month string
+			err := rows.Scan(&month)
+			months = append(months, month)
+			return err
+		}, fmt.Sprintf("SELECT DISTINCT strftime('%%Y-%%m', %s / 1000000000, 'unixepoch') FROM %s WHERE %s >= ? AND %s < ? ORDER BY 1", t.column, t.table, t.column, t.column),
+			now.Add(-oldestMonth).UnixNano(), now.Add(newestMonth).UnixNano())
+		if err != nil {
+			return fmt.Errorf("read months of %s: %w", t.table, err)
+		}
+		for _, month := range months {
+			if _, err := makeMonth(m.ctx, m.tx, place{t.table, month}); err != nil {
+				return fmt.Errorf("make months of tables: %w", err)
+			}
+		}
+	}
+	return nil
+}

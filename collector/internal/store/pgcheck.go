@@ -62,7 +62,8 @@ func (s *Store) isNewest(ctx context.Context) error {
 
 // postgresIntegrity returns what is damaged: what the server itself found, rows that
 // cannot be read whole, and rows that refer to what is not there, which the server
-// checks only when they are written.
+// checks only when they are written. A number of a table that is kept by months is
+// unique within a month for the server, and here within all.
 func (s *Store) postgresIntegrity(ctx context.Context) ([]string, error) {
 	var problems []string
 	tell := func(rows *sql.Rows) error {
@@ -86,7 +87,7 @@ func (s *Store) postgresIntegrity(ctx context.Context) ([]string, error) {
 		checks = append(checks, text)
 		return err
 	}, `SELECT format('SELECT ''%1$s'' FROM (SELECT count(hashtext(t::text)) AS n FROM %2$s t) AS all_rows WHERE n < 0', c.relname, c.oid::regclass)
-			FROM pg_class c WHERE c.relnamespace = 'flopwatch'::regnamespace AND c.relkind = 'r'
+			FROM pg_class c WHERE c.relnamespace = 'flopwatch'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 				AND has_table_privilege(c.oid, 'SELECT')
 		UNION ALL
 		SELECT format('SELECT n || '' rows of %1$s refer to rows of %2$s that are not there'' FROM (SELECT count(*) AS n FROM %3$s c WHERE %4$s AND NOT EXISTS (SELECT 1 FROM %5$s p WHERE %6$s)) AS broken WHERE n > 0',
@@ -97,7 +98,10 @@ func (s *Store) postgresIntegrity(ctx context.Context) ([]string, error) {
 				JOIN pg_attribute a ON a.attrelid = child.oid AND a.attnum = k.ours JOIN pg_attribute b ON b.attrelid = parent.oid AND b.attnum = k.theirs
 			WHERE r.connamespace = 'flopwatch'::regnamespace AND r.contype = 'f' AND r.conparentid = 0
 				AND has_table_privilege(child.oid, 'SELECT') AND has_table_privilege(parent.oid, 'SELECT')
-			GROUP BY r.oid, child.oid, child.relname, parent.oid, parent.relname`)
+			GROUP BY r.oid, child.oid, child.relname, parent.oid, parent.relname
+		UNION ALL
+		SELECT format('SELECT count(*) || '' numbers of %1$s are of more than one row'' FROM (SELECT id FROM %2$s GROUP BY id HAVING count(*) > 1) AS twice HAVING count(*) > 0', c.relname, c.oid::regclass)
+			FROM pg_class c WHERE c.relnamespace = 'flopwatch'::regnamespace AND c.relname IN ('segment', 'event') AND has_table_privilege(c.oid, 'SELECT')`)
 	if err != nil {
 		return problems, fmt.Errorf("check database: %w", err)
 	}

@@ -35,6 +35,9 @@ func (c PowerConflict) Error() string { return c.text }
 // nobody knows is a PowerConflict.
 func (s *Store) PutPower(ctx context.Context, name string, readings []power.Reading, dryRun bool) (PowerDiff, error) {
 	var done PowerDiff
+	if err := s.monthsOfPower(ctx, readings); err != nil {
+		return done, fmt.Errorf("record readings of power: %w", err)
+	}
 	errDry := errors.New("dry run")
 	err := s.update(audit.Because(ctx, "power.import", ""), func(tx *sql.Tx) error {
 		p := powerBook{ctx: ctx, tx: tx, name: name, id: "pow_" + strings.ToLower(rand.Text())[:20], digest: sha256.New()}
@@ -275,12 +278,27 @@ func writeSpans(ctx context.Context, tx *sql.Tx, host string, day int64) error {
 // that come late can be compared.
 const keepEnergy = 35 * 24 * time.Hour
 
-// PruneEnergy forgets the energy of hosts by slots that no meter asks for any more.
+// PruneEnergy forgets the energy of hosts by slots that no meter asks for any more, by
+// whole months: PostgreSQL takes them away without reading their rows.
 func (s *Store) PruneEnergy(ctx context.Context, now time.Time) error {
-	err := s.update(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "DELETE FROM host_energy WHERE slot_ns < ?", now.Add(-keepEnergy).UnixNano())
+	before := firstOfMonth(now.Add(-keepEnergy))
+	rest := func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "DELETE FROM host_energy WHERE slot_ns < ?", before.UnixNano())
 		return err
-	})
+	}
+	var err error
+	if s.opts.Postgres == "" {
+		err = s.update(ctx, rest)
+	} else {
+		err = s.impatient(ctx, func(tx *sql.Tx) error {
+			dropped, err := dropMonths(ctx, tx, "host_energy", before)
+			if err != nil {
+				return err
+			}
+			s.places.forget(dropped)
+			return rest(tx)
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("prune energy of hosts: %w", err)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,6 +59,17 @@ func TestRolesHaveWhatTheyNeed(t *testing.T) {
 	if err := s.ChangeUser(t.Context(), "usr_a", func(a *Account) error { a.Password = "y"; return nil }); err != nil {
 		t.Error(err)
 	}
+	if err := errors.Join(s.MakeMonthsAhead(t.Context(), noon), s.PruneEnergy(t.Context(), noon)); err != nil {
+		t.Errorf("months: %v", err)
+	}
+	for statement, want := range map[string]string{
+		"SELECT make_month('finding', '2026-01')": "not kept by months", "SELECT make_month('segment', '2026-13')": "not a month", "SELECT make_month('segment', '2026-01-01')": "not a month",
+		"SELECT drop_month('segment', '2026-03')": "kept for ever", "SELECT drop_month('host_energy', 'rest')": "kept for ever", "DROP TABLE segment_2026_03": "must be owner",
+	} {
+		if _, err := s.db.Exec(statement); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", statement, err)
+		}
+	}
 	sign(t, s)
 	if c := checkAudit(t, s); !c.Intact {
 		t.Errorf("audit log: %+v", c)
@@ -87,6 +99,9 @@ func TestRolesHaveWhatTheyNeed(t *testing.T) {
 		if err := read(reader, table); err == nil || !strings.Contains(err.Error(), "permission denied") {
 			t.Errorf("who reads sees %s: %v", table, err)
 		}
+	}
+	if _, err := reader.Exec("SELECT make_month('segment', '2031-01')"); err == nil || !strings.Contains(err.Error(), "permission denied") {
+		t.Errorf("who reads made a month: %v", err)
 	}
 	if _, err := reader.Exec("INSERT INTO tenant (id) VALUES ('x')"); err == nil {
 		t.Error("who reads wrote")

@@ -62,6 +62,7 @@ type Store struct {
 	lock     *os.File
 	term     atomic.Int64 // as leader, 0 where nobody was elected
 	words    *words
+	places   places
 	evidence *evidence
 	path     string
 	opts     Options

@@ -108,10 +108,10 @@ func (w *writer) changes(c *ledger.Changes) error {
 	if err := errors.Join(w.addresses(c.Addresses), w.traffic(c.Traffic), w.energies(c.Energy), w.signs(c.Events)); err != nil {
 		return err
 	}
-	return w.each(`UPDATE segment SET end_ns = ?, duration_ns = ?, ops_low = ?, ops_best = ?, ops_high = ?, ceiling = ?, energy_mj = ?, ops_float = ?, rhythm = ? WHERE id = ?`,
+	return w.each(`UPDATE segment SET end_ns = ?, duration_ns = ?, ops_low = ?, ops_best = ?, ops_high = ?, ceiling = ?, energy_mj = ?, ops_float = ?, rhythm = ? WHERE id = ? AND start_ns = ?`,
 		"segment", len(c.Extended), func(i int) []any {
 			s := &c.Extended[i]
-			return []any{s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ, int64(s.FloatTensor), []byte(s.Rhythm), s.ID}
+			return []any{s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ, int64(s.FloatTensor), []byte(s.Rhythm), s.ID, s.StartNS}
 		})
 }
 
