@@ -175,6 +175,15 @@ func (h *host) prune(a *account) {
 	a.open = kept
 }
 
+// openNS returns when the first of the segments began that may still grow.
+func (a *account) openNS() int64 {
+	first := a.LastNS
+	for _, s := range a.open {
+		first = min(first, s.StartNS)
+	}
+	return first
+}
+
 // observe adds to the recent rate; older time fades as newer comes.
 func (a *account) observe(best compute.Operations, ns int64) {
 	a.RecentOperations, a.RecentNS = a.RecentOperations.Add(best), a.RecentNS+ns

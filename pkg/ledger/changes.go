@@ -8,6 +8,7 @@ type Changes struct {
 	Hosts    []Host
 	Accounts []Account
 	Grown    []bool    // of Accounts: its row was given out before, and only figures of it differ
+	Open     []int64   // of Accounts: when the first of the segments began that may still grow
 	Opened   []Segment // new since the last Take
 	Extended []Segment // known before; their figures grew
 	Events   []HostEvent
@@ -96,7 +97,8 @@ func (l *Ledger) reserve(c *Changes, after int64) {
 		to[0], to[1] = to[0]+1, to[1]+len(h.dirtyAccounts)
 	}
 	if given[0] > 0 {
-		c.Hosts, c.Accounts, c.Grown = make([]Host, 0, given[0]), make([]Account, 0, given[1]), make([]bool, 0, given[1])
+		c.Hosts, c.Accounts = make([]Host, 0, given[0]), make([]Account, 0, given[1])
+		c.Grown, c.Open = make([]bool, 0, given[1]), make([]int64, 0, given[1])
 	}
 	if carried[0] > 0 {
 		c.Carried, c.CarriedHosts, c.CarriedAccounts = make([]Carried, 0, carried[0]), make([]Host, 0, carried[0]), make([]Account, 0, carried[1])
@@ -145,7 +147,7 @@ func (h *host) give(c *Changes) {
 	h.Before = h.Position
 	for _, a := range h.dirtyAccounts {
 		a.dirty = false
-		c.Accounts, c.Grown = append(c.Accounts, a.Account), append(c.Grown, a.taken)
+		c.Accounts, c.Grown, c.Open = append(c.Accounts, a.Account), append(c.Grown, a.taken), append(c.Open, a.openNS())
 		a.taken = true
 	}
 	for _, s := range h.dirtySegments {

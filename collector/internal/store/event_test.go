@@ -121,6 +121,10 @@ func TestEventsAreFoundByIndex(t *testing.T) {
 	} {
 		query, args := eventQuery(c.filter)
 		if storetest.Postgres() {
+			// Of several months the newest are merged, not sorted.
+			if err := s.MakeMonthsAhead(t.Context(), noon); err != nil {
+				t.Fatal(err)
+			}
 			// With few rows it would rather read them all.
 			tx, err := s.read.BeginTx(t.Context(), nil)
 			if err != nil {
@@ -129,8 +133,9 @@ func TestEventsAreFoundByIndex(t *testing.T) {
 			if _, err := tx.Exec("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"); err != nil {
 				t.Fatal(err)
 			}
-			index := map[string]string{"all": "event_pkey", "page": "event_pkey", "host": "event_host", "page of it": "event_host", "kind": "event_kind", "page of one": "event_kind", "both": "event_"}[name]
-			if plan := postgresPlan(t, tx, query, args...); !strings.Contains(plan, "using "+index) || strings.Contains(plan, "Sort Key: e.id") {
+			index := map[string]string{"all": "pkey", "page": "pkey", "host": "host_id_idx", "page of it": "host_id_idx", "kind": "kind_id_idx", "page of one": "kind_id_idx", "both": ""}[name]
+			plan := postgresPlan(t, tx, query, args...)
+			if !strings.Contains(plan, "Merge Append") || !strings.Contains(plan, "using event_2026_03_"+index) || !strings.Contains(plan, "using event_rest_"+index) || strings.Contains(plan, "Sort  (") {
 				t.Errorf("%s: %s", name, plan)
 			}
 			if err := tx.Rollback(); err != nil {

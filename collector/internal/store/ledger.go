@@ -212,7 +212,7 @@ func loadLedger(ctx context.Context, tx *sql.Tx, p ledger.Partition) (*ledger.Le
 		state.Accounts, err = loadAccounts(ctx, tx, where, args...)
 	}
 	if err == nil {
-		state.Open, err = loadSegments(ctx, tx, " WHERE s.end_ns = d.last_ns AND s.id NOT IN (SELECT segment FROM piece)"+and, args...)
+		state.Open, err = loadSegments(ctx, tx, " WHERE s.end_ns = d.last_ns AND s.start_ns >= d.open_ns AND s.id NOT IN (SELECT segment FROM piece)"+and, args...)
 	}
 	if err == nil {
 		err = tx.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(no), 0) FROM host), (SELECT coalesce(max(no), 0) FROM device), (SELECT coalesce(max(id), 0) FROM segment)").

@@ -31,7 +31,7 @@ func postgresPlan(t *testing.T, q querier, query string, args ...any) string {
 }
 
 // largeScanRE finds the reading of all of a table that grows with the fleet.
-var largeScanRE = regexp.MustCompile(`Seq Scan on (run|finding|finding_standing|finding_work|run_\w+|segment|event|host|device)\b`)
+var largeScanRE = regexp.MustCompile(`Seq Scan on (run|finding|finding_standing|finding_work|run_\w+|(?:segment|event)(?:_\d{4}_\d\d|_rest)?|host|device)\b`)
 
 // twoStores are two collectors on one PostgreSQL database.
 func twoStores(t *testing.T) [2]*Store {

@@ -119,6 +119,12 @@ func (w *writer) changes(c *ledger.Changes) error {
 // described, which are nearly all, the figures that grew.
 func (w *writer) devices(c *ledger.Changes, hosts map[ledger.HostID]int64) error {
 	var whole, grown []int
+	open := func(i int) int64 {
+		if i < len(c.Open) {
+			return c.Open[i]
+		}
+		return 0
+	}
 	for i := range c.Accounts {
 		if i < len(c.Grown) && c.Grown[i] {
 			grown = append(grown, i)
@@ -128,21 +134,21 @@ func (w *writer) devices(c *ledger.Changes, hosts map[ledger.HostID]int64) error
 	}
 	// A batch writes its host, so the host of a changed device is among them.
 	err := w.each(`INSERT INTO device (no, host, id, name, pci_id, cc, sm_count, max_sm_mhz, memory_mib, parent, fabric, sku, grade, peak, ceiling,
-		first_ns, last_ns, overlap_ns, windows, recent_ops, recent_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		first_ns, last_ns, overlap_ns, windows, recent_ops, recent_ns, open_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (no) DO UPDATE SET name = excluded.name, pci_id = excluded.pci_id, cc = excluded.cc, sm_count = excluded.sm_count,
 		max_sm_mhz = excluded.max_sm_mhz, memory_mib = excluded.memory_mib, parent = excluded.parent, fabric = excluded.fabric, sku = excluded.sku, grade = excluded.grade,
 		peak = excluded.peak, ceiling = excluded.ceiling, last_ns = excluded.last_ns, overlap_ns = excluded.overlap_ns,
-		windows = excluded.windows, recent_ops = excluded.recent_ops, recent_ns = excluded.recent_ns`, "device", len(whole), func(i int) []any {
+		windows = excluded.windows, recent_ops = excluded.recent_ops, recent_ns = excluded.recent_ns, open_ns = excluded.open_ns`, "device", len(whole), func(i int) []any {
 		a := &c.Accounts[whole[i]]
 		return []any{a.No, hosts[a.Host], string(a.ID), a.Name, a.PCIID, a.CC, a.SMCount, a.MaxSMMHz, a.MemoryMiB, string(a.Parent), a.Fabric, a.SKU, a.Grade,
-			int64(a.Peak), int64(a.Ceiling), a.FirstNS, a.LastNS, a.OverlapNS, a.Windows, int64(a.RecentOperations), a.RecentNS}
+			int64(a.Peak), int64(a.Ceiling), a.FirstNS, a.LastNS, a.OverlapNS, a.Windows, int64(a.RecentOperations), a.RecentNS, open(whole[i])}
 	})
 	if err != nil {
 		return err
 	}
-	return w.each("UPDATE device SET last_ns = ?, overlap_ns = ?, windows = ?, recent_ops = ?, recent_ns = ? WHERE no = ?", "device", len(grown), func(i int) []any {
+	return w.each("UPDATE device SET last_ns = ?, overlap_ns = ?, windows = ?, recent_ops = ?, recent_ns = ?, open_ns = ? WHERE no = ?", "device", len(grown), func(i int) []any {
 		a := &c.Accounts[grown[i]]
-		return []any{a.LastNS, a.OverlapNS, a.Windows, int64(a.RecentOperations), a.RecentNS, a.No}
+		return []any{a.LastNS, a.OverlapNS, a.Windows, int64(a.RecentOperations), a.RecentNS, open(grown[i]), a.No}
 	})
 }
 

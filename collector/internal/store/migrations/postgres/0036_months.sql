@@ -169,6 +169,7 @@ ALTER TABLE correction ENABLE TRIGGER correction_no_update;
 ALTER TABLE piece ADD COLUMN segment_start_ns bigint NOT NULL DEFAULT 0;
 UPDATE piece SET segment_start_ns = (SELECT start_ns FROM segment WHERE id = piece.segment);
 ALTER TABLE correction ADD CONSTRAINT correction_segment_fkey FOREIGN KEY (segment, segment_start_ns) REFERENCES segment (id, start_ns);
+ALTER TABLE device ADD COLUMN open_ns bigint NOT NULL DEFAULT 0;
 ALTER TABLE piece ADD CONSTRAINT piece_segment_fkey FOREIGN KEY (segment, segment_start_ns) REFERENCES segment (id, start_ns);
 
 CREATE VIEW segment_full AS
