@@ -20,7 +20,7 @@ var functions = template.FuncMap{
 	"ops": operations, "interval": interval, "iso": iso, "percent": percent, "span": span, "deviceHours": deviceHours,
 	"count": count, "names": names, "methods": methods, "foreign": foreign, "severity": severity, "caseState": caseState, "clockState": clockState, "workState": workState, "isRun": isRun, "in": in,
 	"plural": plural, "sentence": sentence, "bar": newBar, "ratio": ratio, "class": class, "state": state, "isCustomer": isCustomer, "width": width, "daysLeft": daysLeft, "milli": milli, "percentOf": percentOf, "level": level, "text": text, "day": day, "joinVerdict": joinVerdict, "gap": gap, "decimal": decimal, "outputs": func() []string { return []string{"html", "pdf", "xlsx", "csv", "json"} }, "has": slices.Contains[[]string], "shareOf": shareOf, "coverShape": func(i int) string { return "M0 0" + coverShapes[i] }, "zero": func(b compute.Bounds) bool { return b == compute.Bounds{} },
-	"subject": subject, "basis": basis, "date": date, "hour": hour, "ahead": ahead, "next": nextClock,
+	"subject": subject, "basis": basis, "date": date, "hour": hour, "obligation": obligation, "ahead": ahead, "next": nextClock,
 	"reached": reached, "words": words, "capital": capital, "running": running, "figures": figures, "column": column, "stamp": stamp,
 }
 
@@ -244,6 +244,17 @@ func subject(name string) string {
 		}
 	}
 	return name
+}
+
+// obligation says what a timer of a reseller asks for.
+func obligation(name string) string {
+	switch name {
+	case "end":
+		return "end the relationship"
+	case "copy":
+		return "produce the copy of its programme"
+	}
+	return words(name)
 }
 
 // basis says from when the days of a clock are counted.
