@@ -24,11 +24,15 @@ var ErrNotAllowed = errors.New("the address is not a public one, and in no netwo
 // errPlain means that something would cross a network in clear.
 var errPlain = errors.New("the address is not https://host")
 
+// global is all that is public of IPv6 so far. Outside of it are forms of IPv4 addresses,
+// such as ::127.0.0.1, beside others.
+var global = netip.MustParsePrefix("2000::/3")
+
 // special are networks that are no public ones, besides those that netip names.
 var special = func() []netip.Prefix {
 	var out []netip.Prefix
-	for _, text := range []string{"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
-		"64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "fec0::/10"} {
+	for _, text := range []string{"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
+		"2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"} {
 		out = append(out, netip.MustParsePrefix(text))
 	}
 	return out
@@ -46,7 +50,7 @@ func Check(address string, networks []netip.Prefix) error {
 			return nil
 		}
 	}
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsLoopback() {
+	if !ip.IsGlobalUnicast() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsLoopback() || ip.Is6() && !global.Contains(ip) {
 		return fmt.Errorf("dial: %w", ErrNotAllowed)
 	}
 	for _, n := range special {

@@ -17,7 +17,8 @@ func TestCheck(t *testing.T) {
 		"93.184.216.34:443": true, "[2606:4700::1111]:443": true, "10.1.2.3:443": true, "[::ffff:10.1.2.3]:443": true,
 		"10.1.3.3:443": false, "127.0.0.1:443": false, "[::1]:443": false, "[::ffff:127.0.0.1]:443": false, "169.254.169.254:80": false, "[fe80::1%eth0]:443": false,
 		"0.0.0.0:443": false, "[::]:443": false, "100.64.0.1:443": false, "192.168.0.1:443": false, "172.16.0.1:443": false, "[fd00::1]:443": false, "224.0.0.1:443": false,
-		"[64:ff9b::7f00:1]:443": false, "[2002:7f00:1::]:443": false, "[2001:db8::1]:443": false, "198.18.0.1:443": false, "255.255.255.255:443": false, "localhost:443": false, "": false,
+		"[64:ff9b::7f00:1]:443": false, "[2002:7f00:1::]:443": false, "[2001:db8::1]:443": false, "198.18.0.1:443": false,
+		"[::7f00:1]:443": false, "[::a9fe:a9fe]:80": false, "[::ffff:0:7f00:1]:443": false, "[4000::1]:443": false, "[5f00::1]:443": false, "[3fff::1]:443": false, "192.88.99.1:443": false, "255.255.255.255:443": false, "localhost:443": false, "": false,
 	} {
 		if err := Check(address, own); (err == nil) != want || err != nil && !errors.Is(err, ErrNotAllowed) {
 			t.Errorf("%s: %v", address, err)
