@@ -63,7 +63,7 @@ func readText(kind, name, text string) (draft.Text, error) {
 	return t, nil
 }
 
-// inForce returns the version of what a text would replace, 0 for none.
+// inForce returns the version of what a text would replace at an instant, 0 for none.
 func (p policies) inForce(t draft.Policy, all []draft.Policy, now time.Time) int {
 	n := 0
 	for _, q := range draft.Current(all, t.Kind, now) {
@@ -135,6 +135,9 @@ func (p policies) ActOnPolicy(ctx context.Context, id string, version int64, act
 			}
 			return x.Propose(who.ID, act.Reason, planned, now, p.inForce(x, all, now))
 		case "approve":
+			if err := x.Above(p.inForce(x, all, x.FromIf(now))); err != nil {
+				return x, fmt.Errorf("approve: %w", err)
+			}
 			return x.Approve(approverOf(who), shown, now)
 		case "reject":
 			return x.Reject(who.ID, act.Reason)

@@ -165,8 +165,9 @@ func (p Policy) Propose(by, rationale string, planned, now time.Time, inForce in
 		return p, fmt.Errorf("propose: %w", ErrReason)
 	case p.Kind.simulated() && p.Simulation.ID == "":
 		return p, fmt.Errorf("propose: %w", ErrUntested)
-	case p.Number <= inForce:
-		return p, fmt.Errorf("propose: %d is in force: %w", inForce, ErrOlder)
+	}
+	if err := p.Above(inForce); err != nil {
+		return p, fmt.Errorf("propose: %w", err)
 	}
 	pinned := now
 	if p.Kind.simulated() {
@@ -183,6 +184,16 @@ func (p Policy) Propose(by, rationale string, planned, now time.Time, inForce in
 	}
 	p.Proposal = approval.Proposal{Digest: digest, Authors: authors, At: now, Lapses: pinned.Add(SnapshotLife)}
 	return p, nil
+}
+
+// Above returns an error that wraps ErrOlder unless the text has a version above that
+// in force. It is asked again when the policy is approved: another one may have come
+// into force, or been approved to come before it, since it was proposed.
+func (p Policy) Above(inForce int) error {
+	if p.Number <= inForce {
+		return fmt.Errorf("%d is in force: %w", inForce, ErrOlder)
+	}
+	return nil
 }
 
 // digest is of everything that a second person agrees to.
@@ -242,9 +253,12 @@ func (p Policy) Withdraw(reason string, now time.Time) (Policy, error) {
 
 // From returns since when an approved policy is in force, or will be: not before
 // it was approved.
-func (p Policy) From() time.Time {
-	if p.Planned.Before(p.Approval.At) {
-		return p.Approval.At
+func (p Policy) From() time.Time { return p.FromIf(p.Approval.At) }
+
+// FromIf returns since when a policy would be in force that is approved at an instant.
+func (p Policy) FromIf(approved time.Time) time.Time {
+	if p.Planned.Before(approved) {
+		return approved
 	}
 	return p.Planned
 }
