@@ -153,7 +153,7 @@ func TestWhatIsForeseenIsForWhomMaySeeFindings(t *testing.T) {
 		}
 	}
 	html := ask(t, h, "/").Body.String()
-	for _, want := range []string{`<a href="/customers/cus_orion">`, "9.10e25", "87 % by 2026-11-27"} {
+	for _, want := range []string{`<a href="/customers/cus_orion">`, "9.10e25", `<span class="date">87 %</span> by <span class="date">2026-11-27</span>`} {
 		if !strings.Contains(html, want) {
 			t.Errorf("Today lacks %q", want)
 		}
