@@ -109,7 +109,9 @@ func (c *tileCheck) anchors(all []string) bool {
 			c.v.Steps.Add("The log grew out of what was kept elsewhere", verdict.No, "checkpoint %d of those that were kept: %v", i+1, err)
 			return false
 		}
-		c.old = append(c.old, old)
+		if old.Size > 0 { // else it says nothing of any entry, and must not stand before those that do
+			c.old = append(c.old, old)
+		}
 	}
 	slices.SortFunc(c.old, func(a, b Checkpoint) int { return int(a.Size - b.Size) })
 	return true

@@ -180,6 +180,17 @@ func TestAnchorsTellARewrittenLog(t *testing.T) {
 			t.Errorf("%q: %s\n%s", anchor, v.Answer, why(v))
 		}
 	}
+	// One of no entry keeps none of the others from being looked at.
+	nothing, err := audit.Checkpoint{Origin: audit.Origin(logID())}.Sign(logKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := audit.VerifyTiles(files, audit.Trust{Collector: logID(), Anchors: []string{nothing, signedAt(t, g, 6)}}); v.Answer != verdict.No {
+		t.Errorf("beside an anchor of no entry: %s\n%s", v.Answer, why(v))
+	}
+	if v := audit.VerifyTiles(files, audit.Trust{Collector: logID(), Anchors: []string{nothing}}); v.Answer != verdict.CannotTell {
+		t.Errorf("with an anchor of no entry alone: %s\n%s", v.Answer, why(v))
+	}
 }
 
 func TestWitnessed(t *testing.T) {

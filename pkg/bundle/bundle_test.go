@@ -2,6 +2,7 @@ package bundle_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
@@ -101,6 +102,8 @@ type parts struct {
 	values   string // of the report
 	stored   string // values as the audit log protects them
 	approver string
+	assented string             // who approved it as the audit log protects that, approver if ""
+	kind     string             // of the report, which its approval is of too
 	key      ed25519.PrivateKey // that signs the bundle
 }
 
@@ -122,12 +125,17 @@ func seal(t testing.TB, p parts, w io.Writer) {
 	origin := audit.Origin(id)
 	sum := func(b []byte) string { s := sha256.Sum256(b); return hex.EncodeToString(s[:]) }
 	packSum, form := sum([]byte(p.pack)), []byte("id: form\n")
-	text := fmt.Sprintf(`{"form_digest":%q,"pack":%q,"values":%s}`, sum(form), packSum, p.values)
-	canon, err := canonical.Transform([]byte(text))
-	must(err)
+	contentOf := func(kind string) []byte {
+		text := fmt.Sprintf(`{"form_digest":%q,"kind":%q,"pack":%q,"values":%s}`, sum(form), kind, packSum, p.values)
+		canon, err := canonical.Transform([]byte(text))
+		must(err)
+		return canon
+	}
+	canon := contentOf(p.kind)
 	digest := sum(canon)
 	report := fmt.Sprintf(`{"content":%s,"digest":%q,"version":3,"approval":{"digest":%q,"authors":["usr_a"],"approved_by":%q}}`, canon, digest, digest, p.approver)
-	body, err := json.Marshal(map[string]json.RawMessage{"values": json.RawMessage(p.stored)})
+	assented := map[string]string{"digest": sum(contentOf("")), "by": cmp.Or(p.assented, p.approver)}
+	body, err := json.Marshal(map[string]any{"values": json.RawMessage(p.stored), "proposal": map[string]any{"authors": []string{"usr_a"}}, "approval": assented})
 	must(err)
 	row, err := canonical.Marshal(map[string]string{"id": "srep_a", "version": "i3", "body": "s" + string(body)})
 	must(err)
@@ -259,6 +267,8 @@ func TestWhatDoesNotHoldIsNamed(t *testing.T) {
 		"a part left out":             {func(p *parts) { p.run.Parts = p.run.Parts[:1] }, "counted anew"},
 		"a report edited in the file": {func(p *parts) { p.values = `{"a":{"text":"y"}}` }, "something else than the version"},
 		"an author who approved":      {func(p *parts) { p.approver = "usr_a" }, "wrote it and approved it"},
+		"an approval that was not":    {func(p *parts) { p.assented = "usr_c" }, "another approval than the version"},
+		"an approval of another kind": {func(p *parts) { p.kind = "correction" }, "another approval than the version"},
 		"another collector's log":     {func(p *parts) { p.key = keyOf(-2) }, "checkpoint"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/flopwatch/flopwatch/pkg/attest"
@@ -341,7 +342,14 @@ func (c *check) sameReport(rows []json.RawMessage) error {
 			continue
 		}
 		var body struct {
-			Values json.RawMessage `json:"values"`
+			Values   json.RawMessage `json:"values"`
+			Proposal struct {
+				Authors []string `json:"authors"`
+			} `json:"proposal"`
+			Approval struct {
+				Digest string `json:"digest"`
+				By     string `json:"by"`
+			} `json:"approval"`
 		}
 		if err := json.Unmarshal([]byte(strings.TrimPrefix(r.Body, "s")), &body); err != nil {
 			return err
@@ -350,6 +358,10 @@ func (c *check) sameReport(rows []json.RawMessage) error {
 		b, errB := canonical.Transform(content.Values)
 		if errA != nil || errB != nil || !bytes.Equal(a, b) {
 			return errors.New("the report says something else than the version that the log protects")
+		}
+		// The digest that was approved is of all else that the report says.
+		if a := d.Approval; a != nil && (a.ApprovedBy != body.Approval.By || a.Digest != body.Approval.Digest || !slices.Equal(a.Authors, body.Proposal.Authors)) {
+			return errors.New("the report names another approval than the version that the log protects")
 		}
 		return nil
 	}
