@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"maps"
 	"math"
+	"sync"
+	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/classify"
 	"github.com/flopwatch/flopwatch/collector/internal/foresight"
@@ -22,13 +24,45 @@ import (
 // on biological sequences, and a declared business need, nobody reports: conditions
 // on them cannot be told, and keep a crossing possible.
 
-// headquarters returns what is known of the headquarters of customers.
+// factsFor is how long facts of customers hold by the clock: what is said of a party may
+// begin or end without anybody writing.
+const factsFor = 10 * time.Minute
+
+// seats are the facts of all customers as they were worked out last, for a revision of
+// the customers.
+type seats struct {
+	mu       sync.Mutex
+	known    map[string]policy.Facts // nil before the first time; nobody writes to it
+	revision int64
+	asOf     time.Time // by the store's clock
+}
+
+// headquarters returns what is known of the headquarters of customers, which the caller
+// does not write to. The transaction must be one that reads: what it sees is kept for
+// whoever asks next, with the same customers.
 func (s *Store) headquarters(ctx context.Context, tx *sql.Tx) (map[string]policy.Facts, error) {
+	revision, err := meta(ctx, tx, "customers")
+	if err != nil {
+		return nil, err
+	}
+	s.seats.mu.Lock()
+	defer s.seats.mu.Unlock()
+	now := s.opts.Now().UTC()
+	if k := &s.seats; k.known != nil && k.revision == revision && now.Sub(k.asOf).Abs() < factsFor {
+		return k.known, nil
+	}
+	facts, err := s.readHeadquarters(ctx, tx, now)
+	if err == nil {
+		s.seats.known, s.seats.revision, s.seats.asOf = facts, revision, now
+	}
+	return facts, err
+}
+
+func (s *Store) readHeadquarters(ctx context.Context, tx *sql.Tx, now time.Time) (map[string]policy.Facts, error) {
 	records, err := s.recordsOf(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
-	now := s.opts.Now().UTC()
 	snapshot := party.At(records, now, now)
 	pack := programme.Shipped()
 	out := map[string]policy.Facts{}

@@ -67,6 +67,7 @@ type Store struct {
 	path     string
 	opts     Options
 	records  records
+	seats    seats
 	// One checkpoint at a time: the file of evidence and the words are shared.
 	checkpointing sync.Mutex
 	unknown       bool // what the last checkpoint left behind; used by Checkpoint alone
