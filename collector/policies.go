@@ -202,11 +202,13 @@ func (p policies) Simulate(ctx context.Context, id string, in apitypes.Simulatio
 }
 
 // Job returns how a simulation stands.
-func (p policies) Job(_ context.Context, id string) (apitypes.Job, bool) { return p.jobs.job(id) }
+func (p policies) Job(ctx context.Context, id string) (apitypes.Job, bool) {
+	return p.jobs.job(ctx, id)
+}
 
 // CancelJob ends a simulation.
-func (p policies) CancelJob(_ context.Context, id string) (apitypes.Job, bool) {
-	return p.jobs.cancel(id)
+func (p policies) CancelJob(ctx context.Context, id string) (apitypes.Job, bool) {
+	return p.jobs.cancel(ctx, id)
 }
 
 // refusedPolicy says what was understood and not done.

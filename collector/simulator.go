@@ -21,7 +21,8 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/training"
 )
 
-// At most maxJobs simulations run at once, and the last keptJobs are remembered.
+// At most maxJobs simulations run at once at a collector, and the last keptJobs of all
+// are remembered.
 const maxJobs, keptJobs = 4, 100
 
 var (
@@ -37,9 +38,8 @@ type simulator struct {
 	log     *slog.Logger
 
 	mu      sync.Mutex
-	ctx     context.Context // of run; nil before
-	jobs    map[string]*simulation
-	order   []string
+	ctx     context.Context        // of run; nil before
+	jobs    map[string]*simulation // that run here
 	running sync.WaitGroup
 }
 
@@ -83,64 +83,118 @@ func (m *simulator) start(ctx context.Context, id string, in apitypes.Simulation
 	if of.Kind == draft.Settings {
 		return apitypes.Job{}, errNotSimulated
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	busy := 0
-	for _, j := range m.jobs {
-		if j.State == "running" {
-			busy++
-		}
-	}
-	if m.ctx == nil || busy >= maxJobs {
-		return apitypes.Job{}, errBusy
-	}
 	// The simulation outlives the request, and is done by who asked.
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
-	unhook := context.AfterFunc(m.ctx, stop)
 	j := &simulation{Job: apitypes.Job{ID: store.NewID("job_"), Policy: id, State: "running", Phase: "reading", Of: 1}, stop: stop}
-	m.jobs[j.ID], m.order = j, append(m.order, j.ID)
-	if len(m.order) > keptJobs && m.jobs[m.order[0]].State != "running" {
-		delete(m.jobs, m.order[0])
-		m.order = m.order[1:]
-	}
-	m.running.Go(func() {
-		defer stop()
-		defer unhook()
-		made, err := m.simulate(work, j, *of, in)
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		switch {
-		case err == nil:
-			j.State, j.Simulation, j.Digest = "done", made.ID, made.Digest
-		case work.Err() != nil:
-			j.State = "cancelled"
-		default:
-			j.State, j.Error = "failed", "the collector's log says why"
-			m.log.LogAttrs(work, slog.LevelError, "a simulation failed", slog.String("policy", id), slog.String("error", err.Error()))
-		}
-	})
-	return j.Job, nil
-}
-
-func (m *simulator) job(id string) (apitypes.Job, bool) {
+	begun := j.Job
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	j, ok := m.jobs[id]
-	if !ok {
-		return apitypes.Job{}, false
+	if m.ctx == nil || len(m.jobs) >= maxJobs {
+		stop()
+		return apitypes.Job{}, errBusy
 	}
-	return j.Job, true
+	if err := m.store.BeginJob(ctx, keptJob(begun), keptJobs); err != nil {
+		stop()
+		return apitypes.Job{}, err
+	}
+	unhook := context.AfterFunc(m.ctx, stop)
+	m.jobs[j.ID] = j
+	m.running.Go(func() {
+		defer unhook()
+		m.follow(work, stop, j, func() (store.SavedSimulation, error) { return m.simulate(work, j, *of, in) })
+	})
+	return begun, nil
 }
 
-func (m *simulator) cancel(id string) (apitypes.Job, bool) {
+// jobBeat is how often a collector says how its simulations stand.
+const jobBeat = time.Second
+
+// follow says each second how a simulation stands, until it ends or somebody at any
+// collector asks for its end.
+func (m *simulator) follow(work context.Context, stop context.CancelFunc, j *simulation, simulate func() (store.SavedSimulation, error)) {
+	ended := make(chan struct{})
+	var beat sync.WaitGroup
+	beat.Go(func() {
+		tick := time.NewTicker(jobBeat)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ended:
+				return
+			case <-tick.C:
+			}
+			m.mu.Lock()
+			now := j.Job
+			m.mu.Unlock()
+			if cancel, err := m.store.BeatJob(work, keptJob(now)); err == nil && cancel {
+				stop()
+			}
+		}
+	})
+	made, err := simulate()
+	close(ended)
+	beat.Wait() // so that nothing is said after the last word
 	m.mu.Lock()
-	j, ok := m.jobs[id]
-	m.mu.Unlock()
-	if !ok {
-		return apitypes.Job{}, false
+	switch {
+	case err == nil:
+		j.State, j.Simulation, j.Digest = "done", made.ID, made.Digest
+	case work.Err() != nil:
+		j.State = "cancelled"
+	default:
+		j.State, j.Error = "failed", "the collector's log says why"
+		m.log.LogAttrs(work, slog.LevelError, "a simulation failed", slog.String("policy", j.Policy), slog.String("error", err.Error()))
 	}
-	j.stop()
-	return m.job(id)
+	last := j.Job
+	m.mu.Unlock()
+	stop()
+	if _, err := m.store.BeatJob(context.WithoutCancel(work), keptJob(last)); err != nil {
+		m.log.LogAttrs(work, slog.LevelError, "how a simulation ended was not kept", slog.String("policy", j.Policy), slog.String("error", err.Error()))
+	}
+	m.mu.Lock()
+	delete(m.jobs, last.ID) // from here on the store tells of it
+	m.mu.Unlock()
+}
+
+// keptJob is a job as the store keeps it, and jobOf what the store tells of one.
+func keptJob(j apitypes.Job) store.Job {
+	return store.Job{ID: j.ID, Policy: j.Policy, State: j.State, Phase: j.Phase, Done: j.Done, Of: j.Of, Simulation: j.Simulation, Digest: j.Digest, Error: j.Error}
+}
+
+func jobOf(j store.Job) apitypes.Job {
+	return apitypes.Job{ID: j.ID, Policy: j.Policy, State: j.State, Phase: j.Phase, Done: j.Done, Of: j.Of, Simulation: j.Simulation, Digest: j.Digest, Error: j.Error}
+}
+
+// job returns how a simulation stands, here or at another collector.
+func (m *simulator) job(ctx context.Context, id string) (apitypes.Job, bool) {
+	m.mu.Lock()
+	j, here := m.jobs[id]
+	var now apitypes.Job
+	if here {
+		now = j.Job
+	}
+	m.mu.Unlock()
+	if here {
+		return now, true
+	}
+	stored, ok, err := m.store.Job(ctx, id)
+	if err != nil {
+		m.log.LogAttrs(ctx, slog.LevelError, "how a simulation stands could not be read", slog.String("error", err.Error()))
+	}
+	return jobOf(stored), ok
+}
+
+// cancel ends a simulation, here or at another collector, which hears of it within a
+// second or two.
+func (m *simulator) cancel(ctx context.Context, id string) (apitypes.Job, bool) {
+	m.mu.Lock()
+	j, here := m.jobs[id]
+	m.mu.Unlock()
+	if here {
+		j.stop()
+	} else if err := m.store.CancelJob(ctx, id); err != nil {
+		m.log.LogAttrs(ctx, slog.LevelError, "the end of a simulation could not be asked for", slog.String("error", err.Error()))
+	}
+	return m.job(ctx, id)
 }
 
 // progress returns what tells how far a phase of the job is.

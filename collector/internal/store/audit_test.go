@@ -375,7 +375,7 @@ func TestEveryTableIsThoughtOf(t *testing.T) {
 		"run_day": "from segments", "host_energy": "from signed batches", "power_meter": "from power_reading", "power_reading": "its digest is in power_import",
 		"power_slot": "from power_reading and host_energy", "power_span": "from power_slot", "policy_lookback": "follows from policy and policy_finding",
 		"notification": "tells of what the log has", "notification_channel": "how far a channel was told", "escalation": "which deadlines were told of",
-		"collector": "who shares the work now", "tenant_change": "from segments",
+		"collector": "who shares the work now", "job": "how a simulation stands; its report is protected", "tenant_change": "from segments",
 		"partition_lease": "who counts which hosts now", "partition_term": "who counted them when; what was counted is evidence",
 		"finding_standing": "follows from finding and finding_work", "api_token_use": "changes with use; what a token does is in the log", "desk_session": "by hash, for half a day; what is done in one is in the log",
 	}
