@@ -45,6 +45,9 @@ func (in *Ingest) share(ctx context.Context, r *run) error {
 			}
 		}
 		source, err := in.subscribe(ctx)
+		if ctx.Err() != nil && source == nil {
+			return nil
+		}
 		if err != nil {
 			return err
 		}

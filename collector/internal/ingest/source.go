@@ -2,11 +2,14 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strconv"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/flopwatch/flopwatch/pkg/wire"
@@ -57,7 +60,11 @@ func (in *Ingest) subscribe(ctx context.Context) (*source, error) {
 		config.PriorityPolicy, config.PriorityGroups, config.PinnedTTL = jetstream.PriorityPolicyPinned, []string{groupName}, pinnedFor
 		options = append(options, jetstream.PullPriorityGroup(groupName), jetstream.PullExpiry(askEvery), jetstream.PullHeartbeat(askEvery/2))
 	}
-	consumer, err := js.CreateOrUpdateConsumer(ctx, wire.StreamName, config)
+	var consumer jetstream.Consumer
+	err = in.patiently(ctx, func() (err error) {
+		consumer, err = js.CreateOrUpdateConsumer(ctx, wire.StreamName, config)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("make consumer %s of %s: %w", config.Durable, wire.StreamName, err)
 	}
@@ -81,6 +88,32 @@ func (in *Ingest) subscribe(ctx context.Context) (*source, error) {
 		return nil, fmt.Errorf("consume %s: %w", wire.StreamName, err)
 	}
 	return s, nil
+}
+
+// patiently asks the broker again each second while it does not answer, until ctx ends:
+// brokers that elect a leader are silent for longer than one question waits.
+func (in *Ingest) patiently(ctx context.Context, ask func() error) error {
+	for {
+		err := ask()
+		if err == nil || ctx.Err() != nil || !silent(err) {
+			return err
+		}
+		in.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "the broker does not answer, and is asked again", slog.Int("partition", in.cfg.Partition.No), slog.Any("error", err))
+		timer := time.NewTimer(askEvery)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
+	}
+}
+
+// silent says whether an error is that nobody answered for the broker in time, or that
+// it said that it cannot yet.
+func silent(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.As(err, &api) && api.Code == http.StatusServiceUnavailable
 }
 
 func (s *source) close() {
