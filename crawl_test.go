@@ -102,6 +102,7 @@ type crawler struct {
 	seen                map[string]int    // kinds of pages, with how many were opened
 	queue               []string
 	opened, asked, held int
+	hurried             bool // part of the page was refused, since it asked too fast
 }
 
 // ids are what tells pages of one kind from one another.
@@ -136,6 +137,7 @@ func (c *crawler) visit(at string) bool {
 	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(time.Second) {
 		c.do(c.session, "Page.navigate", map[string]any{"url": c.root + at}, nil)
 		status := 0
+		c.hurried = false
 		for loaded := false; !loaded; {
 			select {
 			case e := <-c.events:
@@ -151,7 +153,7 @@ func (c *crawler) visit(at string) bool {
 			}
 		}
 		switch {
-		case status == 429 && time.Now().Before(deadline):
+		case (status == 429 || c.hurried) && time.Now().Before(deadline):
 		case status != 200:
 			c.Errorf("%s, to which %s leads, answers %d: %.300s", at, c.from[at], status, c.text())
 			return false
@@ -183,7 +185,9 @@ func (c *crawler) heed(at string, e reply) (status int) {
 		if p.Type == "Document" {
 			return p.Response.Status
 		}
-		if p.Response.Status >= 400 && p.Response.Status != 429 {
+		if p.Response.Status == 429 {
+			c.hurried = true
+		} else if p.Response.Status >= 400 {
 			c.Errorf("%s loads %s, which answers %d", at, p.Response.URL, p.Response.Status)
 		}
 	case "Log.entryAdded":
@@ -212,6 +216,8 @@ func (c *crawler) look(at string, axe bool) {
 		return
 	}
 	c.held++
+	var paused bool // what is looked at must not be renewed meanwhile
+	c.see(`(() => { const b = document.getElementById("pause"); if (b && !b.hidden) b.click(); return true })()`, &paused)
 	var found []string
 	c.await(c.axe+`; axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(v => v.id + " at " + v.nodes.map(n => n.target.join(" ")).join(", ")))`, &found)
 	for _, f := range found {
