@@ -36,6 +36,7 @@ type watcher struct {
 	told    map[string]bool // ids of findings that are written
 	covered time.Time       // end of the last day whose coverage was looked at
 	found   []gap.Finding   // from reports, to be written
+	twinned time.Time       // when twins are to be looked for next; read by the goroutine that looks alone
 }
 
 func newWatcher(s *store.Store, log *slog.Logger, now time.Time) *watcher {
@@ -44,21 +45,35 @@ func newWatcher(s *store.Store, log *slog.Logger, now time.Time) *watcher {
 
 // Follow notes who reported. It writes nothing in the transaction.
 func (w *watcher) Follow(_ context.Context, _ *sql.Tx, c store.Commit) error {
-	devices := map[ledger.HostID]map[measure.DeviceID]int64{}
-	for i := range c.Accounts {
-		a := &c.Accounts[i]
-		if devices[a.Host] == nil {
-			devices[a.Host] = map[measure.DeviceID]int64{}
-		}
-		devices[a.Host][a.ID] = a.LastNS
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	idle, events := idleOf(c), eventsOf(c)
+	idle, events, written, reported := idleOf(c), eventsOf(c), map[ledger.HostID]int{}, map[ledger.HostID]int{}
+	for i := range c.Accounts { // a host's come one after the other
+		if i == 0 || c.Accounts[i].Host != c.Accounts[i-1].Host {
+			written[c.Accounts[i].Host] = i
+		}
+	}
+	for i := range c.Reported {
+		if i == 0 || c.Reported[i].Host != c.Reported[i-1].Host {
+			reported[c.Reported[i].Host] = i
+		}
+	}
+	devices := map[measure.DeviceID]int64{}
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
+		clear(devices)
+		if at, ok := written[h.ID]; ok {
+			for ; at < len(c.Accounts) && c.Accounts[at].Host == h.ID; at++ {
+				devices[c.Accounts[at].ID] = c.Accounts[at].LastNS
+			}
+		}
+		if at, ok := reported[h.ID]; ok {
+			for ; at < len(c.Reported) && c.Reported[at].Host == h.ID; at++ {
+				devices[c.Reported[at].Device] = c.Reported[at].LastNS
+			}
+		}
 		w.found = append(w.found, w.watch.Report(gap.Report{Host: h.ID, ReceivedNS: c.At.UnixNano(), LastNS: h.LastNS, BootID: h.BootID, Epoch: h.Position.Epoch,
-			Devices: devices[h.ID], Idle: idle[h.ID], Events: events[h.ID]})...)
+			Devices: devices, Idle: idle[h.ID], Events: events[h.ID]})...)
 	}
 	return nil
 }
@@ -74,28 +89,28 @@ var powerLimits = sync.OnceValue(func() map[string]int64 {
 
 // idleOf returns the stretches in which devices are said to do nothing.
 func idleOf(c store.Commit) map[ledger.HostID][]gap.Idle {
-	type key struct {
-		host   ledger.HostID
-		device measure.DeviceID
-	}
-	limits := map[key]int64{}
-	for i := range c.Accounts {
-		a := &c.Accounts[i]
-		limits[key{a.Host, a.ID}] = powerLimits()[a.SKU]
-	}
 	out := map[ledger.HostID][]gap.Idle{}
+	var limits map[int64]int64 // by number of the device
 	for i := range c.Segments {
 		s := &c.Segments[i]
 		if s.Key.State != measure.Idle {
 			continue
 		}
-		out[s.Key.Host] = append(out[s.Key.Host], gap.Idle{Device: s.Key.Device, StartNS: s.StartNS, Duration: time.Duration(s.DurationNS), EnergyMJ: s.EnergyMJ,
-			LimitW: limits[key{s.Key.Host, s.Key.Device}]})
+		if limits == nil {
+			limits = make(map[int64]int64, len(c.Accounts))
+			for i := range c.Accounts {
+				limits[c.Accounts[i].No] = powerLimits()[c.Accounts[i].SKU]
+			}
+		}
+		out[s.Key.Host] = append(out[s.Key.Host], gap.Idle{Device: s.Key.Device, StartNS: s.StartNS, Duration: time.Duration(s.DurationNS), EnergyMJ: s.EnergyMJ, LimitW: limits[s.DeviceNo]})
 	}
 	return out
 }
 
 func eventsOf(c store.Commit) map[ledger.HostID][]measure.Event {
+	if len(c.Events) == 0 {
+		return nil
+	}
 	ids := map[int64]ledger.HostID{}
 	for i := range c.Hosts {
 		ids[c.Hosts[i].No] = c.Hosts[i].ID
@@ -290,11 +305,25 @@ func (w *watcher) meters(ctx context.Context, now time.Time) error {
 // twinSpan is how long ago a device may have been reported to count as reported now.
 const twinSpan = 10 * time.Minute
 
+// twinRest is how many times as long as a look for twins took the next one waits: it
+// goes through all devices, which takes a second of a core for a million.
+const (
+	twinRest  = 200
+	twinQuick = 250 * time.Millisecond // looks that are not waited for
+)
+
 // twins writes which devices two hosts report, if one of them is known, once a day.
 func (w *watcher) twins(ctx context.Context, known map[ledger.HostID]bool, now time.Time) error {
+	if now.Before(w.twinned) {
+		return nil
+	}
+	began := time.Now()
 	all, err := w.store.TwinDevices(ctx, now.Add(-twinSpan).UnixNano())
 	if err != nil {
 		return err
+	}
+	if took := time.Since(began); took > twinQuick {
+		w.twinned = now.Add(min(twinRest*took, twinSpan/2))
 	}
 	for _, twin := range all {
 		hosts := strings.Join(twin.Hosts, ", ")

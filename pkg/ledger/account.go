@@ -24,14 +24,14 @@ const recentHorizon = int64(10 * time.Minute)
 //
 // With allocated, allocations concern the host and may decide whose time it is.
 func (l *Ledger) window(h *host, acc *account, w *measure.Window, allocated bool) {
-	if w.StartNS > acc.LastNS {
+	if w.StartNS > acc.lastNS {
 		l.hole(h, acc, w.StartNS, allocated)
 	}
-	start, end := max(w.StartNS, acc.LastNS), max(w.EndNS, acc.LastNS)
+	start, end := max(w.StartNS, acc.lastNS), max(w.EndNS, acc.lastNS)
 	kept, elapsed := end-start, w.EndNS-w.StartNS
-	acc.OverlapNS += elapsed - kept
-	acc.LastNS = end
-	acc.Windows++
+	acc.overlapNS += elapsed - kept
+	acc.lastNS = end
+	acc.windows++
 	l.meter(h, w, start, end)
 
 	var passed, given int64 // of the entries so far: whole and kept time
@@ -96,18 +96,18 @@ var (
 // covers: nothing in low, the device's recent rate but no more than its
 // training peak in best, and its fastest rate in high.
 func (l *Ledger) hole(h *host, acc *account, endNS int64, allocated bool) {
-	gap := time.Duration(endNS - acc.LastNS)
-	high := max(acc.Ceiling, acc.Peak).Over(gap, compute.Up)
-	best := min(acc.recent(int64(gap)), acc.Peak.Over(gap, compute.Down), high)
+	gap := time.Duration(endNS - acc.lastNS)
+	high := max(acc.model.Ceiling, acc.model.Peak).Over(gap, compute.Up)
+	best := min(acc.recent(int64(gap)), acc.model.Peak.Over(gap, compute.Down), high)
 	e := part{State: measure.Unobserved, Workload: &noWorkload, Method: &noMethod, Amounts: Amounts{
-		DurationNS: int64(gap), Operations: compute.Bounds{Best: best, High: high}, Ceiling: acc.Peak.Over(gap, compute.Nearest), EnergyMJ: -1,
+		DurationNS: int64(gap), Operations: compute.Bounds{Best: best, High: high}, Ceiling: acc.model.Peak.Over(gap, compute.Nearest), EnergyMJ: -1,
 	}}
 	if allocated {
-		l.assign(h, acc, []part{e}, acc.LastNS, endNS)
+		l.assign(h, acc, []part{e}, acc.lastNS, endNS)
 	} else {
-		l.add(h, acc, &e, acc.LastNS, endNS)
+		l.add(h, acc, &e, acc.lastNS, endNS)
 	}
-	acc.LastNS = endNS
+	acc.lastNS = endNS
 	h.prune(acc)
 }
 
@@ -118,41 +118,28 @@ func (l *Ledger) hole(h *host, acc *account, endNS int64, allocated bool) {
 func (l *Ledger) add(h *host, acc *account, e *part, start, end int64) {
 	var s *segment
 	for _, o := range acc.open {
-		if o.Key.State == e.State && (o.EndNS == start || o.EndNS == end) && (o.EnergyMJ < 0) == (e.EnergyMJ < 0) &&
-			o.Key.Tenant == e.Tenant && o.Key.Claim == e.Claim && o.Key.Workload == *e.Workload && o.Key.Method == *e.Method {
+		if w := o.words; w.State == e.State && (o.endNS == start || o.endNS == end) && (o.energyMJ < 0) == (e.EnergyMJ < 0) &&
+			w.Tenant == e.Tenant && w.Claim == e.Claim && w.Workload == *e.Workload && w.Method == *e.Method {
 			s = o
 			break
 		}
 	}
 	if s == nil {
 		l.lastSegment = l.part.next(l.lastSegment)
-		s = &segment{Segment: Segment{
-			ID: l.lastSegment, DeviceNo: acc.No, StartNS: start,
-			Key: Key{
-				Host: acc.Host, Device: acc.ID, State: e.State, Tenant: measure.TenantID(intern(string(e.Tenant))),
-				Claim: Claim{e.Claim.State, measure.TenantID(intern(string(e.Claim.Tenant)))},
-				Workload: measure.Workload{
-					Kind: measure.WorkloadKind(intern(string(e.Workload.Kind))), ID: intern(e.Workload.ID), Hint: intern(e.Workload.Hint),
-				},
-				Method: measure.Method{
-					Name: measure.MethodName(intern(string(e.Method.Name))), Version: e.Method.Version,
-					Precision: intern(e.Method.Precision), Reason: intern(e.Method.Reason), Grade: intern(e.Method.Grade),
-				},
-			},
-		}}
+		s = &segment{id: l.lastSegment, of: acc, words: l.keep(words{e.State, *e.Workload, e.Tenant, *e.Method, e.Claim}), startNS: start}
 		if e.EnergyMJ < 0 {
-			s.EnergyMJ = -1
+			s.energyMJ = -1
 		}
 		acc.open = append(acc.open, s)
 		h.due = true
 	}
-	s.EndNS = end
-	s.DurationNS += e.DurationNS
-	s.Operations = s.Operations.Add(e.Operations)
-	s.Ceiling = s.Ceiling.Add(e.Ceiling)
-	s.FloatTensor = s.FloatTensor.Add(e.FloatTensor)
+	s.endNS = end
+	s.durationNS += e.DurationNS
+	s.operations = s.operations.Add(e.Operations)
+	s.ceiling = s.ceiling.Add(e.Ceiling)
+	s.float = s.float.Add(e.FloatTensor)
 	if e.EnergyMJ > 0 {
-		s.EnergyMJ += e.EnergyMJ
+		s.energyMJ += e.EnergyMJ
 	}
 	s.follow(e, end-start)
 	if !s.dirty {
@@ -165,7 +152,7 @@ func (l *Ledger) add(h *host, acc *account, e *part, start, end int64) {
 func (h *host) prune(a *account) {
 	kept := a.open[:0]
 	for _, s := range a.open {
-		if s.EndNS == a.LastNS {
+		if s.endNS == a.lastNS {
 			kept = append(kept, s)
 		} else if s.dirty {
 			h.due = true // only what is open can be carried
@@ -177,28 +164,28 @@ func (h *host) prune(a *account) {
 
 // openNS returns when the first of the segments began that may still grow.
 func (a *account) openNS() int64 {
-	first := a.LastNS
+	first := a.lastNS
 	for _, s := range a.open {
-		first = min(first, s.StartNS)
+		first = min(first, s.startNS)
 	}
 	return first
 }
 
 // observe adds to the recent rate; older time fades as newer comes.
 func (a *account) observe(best compute.Operations, ns int64) {
-	a.RecentOperations, a.RecentNS = a.RecentOperations.Add(best), a.RecentNS+ns
-	for a.RecentNS > recentHorizon {
-		a.RecentOperations, a.RecentNS = a.RecentOperations/2, a.RecentNS/2
+	a.recentOperations, a.recentNS = a.recentOperations.Add(best), a.recentNS+ns
+	for a.recentNS > recentHorizon {
+		a.recentOperations, a.recentNS = a.recentOperations/2, a.recentNS/2
 	}
 }
 
 // recent returns what the device does in the given time at its recent rate, 0
 // for a device that was never observed.
 func (a *account) recent(ns int64) compute.Operations {
-	if a.RecentNS == 0 {
+	if a.recentNS == 0 {
 		return 0
 	}
-	return compute.Operations(mulDiv(int64(a.RecentOperations), ns, a.RecentNS))
+	return compute.Operations(mulDiv(int64(a.recentOperations), ns, a.recentNS))
 }
 
 // share returns n×part/whole rounded down, 0 for a whole of 0.

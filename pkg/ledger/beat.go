@@ -30,9 +30,10 @@ func (s *segment) follow(e *part, windowNS int64) {
 	s.beat.Add(float64(e.EnergyMJ) / BeatWindow.Seconds()) // milliwatts
 }
 
-// encode brings the encoded rhythm up to date.
-func (s *segment) encode() {
-	if s.beat != nil {
-		s.Rhythm = string(s.beat.Append(make([]byte, 0, 48)))
+// appendBeat appends the rhythm as it is stored, nothing where there is none.
+func (s *segment) appendBeat(b []byte) []byte {
+	if s.beat == nil {
+		return b
 	}
+	return s.beat.Append(b)
 }

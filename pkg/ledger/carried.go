@@ -32,19 +32,20 @@ func (h *host) appendState(b []byte) []byte {
 	}
 	b = binary.AppendUvarint(b, uint64(len(h.dirtyAccounts)))
 	for _, a := range h.dirtyAccounts {
-		for _, n := range [...]int64{a.No, a.LastNS - h.LastNS, a.OverlapNS, a.Windows, int64(a.RecentOperations), a.RecentNS} {
+		for _, n := range [...]int64{a.no, a.lastNS - h.LastNS, a.overlapNS, a.windows, int64(a.recentOperations), a.recentNS} {
 			b = binary.AppendVarint(b, n)
 		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(h.dirtySegments)))
+	var beats [64]byte
 	for _, s := range h.dirtySegments {
-		s.encode()
-		for _, n := range [...]int64{s.DeviceNo, s.ID, s.EndNS - h.LastNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best - s.Operations.Low),
-			int64(s.Operations.High - s.Operations.Best), int64(s.Ceiling), s.EnergyMJ, int64(s.FloatTensor)} {
+		for _, n := range [...]int64{s.of.no, s.id, s.endNS - h.LastNS, s.durationNS, int64(s.operations.Low), int64(s.operations.Best - s.operations.Low),
+			int64(s.operations.High - s.operations.Best), int64(s.ceiling), s.energyMJ, int64(s.float)} {
 			b = binary.AppendVarint(b, n)
 		}
-		b = binary.AppendUvarint(b, uint64(len(s.Rhythm)))
-		b = append(b, s.Rhythm...)
+		beat := s.appendBeat(beats[:0])
+		b = binary.AppendUvarint(b, uint64(len(beat)))
+		b = append(b, beat...)
 	}
 	return b
 }
@@ -79,19 +80,19 @@ func (l *Ledger) carry(h *host, accounts map[int64]*account, state []byte) error
 	}
 	for n := r.uint(); n > 0 && !r.bad; n-- {
 		a := accounts[r.int()]
-		if a == nil || a.Host != h.ID {
+		if a == nil || h.account(a.id) != a {
 			return fmt.Errorf("host %s: a device that it does not have: %w", h.ID, errCarried)
 		}
-		a.LastNS, a.OverlapNS, a.Windows = h.LastNS+r.int(), r.int(), r.int()
-		a.RecentOperations, a.RecentNS = compute.Operations(r.int()), r.int()
+		a.lastNS, a.overlapNS, a.windows = h.LastNS+r.int(), r.int(), r.int()
+		a.recentOperations, a.recentNS = compute.Operations(r.int()), r.int()
 		h.touch(a)
 	}
 	for n := r.uint(); n > 0 && !r.bad; n-- {
 		device, id := r.int(), r.int()
 		var s *segment
-		if a := accounts[device]; a != nil && a.Host == h.ID {
+		if a := accounts[device]; a != nil && h.account(a.id) == a {
 			for _, o := range a.open {
-				if o.ID == id {
+				if o.id == id {
 					s = o
 				}
 			}
@@ -99,13 +100,13 @@ func (l *Ledger) carry(h *host, accounts map[int64]*account, state []byte) error
 		if s == nil {
 			return fmt.Errorf("host %s: segment %d, which is not open: %w", h.ID, id, errCarried)
 		}
-		s.EndNS, s.DurationNS = h.LastNS+r.int(), r.int()
-		s.Operations.Low = compute.Operations(r.int())
-		s.Operations.Best = s.Operations.Low + compute.Operations(r.int())
-		s.Operations.High = s.Operations.Best + compute.Operations(r.int())
-		s.Ceiling, s.EnergyMJ, s.FloatTensor = compute.Operations(r.int()), r.int(), compute.Operations(r.int())
-		if s.Rhythm = string(r.bytes(int(min(r.uint(), 1<<16)))); s.Rhythm != "" {
-			beat, err := rhythm.Decode([]byte(s.Rhythm))
+		s.endNS, s.durationNS = h.LastNS+r.int(), r.int()
+		s.operations.Low = compute.Operations(r.int())
+		s.operations.Best = s.operations.Low + compute.Operations(r.int())
+		s.operations.High = s.operations.Best + compute.Operations(r.int())
+		s.ceiling, s.energyMJ, s.float = compute.Operations(r.int()), r.int(), compute.Operations(r.int())
+		if encoded := r.bytes(int(min(r.uint(), 1<<16))); len(encoded) > 0 {
+			beat, err := rhythm.Decode(encoded)
 			if err != nil {
 				return fmt.Errorf("host %s: segment %d: %w", h.ID, id, err)
 			}

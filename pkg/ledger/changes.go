@@ -1,6 +1,10 @@
 package ledger
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/flopwatch/flopwatch/pkg/measure"
+)
 
 // Changes is what changed since the last Take, as values that the ledger no
 // longer touches.
@@ -17,7 +21,7 @@ type Changes struct {
 	// beside the rows, and how far they are.
 	Carried         []Carried
 	CarriedHosts    []Host
-	CarriedAccounts []Account
+	CarriedAccounts []Reported
 	Settled         []int64 // numbers of hosts of which nothing is carried any more
 
 	Addresses []HostAddress
@@ -28,6 +32,15 @@ type Changes struct {
 	Energy      []HostEnergy // of slots that are full, to be added
 	Batches     int64        // counted since the last Take
 	Windows     int64
+
+	states []byte // that Carried shares
+}
+
+// Reported is how far a device of a host is, whose row stays as it is for now.
+type Reported struct {
+	Host   HostID
+	Device measure.DeviceID
+	LastNS int64
 }
 
 // Empty reports whether nothing changed.
@@ -53,9 +66,11 @@ func (l *Ledger) TakeDue(nowNS, after int64) Changes {
 	c := Changes{Events: l.events, Addresses: l.addresses, Traffic: l.traffic, Differences: l.differences, Clocks: l.clocks, Energy: l.energy, Batches: l.batches, Windows: l.windows}
 	l.events, l.differences, l.addresses, l.traffic, l.clocks, l.energy = nil, nil, nil, nil, nil, nil
 	l.batches, l.windows = 0, 0
-	l.reserve(&c, after)
-	l.settle(&c, nowNS, after)
-	var states []byte
+	turns := l.turn(nowNS, after)
+	l.reserve(&c, turns, after)
+	l.settle(&c, turns, nowNS, after)
+	states := l.states[:0]
+	l.states = nil // what is given out is the caller's
 	for _, h := range l.dirtyHosts {
 		if !h.dirty {
 			continue // it had its turn
@@ -77,42 +92,92 @@ func (l *Ledger) TakeDue(nowNS, after int64) Changes {
 		c.Carried = append(c.Carried, Carried{h.No, states[at:len(states):len(states)]})
 		c.CarriedHosts = append(c.CarriedHosts, h.Host)
 		for _, a := range h.dirtyAccounts {
-			c.CarriedAccounts = append(c.CarriedAccounts, a.Account)
+			c.CarriedAccounts = append(c.CarriedAccounts, Reported{h.ID, a.id, a.lastNS})
 		}
 	}
 	clear(l.dirtyHosts)
-	l.dirtyHosts = l.dirtyHosts[:0]
+	l.dirtyHosts, c.states = l.dirtyHosts[:0], states
 	return c
 }
 
-// reserve makes room for what the hosts that changed will give out: growing it row by
-// row was a third of all memory that a checkpoint took.
-func (l *Ledger) reserve(c *Changes, after int64) {
-	var given, carried [2]int // hosts, accounts
-	for _, h := range l.dirtyHosts {
-		to := &carried
-		if after <= 0 || h.due || !h.taken {
-			to = &given
+// reserve makes room for what will be given out: growing it row by row was a third of
+// all memory that a checkpoint took, and to move it as much as to write it.
+func (l *Ledger) reserve(c *Changes, turns int, after int64) {
+	var hosts, accounts, opened, extended, carried, reported int
+	given := func(h *host) {
+		hosts, accounts = hosts+1, accounts+len(h.dirtyAccounts)
+		for _, s := range h.dirtySegments {
+			if s.taken {
+				extended++
+			} else {
+				opened++
+			}
 		}
-		to[0], to[1] = to[0]+1, to[1]+len(h.dirtyAccounts)
 	}
-	if given[0] > 0 {
-		c.Hosts, c.Accounts = make([]Host, 0, given[0]), make([]Account, 0, given[1])
-		c.Grown, c.Open = make([]bool, 0, given[1]), make([]int64, 0, given[1])
+	for _, w := range l.carriers[:min(turns, len(l.carriers))] {
+		given(w.host)
 	}
-	if carried[0] > 0 {
-		c.Carried, c.CarriedHosts, c.CarriedAccounts = make([]Carried, 0, carried[0]), make([]Host, 0, carried[0]), make([]Account, 0, carried[1])
+	for _, h := range l.dirtyHosts {
+		switch {
+		case after > 0 && !h.due && h.taken:
+			carried, reported = carried+1, reported+len(h.dirtyAccounts)
+		case after > 0 || h.carriedNS == 0: // else it is among the carriers
+			given(h)
+		}
+	}
+	s := &l.spare
+	c.Hosts, c.Accounts, c.Grown, c.Opened, c.Extended = room(s.Hosts, hosts), room(s.Accounts, accounts), room(s.Grown, accounts), room(s.Opened, opened), room(s.Extended, extended)
+	c.Open = room(s.Open, accounts)
+	c.Carried, c.CarriedHosts, c.CarriedAccounts = room(s.Carried, carried), room(s.CarriedHosts, carried), room(s.CarriedAccounts, reported)
+	l.spare = Changes{}
+}
+
+// room returns an empty slice for n, the spare one if it has as much.
+func room[T any](spare []T, n int) []T {
+	if n == 0 {
+		return nil
+	}
+	if cap(spare) >= n {
+		return spare[:0]
+	}
+	return make([]T, 0, n)
+}
+
+// spareMost is how many rows are kept room for between checkpoints.
+const spareMost = 1 << 15
+
+// Reuse takes back the memory of changes that nobody looks at any more, for those that
+// are given out next.
+func (l *Ledger) Reuse(c Changes) {
+	l.spare = Changes{Hosts: spared(c.Hosts), Accounts: spared(c.Accounts), Grown: spared(c.Grown), Open: spared(c.Open), Opened: spared(c.Opened), Extended: spared(c.Extended),
+		Carried: spared(c.Carried), CarriedHosts: spared(c.CarriedHosts), CarriedAccounts: spared(c.CarriedAccounts)}
+	if n := len(c.Carried); n > 0 && n <= spareMost {
+		l.states = c.states[:0]
 	}
 }
 
-// settle gives out the rows of hosts whose turn it is, longest behind first.
-func (l *Ledger) settle(c *Changes, nowNS, after int64) {
+// spared empties a slice, so that nothing stays in memory for it.
+func spared[T any](s []T) []T {
+	if cap(s) > spareMost {
+		return nil
+	}
+	clear(s)
+	return s[:0]
+}
+
+// turn returns how many hosts have their turn now.
+func (l *Ledger) turn(nowNS, after int64) int {
 	turns := len(l.carriers)
 	if after > 0 {
 		l.turns = min(l.turns+float64(turns)*float64(nowNS-l.settledNS)/float64(after), float64(turns))
 		turns = int(l.turns)
 	}
 	l.settledNS = nowNS
+	return turns
+}
+
+// settle gives out the rows of hosts whose turn it is, longest behind first.
+func (l *Ledger) settle(c *Changes, turns int, nowNS, after int64) {
 	done := 0
 	for _, w := range l.carriers {
 		if w.sinceNS == w.host.carriedNS { // it did not settle meanwhile
@@ -147,16 +212,15 @@ func (h *host) give(c *Changes) {
 	h.Before = h.Position
 	for _, a := range h.dirtyAccounts {
 		a.dirty = false
-		c.Accounts, c.Grown, c.Open = append(c.Accounts, a.Account), append(c.Grown, a.taken), append(c.Open, a.openNS())
+		c.Accounts, c.Grown, c.Open = append(c.Accounts, a.row(h)), append(c.Grown, a.taken), append(c.Open, a.openNS())
 		a.taken = true
 	}
 	for _, s := range h.dirtySegments {
-		s.encode()
 		if s.dirty = false; s.taken {
-			c.Extended = append(c.Extended, s.Segment)
+			c.Extended = append(c.Extended, s.row(h))
 		} else {
 			s.taken = true
-			c.Opened = append(c.Opened, s.Segment)
+			c.Opened = append(c.Opened, s.row(h))
 		}
 	}
 	clear(h.dirtyAccounts)

@@ -35,7 +35,7 @@ func (l *Ledger) check(h *host, b *Batch) error {
 		if i > 0 && b.Windows[i-1].Device == w.Device {
 			continue
 		}
-		if h != nil && h.accounts[w.Device] != nil || known[w.Device] {
+		if h != nil && h.account(w.Device) != nil || known[w.Device] {
 			continue
 		}
 		if _, ok := deviceRow(b.Devices, w.Device); !ok {

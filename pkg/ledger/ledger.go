@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"unique"
 
 	"github.com/flopwatch/flopwatch/pkg/allocation"
 	"github.com/flopwatch/flopwatch/pkg/measure"
@@ -47,6 +46,9 @@ type Ledger struct {
 	lastSegment int64
 	accounts    int // how many there are
 
+	models map[Device]*Device // of devices, without what is of one alone
+	kept   map[words]*words
+
 	dirtyHosts  []*host
 	carriers    []carrier // hosts whose rows are behind, longest first
 	turns       float64   // how many of them may have their turn now
@@ -60,13 +62,18 @@ type Ledger struct {
 	batches     int64
 	windows     int64
 
+	spare  Changes // memory for the next ones
+	states []byte  // likewise
+
 	table *allocation.Table
 	parts []part // of the window that is being counted
 }
 
 type host struct {
 	Host
-	accounts map[measure.DeviceID]*account
+	accounts []*account
+	index    map[measure.DeviceID]*account // of accounts where there are many, else nil
+	at       int                           // place in accounts that is likely asked for next
 	dirty    bool
 	told     map[string]bool // differences that were given out
 
@@ -75,20 +82,6 @@ type host struct {
 	taken         bool  // its row was given out before
 	due           bool  // more than figures of known rows changed
 	carriedNS     int64 // since when its rows are behind, 0 if they are not
-}
-
-type account struct {
-	Account
-	open  []*segment // those that end where the account ends
-	dirty bool
-	taken bool // its row was given out before, and describes the device as it is
-}
-
-type segment struct {
-	Segment
-	beat  *rhythm.Rhythm // of its power, nil while there is none
-	dirty bool
-	taken bool // given out by Take before
 }
 
 // State is what a ledger needs to go on where another one stopped: the hosts of
@@ -106,7 +99,9 @@ type State struct {
 }
 
 // New returns an empty ledger.
-func New() *Ledger { return &Ledger{hosts: map[HostID]*host{}} }
+func New() *Ledger {
+	return &Ledger{hosts: map[HostID]*host{}, models: map[Device]*Device{}, kept: map[words]*words{}}
+}
 
 // Restore returns the ledger that was in the given state. It fails when the
 // state refers to a host or account that it does not hold.
@@ -115,7 +110,7 @@ func Restore(s State) (*Ledger, error) {
 	l.part, l.lastHost, l.lastDevice, l.lastSegment = s.Partition, s.LastHost, s.LastDevice, s.LastSegment
 	for _, h := range s.Hosts {
 		h.Before = h.Position
-		l.hosts[h.ID] = &host{Host: h, accounts: map[measure.DeviceID]*account{}, taken: true}
+		l.hosts[h.ID] = &host{Host: h, taken: true}
 		l.lastHost = max(l.lastHost, h.No)
 	}
 	byNo := make(map[int64]*account, len(s.Accounts))
@@ -124,8 +119,10 @@ func Restore(s State) (*Ledger, error) {
 		if h == nil {
 			return nil, fmt.Errorf("restore ledger: device %s belongs to unknown host %s", a.ID, a.Host)
 		}
-		acc := &account{Account: a, taken: true}
-		h.accounts[a.ID], byNo[a.No] = acc, acc
+		acc := &account{no: a.No, firstNS: a.FirstNS, lastNS: a.LastNS, overlapNS: a.OverlapNS, windows: a.Windows, recentOperations: a.RecentOperations, recentNS: a.RecentNS, taken: true}
+		l.describeDevice(acc, a.Device)
+		h.open(acc)
+		byNo[a.No] = acc
 		l.accounts++
 		l.lastDevice = max(l.lastDevice, a.No)
 	}
@@ -134,10 +131,12 @@ func Restore(s State) (*Ledger, error) {
 		if acc == nil {
 			return nil, fmt.Errorf("restore ledger: segment %d belongs to unknown device %d", seg.ID, seg.DeviceNo)
 		}
-		if seg.EndNS != acc.LastNS || seg.ID > s.LastSegment {
+		if seg.EndNS != acc.lastNS || seg.ID > s.LastSegment {
 			return nil, fmt.Errorf("restore ledger: segment %d is not open", seg.ID)
 		}
-		open := &segment{Segment: seg, taken: true}
+		k := &seg.Key
+		open := &segment{id: seg.ID, of: acc, words: l.keep(words{k.State, k.Workload, k.Tenant, k.Method, k.Claim}), startNS: seg.StartNS, endNS: seg.EndNS, durationNS: seg.DurationNS,
+			operations: seg.Operations, ceiling: seg.Ceiling, energyMJ: seg.EnergyMJ, float: seg.FloatTensor, taken: true}
 		if seg.Rhythm != "" {
 			beat, err := rhythm.Decode([]byte(seg.Rhythm))
 			if err != nil {
@@ -190,14 +189,14 @@ func (l *Ledger) Apply(b *Batch) error {
 	}
 	if h == nil {
 		l.lastHost = l.part.next(l.lastHost)
-		h = &host{Host: Host{No: l.lastHost, ID: HostID(intern(string(b.Host)))}, accounts: map[measure.DeviceID]*account{}}
+		h = &host{Host: Host{No: l.lastHost, ID: HostID(strings.Clone(string(b.Host)))}}
 		l.hosts[h.ID] = h
 	}
 	l.describe(h, b)
 	for i := range b.Devices {
-		if acc := h.accounts[b.Devices[i].ID]; acc != nil && acc.Device != b.Devices[i] {
-			acc.Device, acc.taken = keep(b.Devices[i]), false
-			h.due = true
+		if acc := h.account(b.Devices[i].ID); acc != nil && !acc.is(&b.Devices[i]) {
+			l.describeDevice(acc, b.Devices[i])
+			acc.taken, h.due = false, true
 			h.touch(acc)
 		}
 	}
@@ -205,8 +204,8 @@ func (l *Ledger) Apply(b *Batch) error {
 	var acc *account
 	for i := range b.Windows {
 		w := &b.Windows[i]
-		if acc == nil || acc.ID != w.Device {
-			if acc = h.accounts[w.Device]; acc == nil {
+		if acc == nil || acc.id != w.Device {
+			if acc = h.account(w.Device); acc == nil {
 				acc = l.openAccount(h, b, w)
 			}
 		}
@@ -240,9 +239,9 @@ func (l *Ledger) describe(h *host, b *Batch) {
 		h.PublicKey, h.due = bytes.Clone(b.PublicKey), true // rows that were given out share the old one
 	}
 	if h.Name != b.Name || h.OS != b.OS || h.Kernel != b.Kernel || h.AgentVersion != b.AgentVersion || h.Attribution != b.Attribution || h.Settings != b.Settings || h.BootID != b.BootID {
-		h.Name, h.OS, h.Kernel = intern(b.Name), intern(b.OS), intern(b.Kernel)
+		h.Name, h.OS, h.Kernel = strings.Clone(b.Name), intern(b.OS), intern(b.Kernel)
 		h.Settings, h.due = b.Settings, true
-		h.AgentVersion, h.Attribution, h.BootID = intern(b.AgentVersion), intern(b.Attribution), intern(b.BootID)
+		h.AgentVersion, h.Attribution, h.BootID = intern(b.AgentVersion), intern(b.Attribution), strings.Clone(b.BootID)
 	}
 	l.clocksOf(h, b)
 	h.Position = b.Position
@@ -256,10 +255,9 @@ func (l *Ledger) describe(h *host, b *Batch) {
 func (l *Ledger) openAccount(h *host, b *Batch, w *measure.Window) *account {
 	row, _ := deviceRow(b.Devices, w.Device)
 	l.lastDevice = l.part.next(l.lastDevice)
-	acc := &account{Account: Account{
-		No: l.lastDevice, Host: h.ID, Device: keep(row), FirstNS: w.StartNS, LastNS: w.StartNS,
-	}}
-	h.accounts[acc.ID] = acc
+	acc := &account{no: l.lastDevice, firstNS: w.StartNS, lastNS: w.StartNS}
+	l.describeDevice(acc, row)
+	h.open(acc)
 	l.accounts++
 	h.due = true
 	return acc
@@ -299,17 +297,6 @@ func deviceRow(rows []Device, id measure.DeviceID) (Device, bool) {
 		}
 	}
 	return Device{}, false
-}
-
-// intern copies a string out of the batch that it came in, which would else
-// stay in memory as long as the ledger knows the string.
-func intern(s string) string { return unique.Make(s).Value() }
-
-func keep(d Device) Device {
-	d.ID, d.Parent = measure.DeviceID(intern(string(d.ID))), measure.DeviceID(intern(string(d.Parent)))
-	d.Name, d.PCIID, d.CC = intern(d.Name), intern(d.PCIID), intern(d.CC)
-	d.SKU, d.Grade, d.Fabric = intern(d.SKU), intern(d.Grade), intern(d.Fabric)
-	return d
 }
 
 // ErrRefused is wrapped by every error about a batch that cannot be counted.

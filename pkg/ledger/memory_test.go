@@ -25,7 +25,7 @@ func TestClosedSegmentsAreForgotten(t *testing.T) {
 	if n := len(l.Take().Opened); n != 1999 {
 		t.Errorf("%d segments were opened, want 1999", n)
 	}
-	if n := len(l.hosts["h"].accounts["GPU-0"].open); n != 1 {
+	if n := len(l.hosts["h"].account("GPU-0").open); n != 1 {
 		t.Errorf("%d segments are open, want 1", n)
 	}
 	for _, s := range l.hosts["h"].dirtySegments[:cap(l.hosts["h"].dirtySegments)] {

@@ -69,11 +69,12 @@ func (l *Ledger) Close(segments []Segment) {
 	for i := range segments {
 		s := &segments[i]
 		h := l.hosts[s.Key.Host]
-		if h == nil || h.accounts[s.Key.Device] == nil {
+		if h == nil {
 			continue
 		}
-		acc := h.accounts[s.Key.Device]
-		acc.open = slices.DeleteFunc(acc.open, func(o *segment) bool { return o.ID == s.ID })
+		if acc := h.account(s.Key.Device); acc != nil {
+			acc.open = slices.DeleteFunc(acc.open, func(o *segment) bool { return o.id == s.ID })
+		}
 	}
 }
 
@@ -189,5 +190,5 @@ func (d *Difference) Key() string {
 func (d *Difference) Conflict() bool { return len(d.Allocated) > 1 }
 
 func (a *account) place(h *host, w *measure.Workload) allocation.Place {
-	return allocation.Place{HostID: string(h.ID), HostName: h.Name, Device: a.ID, Parent: a.Parent, Workload: *w}
+	return allocation.Place{HostID: string(h.ID), HostName: h.Name, Device: a.id, Parent: a.parent, Workload: *w}
 }

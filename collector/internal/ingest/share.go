@@ -109,6 +109,9 @@ func (r *run) commit(whole bool) ([]addressee, error) {
 		c.At, c.Lease = r.cfg.Now(), r.lease
 		_, err := r.cfg.Store.Checkpoint(r.ctx, c, r.cfg.Followers...)
 		if !errors.Is(err, store.ErrStale) {
+			if err == nil {
+				r.intake.book.Reuse(c.Changes)
+			}
 			r.renewed = time.Now()
 			return hosts, err
 		}

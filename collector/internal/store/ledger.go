@@ -31,14 +31,16 @@ type Quarantine struct {
 }
 
 // Commit is what one checkpoint changed. Segments hold their whole figures, not
-// what was added. Hosts and Accounts are all that something came of, also those whose
-// rows stay as they are for now; Segments are those that were written.
+// what was added. Hosts are all that something came of, also those whose rows stay as
+// they are for now; Accounts and Segments are those that were written, and Reported is
+// how far the accounts are that were not. A follower keeps none of the slices.
 type Commit struct {
 	Revision    int64
 	WatermarkNS int64 // end of the newest window that rows tell of
 	At          time.Time
 	Hosts       []ledger.Host
 	Accounts    []ledger.Account
+	Reported    []ledger.Reported
 	Segments    []ledger.Segment
 	Events      []ledger.HostEvent
 	Behind      bool // rows of some hosts stay as they are for now
@@ -70,7 +72,7 @@ func (s *Store) Checkpoint(ctx context.Context, c Checkpoint, followers ...Follo
 			return Commit{}, err
 		}
 	}
-	done := Commit{At: c.At, Hosts: joined(c.Changes.Hosts, c.Changes.CarriedHosts), Accounts: joined(c.Changes.Accounts, c.Changes.CarriedAccounts), Events: c.Changes.Events, Behind: len(c.Changes.Carried) > 0}
+	done := Commit{At: c.At, Hosts: joined(c.Changes.Hosts, c.Changes.CarriedHosts), Accounts: c.Changes.Accounts, Reported: c.Changes.CarriedAccounts, Events: c.Changes.Events, Behind: len(c.Changes.Carried) > 0}
 	done.Segments = joined(c.Changes.Opened, c.Changes.Extended)
 	err := s.defineAhead(ctx, &c.Changes)
 	if err == nil {

@@ -81,18 +81,7 @@ func (w *writer) changes(c *ledger.Changes) error {
 	if err := w.define(c.Opened); err != nil {
 		return err
 	}
-	err = w.each(`INSERT INTO segment (id, device, state, workload, tenant, method, start_ns, end_ns, duration_ns, ops_low, ops_best, ops_high,
-		ceiling, energy_mj, ops_float, rhythm, claim_state, claim) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, "segment", len(c.Opened), func(i int) []any {
-		s := &c.Opened[i]
-		var claim any
-		if s.Key.Claim.State != 0 {
-			claim = w.words.tenants[s.Key.Claim.Tenant]
-		}
-		return []any{s.ID, s.DeviceNo, int64(s.Key.State), w.words.workloads[s.Key.Workload], w.words.tenants[s.Key.Tenant], w.words.methods[s.Key.Method],
-			s.StartNS, s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ, int64(s.FloatTensor), []byte(s.Rhythm),
-			int64(s.Key.Claim.State), claim}
-	})
-	if err != nil {
+	if err := w.opened(c.Opened); err != nil {
 		return err
 	}
 	err = w.each(`INSERT INTO event (host, device, time_ns, kind, code, detail) VALUES (?, ?, ?, ?, ?, ?)`, "event", len(c.Events), func(i int) []any {
@@ -108,11 +97,7 @@ func (w *writer) changes(c *ledger.Changes) error {
 	if err := errors.Join(w.addresses(c.Addresses), w.traffic(c.Traffic), w.energies(c.Energy), w.signs(c.Events)); err != nil {
 		return err
 	}
-	return w.each(`UPDATE segment SET end_ns = ?, duration_ns = ?, ops_low = ?, ops_best = ?, ops_high = ?, ceiling = ?, energy_mj = ?, ops_float = ?, rhythm = ? WHERE id = ? AND start_ns = ?`,
-		"segment", len(c.Extended), func(i int) []any {
-			s := &c.Extended[i]
-			return []any{s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ, int64(s.FloatTensor), []byte(s.Rhythm), s.ID, s.StartNS}
-		})
+	return w.extended(c.Extended)
 }
 
 // devices writes the rows of devices: whole, or of those that stand as they were
@@ -215,7 +200,13 @@ func (w *writer) eachOn(query, what string, n int, row func(int) []any) error {
 			return fmt.Errorf("prepare %s: %w", what, err)
 		}
 		defer func() { err = errors.Join(err, prepared.Close()) }()
-		stmt := prepared.(driver.StmtExecContext)
+		// A query binds all arguments and takes the step in one call of C; an execution
+		// takes a call for each argument.
+		stmt := prepared.(driver.StmtQueryContext)
+		before, err := changed(c)
+		if err != nil {
+			return err
+		}
 		var args []driver.NamedValue
 		for i := range n {
 			values := row(i)
@@ -232,18 +223,36 @@ func (w *writer) eachOn(query, what string, n int, row func(int) []any) error {
 					args = append(args, driver.NamedValue{Ordinal: k + 1, Value: value})
 				}
 			}
-			result, err := stmt.ExecContext(w.ctx, args)
+			rows, err := stmt.QueryContext(w.ctx, args)
+			if err == nil {
+				err = rows.Close()
+			}
 			if err != nil {
 				return fmt.Errorf("write %s %v: %w", what, values[0], err)
 			}
-			if rows, err := result.RowsAffected(); err != nil {
-				return fmt.Errorf("write %s %v: %w", what, values[0], err)
-			} else if rows != 1 {
-				return fmt.Errorf("write %s %v: %w: %d instead of one", what, values[0], errRows, rows)
-			}
 		}
-		return nil
+		after, err := changed(c)
+		if err == nil && after-before != int64(n) {
+			err = fmt.Errorf("write %s: %w: %d of %d", what, errRows, after-before, n)
+		}
+		return err
 	})
+}
+
+// changed returns how many rows a connection of SQLite wrote since it was opened. The
+// tables that are written row by row have no triggers that would write more.
+func changed(c any) (n int64, err error) {
+	rows, err := c.(driver.QueryerContext).QueryContext(context.Background(), "SELECT total_changes()", nil)
+	if err != nil {
+		return 0, fmt.Errorf("count changes: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	cell := make([]driver.Value, 1)
+	if err := rows.Next(cell); err != nil {
+		return 0, fmt.Errorf("count changes: %w", err)
+	}
+	n, _ = cell[0].(int64)
+	return n, nil
 }
 
 // define gives numbers to the words of new segments.
