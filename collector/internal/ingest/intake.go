@@ -293,7 +293,9 @@ func (d *intake) decide(o *opened, envelope []byte, now time.Time) {
 		o.reason, o.detail = reasonRefused, err.Error()
 	}
 	// A batch that cannot be counted keeps its place in the chain, or the host
-	// would be stuck behind it for ever. Its time is charged as unobserved.
+	// would be stuck behind it for ever. Its time is charged as unobserved. It is noted
+	// also if it was refused for something else before: it has its place now.
+	delete(d.seen, o.hash)
 	d.quarantine(o.host, o.reason, o.name()+": "+o.detail, o.hash, envelope, now)
 	entry.Windows, entry.Devices, entry.Traffic = nil, nil, nil
 	if err := d.book.Apply(entry); err != nil {

@@ -366,7 +366,7 @@ func TestEveryTableIsThoughtOf(t *testing.T) {
 	unprotected := map[string]string{
 		"meta": "counters", "workload": "dictionary", "tenant": "dictionary", "method": "dictionary",
 		"host": "from signed batches", "carried": "from signed batches", "device": "from signed batches", "segment": "from signed batches", "event": "from signed batches", "host_address": "from signed batches", "traffic": "from signed batches", "sign": "from signed batches",
-		"evidence": "lengths of the files of signed batches", "quarantine": "bounded, what was refused",
+		"evidence": "lengths of the files of signed batches", "quarantine": "bounded, what was refused", "uncounted": "from signed batches and when they came; a bundle says which it leaves out",
 		"correction": "from segments and allocations", "piece": "from segments and corrections", "run": "from segments",
 		"run_part": "from segments and join_decision", "run_join": "from segments and join_decision", "run_change": "follows from run and run_part, by the day",
 		"audit_leaf": "the log", "audit_node": "the log", "audit_checkpoint": "the log", "audit_pending": "empty between transactions",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
 	"encoding/hex"
@@ -163,20 +164,31 @@ func fleetOf(ctx context.Context, tx *sql.Tx, out *Sealed, keys map[string]bool)
 	if err != nil {
 		return err
 	}
-	err = each(ctx, tx, func(rows *sql.Rows) error {
-		var host string
-		var envelope []byte
-		if err := rows.Scan(&host, &envelope); err != nil {
+	// Of batches that an older program did not count only those that are in quarantine
+	// still are known.
+	for _, query := range []string{"SELECT host, hash FROM uncounted ORDER BY host, hash", "SELECT host, envelope FROM quarantine WHERE reason IN ('future', 'past') ORDER BY id"} {
+		err = each(ctx, tx, func(rows *sql.Rows) error {
+			var host string
+			var data []byte
+			if err := rows.Scan(&host, &data); err != nil {
+				return err
+			}
+			h := byID[host]
+			if h == nil {
+				return nil
+			}
+			if len(data) != sha256.Size {
+				sum := attest.Hash(data)
+				data = sum[:]
+			}
+			if hash := hex.EncodeToString(data); !slices.Contains(h.Placeholders, hash) {
+				h.Placeholders = append(h.Placeholders, hash)
+			}
+			return nil
+		}, query)
+		if err != nil {
 			return err
 		}
-		if h := byID[host]; h != nil {
-			sum := attest.Hash(envelope)
-			h.Placeholders = append(h.Placeholders, hex.EncodeToString(sum[:]))
-		}
-		return nil
-	}, "SELECT host, envelope FROM quarantine WHERE reason IN ('future', 'past') ORDER BY id")
-	if err != nil {
-		return err
 	}
 	err = each(ctx, tx, func(rows *sql.Rows) error {
 		var host string

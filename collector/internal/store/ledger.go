@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/flopwatch/flopwatch/pkg/attest"
 	"github.com/flopwatch/flopwatch/pkg/ledger"
 )
 
@@ -155,6 +156,12 @@ func (s *Store) checkpoint(ctx context.Context, tx *sql.Tx, c *Checkpoint, done 
 	return nil
 }
 
+// Reasons of batches that keep their place in the chain and are not counted.
+const (
+	reasonFuture = "future"
+	reasonPast   = "past"
+)
+
 // quarantine keeps refused batches within the limits; the newest win.
 func (s *Store) quarantine(ctx context.Context, tx *sql.Tx, rows []Quarantine) error {
 	if len(rows) == 0 {
@@ -168,6 +175,13 @@ func (s *Store) quarantine(ctx context.Context, tx *sql.Tx, rows []Quarantine) e
 			q.Host, q.Reason, q.Detail, q.Received.UnixNano(), q.Envelope)
 		if err != nil {
 			return fmt.Errorf("quarantine batch of %s: %w", q.Host, err)
+		}
+		if q.Reason != reasonFuture && q.Reason != reasonPast || len(q.Envelope) == 0 {
+			continue
+		}
+		sum := attest.Hash(q.Envelope)
+		if _, err := tx.ExecContext(ctx, "INSERT INTO uncounted (host, hash) VALUES (?, ?) ON CONFLICT (host, hash) DO NOTHING", q.Host, sum[:]); err != nil {
+			return fmt.Errorf("note batch of %s that is not counted: %w", q.Host, err)
 		}
 	}
 	if err := findEquivocations(ctx, tx, rows); err != nil {

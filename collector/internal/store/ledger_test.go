@@ -3,7 +3,9 @@ package store
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	framing "github.com/flopwatch/flopwatch/pkg/evidence"
@@ -17,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/flopwatch/flopwatch/pkg/bundle"
 	"github.com/flopwatch/flopwatch/pkg/ledger"
 	"github.com/flopwatch/flopwatch/pkg/ledger/ledgertest"
 )
@@ -155,6 +158,55 @@ func TestFollowerIsInTheTransaction(t *testing.T) {
 	}
 	if want := framing.AppendFrame(nil, []byte("envelope")); !bytes.Equal(data, want) {
 		t.Errorf("evidence holds %d bytes, want one frame of %d", len(data), len(want))
+	}
+}
+
+// A batch that was not counted is left out of bundles for ever, also when it had to make
+// room in quarantine: counted anew it would make the figures others than those that were
+// reported.
+func TestWhatIsNotCountedIsKnownForEver(t *testing.T) {
+	s, err := openOn(t, filepath.Join(t.TempDir(), "q.db"), Options{QuarantineRows: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	const host = "aaaaaaaaaaaaaaaaaaaaaaaaaa"
+	early := []byte("a batch whose windows lie in the future")
+	all := []Quarantine{{Host: host, Reason: "future", Received: noon, Envelope: early}, {Host: host, Reason: "past", Received: noon, Envelope: []byte("and one of long ago")}}
+	for range 5 {
+		all = append(all, Quarantine{Host: host, Reason: "signature", Received: noon, Envelope: []byte("what anybody may send")})
+	}
+	for range 2 { // that comes again is known already
+		c := Checkpoint{At: noon, Quarantine: all}
+		if _, err := s.Checkpoint(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := 0
+	if err := s.read.QueryRow("SELECT count(*) FROM quarantine WHERE reason <> 'signature'").Scan(&kept); err != nil || kept != 0 {
+		t.Fatalf("%d are in quarantine still, %v", kept, err)
+	}
+	err = s.update(t.Context(), func(tx *sql.Tx) error {
+		if _, err := tx.Exec("INSERT INTO host (no, id, public_key, name, os, kernel, agent_version, attribution, boot_id, epoch, seq, hash, first_ns, last_ns, batches) VALUES (1, ?, ?, 'h', '', '', '', '', '', 1, 1, ?, 1, 2, 1)",
+			host, make([]byte, 32), make([]byte, 32)); err != nil {
+			return err
+		}
+		sealed := Sealed{Claims: []bundle.Run{{Parts: []bundle.Part{{Host: host}}}}}
+		if err := fleetOf(t.Context(), tx, &sealed, map[string]bool{}); err != nil {
+			return err
+		}
+		sum := sha256.Sum256(early)
+		if got := sealed.Fleet.Hosts[0].Placeholders; len(got) != 2 || !slices.Contains(got, hex.EncodeToString(sum[:])) {
+			t.Errorf("left out of a bundle: %v", got)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -1,0 +1,5 @@
+CREATE TABLE uncounted (
+  host text COLLATE "C" NOT NULL,
+  hash bytea NOT NULL,
+  PRIMARY KEY (host, hash)
+);
