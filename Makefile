@@ -27,8 +27,9 @@ build: ## build the three programs into bin/
 run: build ## start collector, agent and desk on this machine (TRACE=path replays a trace, DATA=folder keeps the data)
 	$(BIN)/flopwatch-collector demo --data '$(DATA)' --agent '$(BIN)/flopwatch-agent' --scenarios testdata $(if $(TRACE),--trace '$(TRACE)')
 
+# Without tables for debuggers, which a hundred test programs would each be linked with; go vet has a target of its own.
 test: ## run every test
-	$(GO) test -timeout 60m ./...
+	$(GO) test -vet=off -ldflags=-w -timeout 60m ./...
 
 # The tests of these packages are one contract: the same ones hold on SQLite and on PostgreSQL.
 ON_POSTGRES := ./collector/internal/store ./collector/internal/ingest ./collector/internal/roster
@@ -215,6 +216,11 @@ units-check: ## fail when a unit is more exposed than it may be; skipped with a 
 
 deploy-check: ## check every file in deploy/ with its own tool, as far as the tools are installed
 	deploy/check
+
+.PHONY: deploy-tools
+deploy-tools: ## build the tools of deploy-check that Debian does not have into bin/tools (helm, a strict reader of charts; some minutes)
+	@mkdir -p $(BIN)/tools
+	cd deploy/tools && GOFLAGS= CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o '$(abspath $(BIN))/tools/' helm.sh/helm/v3/cmd/helm && GOFLAGS= CGO_ENABLED=0 $(GO) build -trimpath -o '$(abspath $(BIN))/tools/chartcheck' .
 
 .PHONY: container-test compose-test
 compose-test: build standin ## start the compose file as it is with podman-compose and look for data on the desk (root, TREE=Debian tree; skipped where tools are absent)

@@ -33,7 +33,7 @@ func testMain(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	programs = dir
-	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "./agent/cmd/...", "./collector/cmd/...")
+	build := exec.Command("go", "build", "-ldflags=-w", "-o", dir+string(filepath.Separator), "./agent/cmd/...", "./collector/cmd/...")
 	build.Env = append(os.Environ(), "CGO_CFLAGS=-Wno-deprecated-declarations -O2")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
@@ -164,7 +164,7 @@ func natsServer(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 0 {
 		ts.Fatalf("usage: nats-server")
 	}
-	if out, err := exec.Command("go", "build", "-o", filepath.Join(programs, "nats-server"), "github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-ldflags=-w", "-o", filepath.Join(programs, "nats-server"), "github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
 		ts.Fatalf("build the NATS server: %v: %s", err, out)
 	}
 }
