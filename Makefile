@@ -218,9 +218,8 @@ deploy-check: ## check every file in deploy/ with its own tool, as far as the to
 	deploy/check
 
 .PHONY: deploy-tools
-deploy-tools: ## build the tools of deploy-check that Debian does not have into bin/tools (helm, a strict reader of charts; some minutes)
-	@mkdir -p $(BIN)/tools
-	cd deploy/tools && GOFLAGS= CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o '$(abspath $(BIN))/tools/' helm.sh/helm/v3/cmd/helm && GOFLAGS= CGO_ENABLED=0 $(GO) build -trimpath -o '$(abspath $(BIN))/tools/chartcheck' .
+deploy-tools: ## build helm, which Debian does not have, into bin/tools for deploy-check (some minutes)
+	GOFLAGS= CGO_ENABLED=0 GOBIN='$(abspath $(BIN))/tools' $(GO) install -trimpath -ldflags '-s -w' helm.sh/helm/v3/cmd/helm@v3.16.4
 
 .PHONY: container-test compose-test
 compose-test: build standin ## start the compose file as it is with podman-compose and look for data on the desk (root, TREE=Debian tree; skipped where tools are absent)
