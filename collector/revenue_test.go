@@ -52,3 +52,19 @@ func TestRevenueRows(t *testing.T) {
 		}
 	}
 }
+
+func FuzzReadRevenue(f *testing.F) {
+	f.Add([]byte("customer_id,from,to,currency,billed,price_per_device_hour\ncus_a,2026-01-01,2026-02-01,USD,1234.5,\ncus_b,,,EUR,,2.49\n"))
+	f.Add([]byte("customer_id,from,to,currency,billed,price_per_device_hour\n\"a"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		rows, err := readRevenue("f", data)
+		if err != nil && rows != nil {
+			t.Errorf("%d rows with %v", len(rows), err)
+		}
+		for _, r := range rows {
+			if r.Customer == "" || (r.BilledCents > 0) == (r.CentsPerDeviceHour > 0) {
+				t.Errorf("%+v passed", r)
+			}
+		}
+	})
+}
