@@ -281,7 +281,8 @@ const (
 func (r *run) gather(group []jetstream.Msg, messages <-chan jetstream.Msg) []jetstream.Msg {
 	size := len(group[0].Data())
 	var over <-chan time.Time
-	for len(group) < groupMost && size < groupBytes {
+	most := min(groupMost, r.cfg.MaxBatches-len(r.acks)) // a checkpoint waits for no more
+	for len(group) < most && size < groupBytes {
 		select {
 		case m := <-messages:
 			group, size = append(group, m), size+len(m.Data())
