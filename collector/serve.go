@@ -243,7 +243,12 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 	if err != nil {
 		return err
 	}
+	onceKey, err := safe.Key("answers that are given again")
+	if err != nil {
+		return err
+	}
 	r.http, err = httpd.New(httpd.Options{
+		Once:      once{db, onceKey, c.now},
 		Registrar: hosts,
 		Parties:   r.parties, Webhooks: vendorhook{r.parties},
 		Reader:      reader,

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,6 +31,7 @@ type client struct {
 	ctx   context.Context
 	base  string
 	token string
+	once  func() string // key of the next request that changes something, "" for none
 	http  *http.Client
 }
 
@@ -76,11 +78,21 @@ func (s *scope) connect() (*client, error) {
 			return nil, fmt.Errorf("http without TLS only to this machine: %w", err)
 		}
 	}
-	return &client{ctx: s.ctx, base: base, token: token, http: &http.Client{
+	return &client{ctx: s.ctx, base: base, token: token, once: s.onceKey, http: &http.Client{
 		Timeout:       requestTimeout,
 		Transport:     &http.Transport{Proxy: nil, ResponseHeaderTimeout: requestTimeout},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
+}
+
+// onceKey is the key of the next request that changes something: one for each that a
+// command sends, the same ones when it is run again.
+func (s *scope) onceKey() string {
+	if s.flags.Once == "" {
+		return ""
+	}
+	s.asked++
+	return s.flags.Once + "/" + strconv.Itoa(s.asked)
 }
 
 // do sends one request and decodes the answer. A refusal by the API is an
@@ -110,6 +122,11 @@ func (c *client) exchange(method, path string, query url.Values, header http.Hea
 	}
 	if c.token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if method == http.MethodPost {
+		if key := c.once(); key != "" {
+			request.Header.Set("Idempotency-Key", key)
+		}
 	}
 	for name, values := range header {
 		if values[0] != "" {

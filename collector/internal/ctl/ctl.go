@@ -38,6 +38,7 @@ type commands struct {
 	Data      string `help:"Data directory of the collector; its api.json says where it is and holds the token." env:"FLOPWATCH_DATA" default:"data" placeholder:"DIR"`
 	Session   string `help:"File that holds your session after sign-in." env:"FLOPWATCH_SESSION" placeholder:"FILE"`
 	TokenFile string `help:"File that holds an API token; it must be readable by its owner alone." env:"FLOPWATCH_TOKEN_FILE" placeholder:"FILE"`
+	Once      string `help:"Key of your own: what changes something is done once for it within a day, however often the command is run." env:"FLOPWATCH_ONCE" placeholder:"KEY"`
 	Output    string `help:"How to print: table, json or csv." short:"o" enum:"table,json,csv" default:"table"`
 
 	Tenants   tenantsCommand `cmd:"" help:"Tenants with their totals."`
@@ -134,6 +135,7 @@ type scope struct {
 	flags  *commands
 	out    *output
 	format string
+	asked  int           // requests that change something so far
 	in     *bufio.Reader // standard input, once something was read of it
 }
 

@@ -173,6 +173,9 @@ func (s *server) actOnCase(ctx context.Context, act string, in *caseActInput) (a
 	return s.Caseworker.ActOnCase(ctx, in.ID, version, out)
 }
 
+// etagOf is the version of an object as HTTP says it.
+func etagOf(version int64) string { return strconv.Quote(strconv.FormatInt(version, 10)) }
+
 // versionOf reads an If-Match. It is asked for, so that nobody acts on what they
 // were not shown.
 func versionOf(match string) (int64, error) {

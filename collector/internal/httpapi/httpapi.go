@@ -53,7 +53,9 @@ type Deps struct {
 	NewLink func() (url string, expires time.Time)
 	// Stopping ends the event streams when it is closed; nil never does.
 	Stopping <-chan struct{}
-	Version  string
+	// Once keeps requests that are done once; nil does not look at their keys.
+	Once    Once
+	Version string
 	// Demonstration is said in the status also when the reader does not say so.
 	Demonstration bool
 	Log           *slog.Logger  // nil discards
@@ -63,8 +65,8 @@ type Deps struct {
 // New returns the handler of everything under /v1/. It starts no goroutine; a
 // stream of events ends with its request's context or with Stopping.
 func New(deps Deps) http.Handler {
-	mux, _ := build(deps)
-	return keep(deps.Reader, strict(mux))
+	s, mux, _ := build(deps)
+	return keep(deps.Reader, strict(s.once(mux)))
 }
 
 type server struct {
@@ -72,7 +74,7 @@ type server struct {
 	streams chan struct{} // one token per open event stream
 }
 
-func build(deps Deps) (*http.ServeMux, huma.API) {
+func build(deps Deps) (*server, *http.ServeMux, huma.API) {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
@@ -92,6 +94,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	config.Security = []map[string][]string{{"token": {}}}
 	aliasQuantities(config.Components.Schemas)
 	mux := http.NewServeMux()
+	config.Transformers = append(config.Transformers, tagged)
 	api := humago.New(mux, config)
 	api.UseMiddleware(permit(api))
 	s.registerLists(api)
@@ -116,8 +119,9 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	s.registerInventory(api)
 	s.registerNotify(api)
 	s.registerEvents(api)
+	describeOnce(api)
 	mux.HandleFunc("/v1/", unmatched(mux))
-	return mux, api
+	return s, mux, api
 }
 
 // get registers a route that reads.

@@ -132,9 +132,18 @@ func (s *server) registerPolicies(api huma.API) {
 	act(api, http.MethodPost, "/v1/policies/{id}/rollbacks", "roll-back-policy", "Draft the text of an older policy again", policymaker(s, func(ctx context.Context, in *PolicyPath) (apitypes.Policy, error) {
 		return s.Policymaker.RollBack(ctx, in.ID)
 	}))
-	act(api, http.MethodPost, "/v1/policies/{id}/simulations", "simulate-policy", "Begin to simulate the text as it is", policymaker(s, func(ctx context.Context, in *simulateInput) (apitypes.Job, error) {
-		return s.Policymaker.Simulate(ctx, in.ID, in.Body)
-	}))
+	huma.Register(api, huma.Operation{
+		OperationID: "simulate-policy", Method: http.MethodPost, Path: "/v1/policies/{id}/simulations", Summary: "Begin to simulate the text as it is; the job says how far it is",
+		DefaultStatus: http.StatusAccepted, Errors: actErrors,
+	}, func(ctx context.Context, in *simulateInput) (*begun, error) {
+		job, err := policymaker(s, func(ctx context.Context, in *simulateInput) (apitypes.Job, error) {
+			return s.Policymaker.Simulate(ctx, in.ID, in.Body)
+		})(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		return &begun{Location: "/v1/jobs/" + job.Body.ID, Body: job.Body}, nil
+	})
 	act(api, http.MethodPost, "/v1/jobs/{id}/cancellations", "cancel-job", "End a simulation", policymaker(s, func(ctx context.Context, in *jobPath) (apitypes.Job, error) {
 		return found(s.Policymaker.CancelJob(ctx, in.ID))
 	}))
@@ -164,6 +173,12 @@ func (s *server) registerPolicies(api huma.API) {
 			s.streamJob(ctx, w, in.ID)
 		}}, nil
 	})
+}
+
+// begun is a job that goes on after the answer.
+type begun struct {
+	Location string `header:"Location" doc:"Where the job is"`
+	Body     apitypes.Job
 }
 
 func found(j apitypes.Job, ok bool) (apitypes.Job, error) {

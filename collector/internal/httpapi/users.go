@@ -45,10 +45,13 @@ func (s *server) acted(ctx context.Context, what string, err error) error {
 func act[I, O any](api huma.API, method, path, id, summary string, handler func(context.Context, *I) (*O, error)) {
 	huma.Register(api, huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary,
-		Errors: []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict,
-			http.StatusPreconditionFailed, http.StatusUnprocessableEntity, http.StatusNotImplemented},
+		Errors: actErrors,
 	}, handler)
 }
+
+// actErrors are the statuses with which an act is refused.
+var actErrors = []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict,
+	http.StatusPreconditionFailed, http.StatusUnprocessableEntity, http.StatusNotImplemented}
 
 type newUserInput struct {
 	Body apitypes.NewUser

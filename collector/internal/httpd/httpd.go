@@ -56,6 +56,7 @@ type Options struct {
 	Messenger     httpapi.Messenger   // nil: nobody is told outside the desk
 	Calendar      http.Handler        // of deadlines, by secret links; nil: there is none
 	Webhooks      http.Handler        // of vendors, who sign what they send; nil: none are taken
+	Once          httpapi.Once        // requests that are done once; nil: their keys are not looked at
 	Listen        string              // loopback host:port; port 0 takes a free one
 	Public        Public              // where other machines reach it; nowhere if its Listen is empty
 	DataDir       string              // exists; api.json is written there
@@ -136,6 +137,7 @@ func New(o Options) (*Server, error) {
 		Demonstration: o.Demonstration,
 		Log:           o.Log,
 		Messenger:     o.Messenger,
+		Once:          o.Once,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api)
