@@ -62,8 +62,9 @@ func openOffice(t *testing.T, at time.Time, adjust ...func(*serveCommand)) *offi
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan struct{}), make(chan error, 1)
+	var log syncBuffer // told where the test fails
 	go func() {
-		done <- serve(ctx, cli.Streams{Out: io.Discard, Err: io.Discard}, command, false, func(ctx context.Context, _ *running) error {
+		done <- serve(ctx, cli.Streams{Out: io.Discard, Err: &log}, command, false, func(ctx context.Context, _ *running) error {
 			close(ready)
 			<-ctx.Done()
 			return nil
@@ -78,6 +79,9 @@ func openOffice(t *testing.T, at time.Time, adjust ...func(*serveCommand)) *offi
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("serve: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("the collector said, at first:\n%.4000s", log.text())
 		}
 	})
 	e, err := apitypes.ReadEndpoint(filepath.Join(o.data, apitypes.EndpointFile))

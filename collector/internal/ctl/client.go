@@ -31,6 +31,7 @@ type client struct {
 	ctx   context.Context
 	base  string
 	token string
+	reads bool          // it changes nothing
 	once  func() string // key of the next request that changes something, "" for none
 	http  *http.Client
 }
@@ -78,7 +79,7 @@ func (s *scope) connect() (*client, error) {
 			return nil, fmt.Errorf("http without TLS only to this machine: %w", err)
 		}
 	}
-	return &client{ctx: s.ctx, base: base, token: token, once: s.onceKey, http: &http.Client{
+	return &client{ctx: s.ctx, base: base, token: token, reads: s.flags.Watch, once: s.onceKey, http: &http.Client{
 		Timeout:       requestTimeout,
 		Transport:     &http.Transport{Proxy: nil, ResponseHeaderTimeout: requestTimeout},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -122,6 +123,9 @@ func (c *client) exchange(method, path string, query url.Values, header http.Hea
 	}
 	if c.token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if c.reads && method != http.MethodGet {
+		return errWatchReads
 	}
 	if method == http.MethodPost {
 		if key := c.once(); key != "" {

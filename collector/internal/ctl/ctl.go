@@ -39,6 +39,7 @@ type commands struct {
 	Session   string `help:"File that holds your session after sign-in." env:"FLOPWATCH_SESSION" placeholder:"FILE"`
 	TokenFile string `help:"File that holds an API token; it must be readable by its owner alone." env:"FLOPWATCH_TOKEN_FILE" placeholder:"FILE"`
 	Once      string `help:"Key of your own: what changes something is done once for it within a day, however often the command is run." env:"FLOPWATCH_ONCE" placeholder:"KEY"`
+	Watch     bool   `help:"Go on, and print anew what changed, until interrupted. For what only reads."`
 	Output    string `help:"How to print: table, json or csv." short:"o" enum:"table,json,csv" default:"table"`
 
 	Tenants   tenantsCommand `cmd:"" help:"Tenants with their totals."`
@@ -178,7 +179,13 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 		return complain(stderr, err, exitUsage)
 	}
 	out := &output{Writer: stdout}
-	err = command.Run(&scope{ctx: ctx, flags: &flags, out: out, format: flags.Output})
+	if flags.Watch {
+		err = watch(ctx, stdout, stderr, func(w io.Writer) error {
+			return command.Run(&scope{ctx: ctx, flags: &flags, out: &output{Writer: w}, format: flags.Output})
+		}, (&scope{ctx: ctx, flags: &flags}).connect)
+	} else {
+		err = command.Run(&scope{ctx: ctx, flags: &flags, out: out, format: flags.Output})
+	}
 	switch {
 	case errors.Is(err, errUnbalanced), errors.Is(err, errBroken), errors.Is(err, verifier.ErrBroken):
 		return exitFailed

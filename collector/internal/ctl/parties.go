@@ -14,13 +14,14 @@ import (
 )
 
 type partiesCommands struct {
-	List   partiesCommand       `cmd:"" default:"withargs" help:"Persons and organisations, without personal data."`
-	Show   showPartyCommand     `cmd:"" help:"One party with its history."`
-	Import importPartiesCommand `cmd:"" help:"Import parties, interests, identifiers, customers, accounts, verifications or resellers, whole or not at all."`
-	Reveal revealCommand        `cmd:"" help:"Read personal data of a party, for a reason that goes into the audit log."`
-	Erase  eraseCommand         `cmd:"" help:"Erase personal data of a party once they need no longer be kept."`
-	Screen screenCommand        `cmd:"" help:"Hold parties against the lists of the screening server."`
-	Hit    hitCommand           `cmd:"" help:"Decide whether a hit on a list is the same person."`
+	List     partiesCommand       `cmd:"" default:"withargs" help:"Persons and organisations, without personal data."`
+	Show     showPartyCommand     `cmd:"" help:"One party with its history."`
+	Import   importPartiesCommand `cmd:"" help:"Import parties, interests, identifiers, customers, accounts, verifications or resellers, whole or not at all."`
+	Reveal   revealCommand        `cmd:"" help:"Read personal data of a party, for a reason that goes into the audit log."`
+	Accesses accessesOfCommand    `cmd:"" help:"Read the newest accesses to an account, for a reason that goes into the audit log."`
+	Erase    eraseCommand         `cmd:"" help:"Erase personal data of a party once they need no longer be kept."`
+	Screen   screenCommand        `cmd:"" help:"Hold parties against the lists of the screening server."`
+	Hit      hitCommand           `cmd:"" help:"Decide whether a hit on a list is the same person."`
 }
 
 // asked are the times of a question about the past.
@@ -202,6 +203,25 @@ func (c revealCommand) Run(s *scope) error {
 		for _, d := range r.Documents {
 			s.out.say("%-20s %s %s\n", "document", printable(d.Number), printable(d.Place))
 		}
+	})
+}
+
+type accessesOfCommand struct {
+	Account string `arg:"" help:"Account, as flopwatchctl customers show names it."`
+	Reason  string `required:"" help:"Why; it goes into the audit log."`
+}
+
+// Run prints the accesses.
+func (c accessesOfCommand) Run(s *scope) error {
+	type row = apitypes.RevealedAccess
+	out, err := send[apitypes.List[row]](s, "/v1/accounts/"+url.PathEscape(c.Account)+"/reveals", apitypes.RevealRequest{Reason: c.Reason})
+	if err != nil {
+		return err
+	}
+	return list(s, out.Items, "No accesses are known.", []column[row]{
+		{name: "at", exact: func(a row) string { return exactTime(a.At) }, title: "AT", text: func(a row) string { return when(a.At) }},
+		{name: "ip", exact: func(a row) string { return a.IP }, title: "FROM"},
+		{name: "action", exact: func(a row) string { return a.Action }, title: "WHAT"},
 	})
 }
 
