@@ -47,10 +47,11 @@ type commands struct {
 		List   customersCommand `cmd:"" default:"withargs" help:"Customers with their tenants."`
 		Import importCommand    `cmd:"" help:"Import customers from a CSV or JSON file, whole or not at all."`
 
+		Days    customerDaysCommand `cmd:"" help:"What a customer's own tenants did by day."`
 		Show    standingCommand     `cmd:"" help:"How a customer stands: who it is, what is held, what is due."`
 		Hold    holdCustomerCommand `cmd:"" help:"Put the records of a customer under legal hold."`
 		Release releaseHoldCommand  `cmd:"" help:"Propose the release of a legal hold, or approve it as a second person."`
-	} `cmd:"" help:"Customers: list, import, show, hold, release."`
+	} `cmd:"" help:"Customers: list, import, show, days, hold, release."`
 	Parties     partiesCommands    `cmd:"" help:"Who customers are: list, show, import, reveal, erase, screen, hit."`
 	Resellers   resellersCommands  `cmd:"" help:"Resellers: list, act."`
 	Exemptions  exemptionsCommands `cmd:"" help:"Exemptions: list, propose, approve, withdraw."`
@@ -61,6 +62,8 @@ type commands struct {
 		Corrections correctionsCommand       `cmd:"" help:"Entries that gave counted time to another tenant, last made first."`
 	} `cmd:"" help:"Whose hosts, devices and workloads are whose: list, import, corrections."`
 	Runs struct {
+		Show      showRunCommand       `cmd:"" help:"One training run."`
+		Days      runDaysCommand       `cmd:"" help:"What a run did on each of its last days."`
 		List      runsCommand          `cmd:"" default:"withargs" help:"Training runs, most operations first."`
 		Verdict   verdictOfRunCommand  `cmd:"" help:"What a run does, how sure that is, and why."`
 		Joins     runJoinsCommand      `cmd:"" help:"Why the workloads of a run are one run."`
@@ -70,7 +73,7 @@ type commands struct {
 		Reopen    reopenJoinCommand    `cmd:"" help:"Take back what was said of a join."`
 		Join      joinRunsCommand      `cmd:"" help:"Say that two runs of one tenant are one."`
 		Decisions joinDecisionsCommand `cmd:"" help:"What people said of joins, last said first."`
-	} `cmd:"" aliases:"run" help:"Training runs: list, verdict, joins, history, split, confirm, reopen, join, decisions."`
+	} `cmd:"" aliases:"run" help:"Training runs: list, show, days, verdict, joins, history, split, confirm, reopen, join, decisions."`
 	Links        linksCommands       `cmd:"" help:"Which parties are one, controlled together or act together: list, show, accept, reject, split, approve."`
 	Clusters     clustersCommands    `cmd:"" help:"What customers together did, at every level and past date: list, show."`
 	Forecasts    forecastsCommand    `cmd:"" help:"When which threshold will be crossed."`

@@ -82,15 +82,15 @@ type runsCommand struct {
 
 // Run prints the runs.
 func (r runsCommand) Run(s *scope) error {
-	type row = apitypes.Run
 	query := url.Values{}
 	if r.Tenant != "" {
 		query.Set("tenant", r.Tenant)
 	}
-	rows, err := all[row](s, "/v1/runs", query, r.Limit)
-	if err != nil {
-		return err
-	}
+	return listAll(s, "/v1/runs", query, r.Limit, "No runs yet: no attributed windows have come in.", runColumns())
+}
+
+func runColumns() []column[apitypes.Run] {
+	type row = apitypes.Run
 	columns := []column[row]{
 		{name: "run", exact: func(r row) string { return r.ID }, title: "RUN"},
 		{name: "label", exact: func(r row) string { return r.Label }, title: "LABEL"},
@@ -119,8 +119,7 @@ func (r runsCommand) Run(s *scope) error {
 		{name: "training_probability", exact: func(r row) string { return probability(r.Verdict.Training) }},
 		{name: "verdict_method", exact: func(r row) string { return r.Verdict.Method }},
 	}
-	return list(s, rows, "No runs yet: no attributed windows have come in.",
-		append(columns, figureColumns(func(r row) apitypes.Figure { return r.Figure })...))
+	return append(columns, figureColumns(func(r row) apitypes.Figure { return r.Figure })...)
 }
 
 type findingsCommand struct {

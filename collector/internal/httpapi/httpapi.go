@@ -98,6 +98,7 @@ func build(deps Deps) (*server, *http.ServeMux, huma.API) {
 	api := humago.New(mux, config)
 	api.UseMiddleware(permit(api))
 	s.registerLists(api)
+	s.registerDays(api)
 	s.registerHostEvents(api)
 	s.registerLedger(api)
 	s.registerImport(api)
