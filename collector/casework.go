@@ -52,7 +52,7 @@ func (w casework) ActOnCase(ctx context.Context, id string, version int64, act a
 			return apitypes.Case{}, &httpapi.Refusal{Status: http.StatusUnprocessableEntity, Why: "digest: must be 64 hexadecimal digits"}
 		}
 	}
-	packs, err := w.laws.inForce(ctx)
+	packs, err := w.laws.latest(ctx)
 	if err != nil {
 		return apitypes.Case{}, err
 	}

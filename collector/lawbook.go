@@ -24,12 +24,20 @@ type lawbook struct {
 
 // inForce returns the packs that decide now, by id.
 func (l lawbook) inForce(ctx context.Context) (map[string]*policy.Pack, error) {
+	out, err := l.latest(ctx)
 	now := l.now()
+	maps.DeleteFunc(out, func(_ string, p *policy.Pack) bool { return !p.Active || p.Over(now) })
+	return out, err
+}
+
+// latest returns each pack as it decides now or decided last, by id. A case stays
+// under the pack that it was opened under: the clocks of a duty do not end with it.
+func (l lawbook) latest(ctx context.Context) (map[string]*policy.Pack, error) {
 	out := map[string]*policy.Pack{}
-	for _, p := range policy.InForce(l.shipped, now) {
+	for _, p := range l.shipped {
 		out[p.ID] = p
 	}
-	in, err := l.store.PacksInForce(ctx, now)
+	in, err := l.store.PacksInForce(ctx, l.now())
 	if err != nil {
 		return nil, err
 	}
@@ -38,10 +46,7 @@ func (l lawbook) inForce(ctx context.Context) (map[string]*policy.Pack, error) {
 		if err != nil {
 			return nil, fmt.Errorf("policy %s: %w", x.Policy, err)
 		}
-		delete(out, p.ID)
-		if p.Active && !p.Over(now) {
-			out[p.ID] = p
-		}
+		out[p.ID] = p
 	}
 	return out, nil
 }
@@ -80,7 +85,7 @@ func (l lawbook) source(ctx context.Context, digest [32]byte) (*policy.Pack, []b
 }
 
 // obligation returns a clock of a pack, which runs from an instant that is given;
-// ok is false if the pack is not in force or has none of the name.
+// ok is false if there is no such pack or it has none of the name.
 func obligation(packs map[string]*policy.Pack, pack, name string) (o clock.Obligation, ok bool, err error) {
 	p, ok := packs[pack]
 	if !ok {

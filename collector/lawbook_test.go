@@ -26,14 +26,9 @@ func TestPacksPutInForceGoIntoBundles(t *testing.T) {
 	o.signIn("analyst", "policy-author", "policy-approver")
 	before := done[apitypes.Report](o, "analyst", http.MethodPost, "/v1/reports", "", apitypes.NewReport{Case: c.ID})
 
-	var shipped *policy.Pack
-	for _, p := range policy.Shipped() {
-		if p.ID == "us-iaas-2024-proposed" {
-			shipped = p
-		}
-	}
+	shipped := shippedText(t, "us-iaas-2024-proposed")
 	// The next version gives 20 days to answer a request.
-	text := strings.Replace(string(policy.ShippedSource(shipped.Digest)), "version: 1", "version: 2", 1)
+	text := strings.Replace(string(shipped), "version: 1", "version: 2", 1)
 	text = strings.Replace(text, "{id: request, title: Answer to a request for information, citation: 89 FR 5698, basis: given, days: 15,", "{id: request, title: Answer to a request for information, citation: 89 FR 5698, basis: given, days: 20,", 1)
 	if !strings.Contains(text, "days: 20") {
 		t.Fatal("the shipped pack is written otherwise now")
@@ -44,7 +39,7 @@ func TestPacksPutInForceGoIntoBundles(t *testing.T) {
 	for _, x := range []struct {
 		r    apitypes.Report
 		text []byte
-	}{{before, policy.ShippedSource(shipped.Digest)}, {after, []byte(text)}} {
+	}{{before, shipped}, {after, []byte(text)}} {
 		_, data := o.ask("analyst", http.MethodGet, "/v1/reports/"+x.r.ID+"/bundle", "", nil)
 		v, err := bundle.Verify(bytes.NewReader(data), int64(len(data)), "")
 		if err != nil {
@@ -64,6 +59,34 @@ func TestPacksPutInForceGoIntoBundles(t *testing.T) {
 	if k := o.clockOf(c.ID, "request"); k.Days != 20 || k.Due != "2026-11-12" {
 		t.Errorf("under %s the request has %d days and is due %s", pol, k.Days, k.Due)
 	}
+}
+
+// What a case was opened under keeps its clocks when the pack is put out of force: a
+// request that comes in then has its deadline.
+func TestClocksOutliveTheirPack(t *testing.T) {
+	o := openOffice(t, time.Date(2026, 10, 24, 12, 0, 0, 0, time.UTC))
+	o.hire("analyst", "policy-author", "policy-approver")
+	c := o.crossing(time.Date(2026, 10, 24, 0, 0, 0, 0, time.UTC))
+	o.signIn("analyst", "policy-author", "policy-approver")
+	text := strings.Replace(string(shippedText(t, "us-iaas-2024-proposed")), "version: 1", "version: 2", 1)
+	o.enforce(strings.Replace(text, "active: true", "active: false", 1))
+	c = done[apitypes.Case](o, "", http.MethodGet, "/v1/cases/"+c.ID, "", nil)
+	done[apitypes.Case](o, "analyst", http.MethodPost, "/v1/cases/"+c.ID+"/clocks", fmt.Sprint(c.Version), apitypes.CaseAct{Clock: "request", At: time.Date(2026, 10, 24, 0, 0, 0, 0, time.UTC), Reason: "a request came in"})
+	if k := o.clockOf(c.ID, "request"); k.Days != 15 {
+		t.Errorf("the request has %d days, want 15", k.Days)
+	}
+}
+
+// shippedText returns the text of a pack that comes with the program.
+func shippedText(t *testing.T, id string) []byte {
+	t.Helper()
+	for _, p := range policy.Shipped() {
+		if p.ID == id {
+			return policy.ShippedSource(p.Digest)
+		}
+	}
+	t.Fatalf("no pack %s is shipped", id)
+	return nil
 }
 
 // enforce puts the text of a pack in force by two people, and returns the policy's id.

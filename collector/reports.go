@@ -141,7 +141,7 @@ func (w reportwork) ActOnReport(ctx context.Context, id string, version int64, a
 			return apitypes.Report{}, err
 		}
 	}
-	packs, err := w.laws.inForce(ctx)
+	packs, err := w.laws.latest(ctx)
 	if err != nil {
 		return apitypes.Report{}, err
 	}
@@ -301,7 +301,7 @@ func (w reportwork) facts(ctx context.Context, r report.Report, f *report.Form) 
 	if out.Filer, out.FilerAsOf, err = w.reader.Filer(ctx); err != nil {
 		return out, err
 	}
-	packs, err := w.laws.inForce(ctx)
+	packs, err := w.laws.latest(ctx)
 	if err != nil {
 		return out, err
 	}
