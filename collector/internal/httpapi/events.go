@@ -4,17 +4,51 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/collector/internal/permission"
 )
 
 // maxStreams bounds the open event streams, each of which asks for the status
-// once per poll.
-const maxStreams = 64
+// once per poll. maxStreamsEach bounds those of one person, with all their
+// sessions and tokens: else one would leave the others none.
+const (
+	maxStreams     = 64
+	maxStreamsEach = 8
+)
+
+// seats counts the open event streams by whose they are.
+type seats struct {
+	mu   sync.Mutex
+	open int
+	of   map[string]int
+}
+
+// take takes a seat for who asks, which they give back by leave, or returns the
+// problem that all or theirs are taken.
+func (s *seats) take(ctx context.Context) (leave func(), err error) {
+	who := permission.Of(ctx).ID // of a token too it is the person who made it
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open >= maxStreams || s.of[who] >= maxStreamsEach {
+		return nil, apitypes.NewProblem(http.StatusServiceUnavailable, "too many event streams are open")
+	}
+	s.open++
+	s.of[who]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.open--
+		if s.of[who]--; s.of[who] == 0 {
+			delete(s.of, who)
+		}
+	}, nil
+}
 
 const (
 	keepAlive    = 15 * time.Second
@@ -33,13 +67,12 @@ func (s *server) registerEvents(api huma.API) {
 		}},
 	}
 	huma.Register(api, op, func(ctx context.Context, _ *none) (*huma.StreamResponse, error) {
-		select {
-		case s.streams <- struct{}{}:
-		default:
-			return nil, apitypes.NewProblem(http.StatusServiceUnavailable, "too many event streams are open")
+		leave, err := s.streams.take(ctx)
+		if err != nil {
+			return nil, err
 		}
 		return &huma.StreamResponse{Body: func(hc huma.Context) {
-			defer func() { <-s.streams }()
+			defer leave()
 			_, w := humago.Unwrap(hc)
 			s.stream(ctx, w)
 		}}, nil

@@ -71,7 +71,7 @@ func New(deps Deps) http.Handler {
 
 type server struct {
 	Deps
-	streams chan struct{} // one token per open event stream
+	streams seats
 }
 
 func build(deps Deps) (*server, *http.ServeMux, huma.API) {
@@ -81,7 +81,7 @@ func build(deps Deps) (*server, *http.ServeMux, huma.API) {
 	if deps.Poll <= 0 {
 		deps.Poll = time.Second
 	}
-	s := &server{Deps: deps, streams: make(chan struct{}, maxStreams)}
+	s := &server{Deps: deps, streams: seats{of: map[string]int{}}}
 	config := huma.DefaultConfig("flopwatch", "v1")
 	config.Info.Description = "The operations ledger. Operations are decimal strings of single operations, times RFC 3339 in UTC, durations numbers of seconds with up to nine decimals."
 	config.DocsPath, config.SchemasPath = "", "" // its page loads scripts from elsewhere

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -430,28 +431,77 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// All have 64 streams and each person 8, with whatever token or session: nobody
+// takes them all, and a stream that ends makes room.
 func TestEventStreamsAreBounded(t *testing.T) {
-	server := httptest.NewServer(open(httpapi.New(httpapi.Deps{Reader: desktest.New(), Poll: time.Hour})))
+	h := httpapi.New(httpapi.Deps{Reader: desktest.New(), Poll: time.Hour})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := permission.Principal{ID: r.Header.Get("X-Who"), Roles: []permission.Role{permission.Viewer}}
+		if p.Token = r.Header.Get("X-Token"); p.Token != "" {
+			p.Scope = []permission.Action{permission.ReadAggregates}
+		}
+		h.ServeHTTP(w, r.WithContext(permission.With(r.Context(), p)))
+	}))
 	defer server.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	codes := map[int]int{}
-	for range 65 {
-		request, err := http.NewRequestWithContext(ctx, "GET", server.URL+"/v1/events", nil)
+	open := func(who, token string) (int, func()) {
+		t.Helper()
+		one, leave := context.WithCancel(ctx)
+		request, err := http.NewRequestWithContext(one, "GET", server.URL+"/v1/events", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
+		request.Header.Set("X-Who", who)
+		request.Header.Set("X-Token", token)
 		answer, err := http.DefaultClient.Do(request)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer answer.Body.Close()
-		codes[answer.StatusCode]++
+		if answer.StatusCode != http.StatusOK {
+			if problem, err := io.ReadAll(answer.Body); err != nil || !strings.Contains(string(problem), "too many event streams are open") {
+				t.Errorf("%d %s, %v", answer.StatusCode, problem, err)
+			}
+		}
+		return answer.StatusCode, func() { leave(); answer.Body.Close() }
 	}
-	if d := cmp.Diff(map[int]int{200: 64, 503: 1}, codes); d != "" {
+	var leave func()
+	codes := map[string]int{}
+	for person := range 8 {
+		for i := range 9 {
+			token := ""
+			if i%2 == 1 {
+				token = fmt.Sprint("tok_", i)
+			}
+			code, done := open(fmt.Sprint("usr_", person), token)
+			defer done()
+			codes[fmt.Sprint(person, " ", code)]++
+			if code == http.StatusOK {
+				leave = done
+			}
+		}
+	}
+	want := map[string]int{}
+	for person := range 8 {
+		want[fmt.Sprint(person, " 200")], want[fmt.Sprint(person, " 503")] = 8, 1
+	}
+	if d := cmp.Diff(want, codes); d != "" {
 		t.Error(d)
 	}
-	cancel()
+	if code, _ := open("usr_late", ""); code != http.StatusServiceUnavailable {
+		t.Errorf("a stream more than all have: %d", code)
+	}
+	leave()
+	deadline := time.Now().Add(time.Minute)
+	for code := 0; code != http.StatusOK; {
+		var done func()
+		code, done = open("usr_late", "")
+		defer done()
+		if code != http.StatusOK && time.Now().After(deadline) {
+			t.Fatal("a stream that ended makes no room")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 func FuzzCursorAndQuery(f *testing.F) {

@@ -162,13 +162,12 @@ func (s *server) registerPolicies(api huma.API) {
 		if _, err := found(s.Policymaker.Job(ctx, in.ID)); err != nil {
 			return nil, s.acted(ctx, "watch job", err)
 		}
-		select {
-		case s.streams <- struct{}{}:
-		default:
-			return nil, apitypes.NewProblem(http.StatusServiceUnavailable, "too many event streams are open")
+		leave, err := s.streams.take(ctx)
+		if err != nil {
+			return nil, err
 		}
 		return &huma.StreamResponse{Body: func(hc huma.Context) {
-			defer func() { <-s.streams }()
+			defer leave()
 			_, w := humago.Unwrap(hc)
 			s.streamJob(ctx, w, in.ID)
 		}}, nil
