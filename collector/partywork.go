@@ -285,11 +285,14 @@ func (p parties) RevealAccesses(ctx context.Context, account, reason string) ([]
 	}
 	who := s.Contracts[a.Customer].Party
 	if who != "" {
-		if _, err := p.mayReveal(ctx, who, reason); err != nil {
-			return nil, err
-		}
-	} else if who = a.Customer; strings.TrimSpace(reason) == "" {
-		return nil, errNoReason
+		_, err = p.mayReveal(ctx, who, reason)
+	} else {
+		// Of a customer without a party the accesses are sealed under the customer's own id.
+		who = a.Customer
+		err = p.mayRevealCustomer(ctx, who, reason)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if err := p.store.LogReveal(ctx, who, []string{"accesses:" + account}, reason); err != nil {
 		return nil, err
@@ -307,6 +310,17 @@ func (p parties) RevealAccesses(ctx context.Context, account, reason string) ([]
 
 var errNoReason = refused(http.StatusUnprocessableEntity, "reason: is empty; personal data are read for a reason, which goes into the audit log")
 
+// saidWhy refuses what is no reason to read personal data.
+func saidWhy(reason string) error {
+	switch {
+	case strings.TrimSpace(reason) == "":
+		return errNoReason
+	case !table.Readable(reason, 1000):
+		return refused(http.StatusUnprocessableEntity, "reason: must be text of at most 1000 bytes without control, direction or invisible characters")
+	}
+	return nil
+}
+
 // mayReveal refuses without a reason, and to those who may read of their own
 // cases only, of others.
 func (p parties) mayReveal(ctx context.Context, id, reason string) (party.Snapshot, error) {
@@ -314,34 +328,56 @@ func (p parties) mayReveal(ctx context.Context, id, reason string) (party.Snapsh
 	if err != nil {
 		return s, err
 	}
-	switch _, known := s.Parties[id]; {
-	case strings.TrimSpace(reason) == "":
-		return s, errNoReason
-	case !table.Readable(reason, 1000):
-		return s, refused(http.StatusUnprocessableEntity, "reason: must be text of at most 1000 bytes without control, direction or invisible characters")
-	case !known:
-		return s, refused(http.StatusNotFound, "there is no such party")
-	}
-	who := permission.Of(ctx)
-	if slices.ContainsFunc(who.Roles, func(r permission.Role) bool { return r != permission.Analyst && r.Allows(permission.Reveal) }) {
-		return s, nil
-	}
-	mine := map[string]bool{}
-	cases, err := p.reader.Cases(ctx)
-	if err != nil {
+	if err := saidWhy(reason); err != nil {
 		return s, err
 	}
-	for _, c := range cases {
-		if c.Assignee == who.ID {
-			mine[c.Subject] = true
-		}
+	if _, known := s.Parties[id]; !known {
+		return s, refused(http.StatusNotFound, "there is no such party")
+	}
+	mine, every, err := p.own(ctx)
+	if err != nil || every {
+		return s, err
 	}
 	for _, c := range book.Customers() {
 		if mine[c.ID] && (c.Party == id || slices.ContainsFunc(c.Determination.Owners, func(o foreign.Owner) bool { return o.Party == id })) {
 			return s, nil
 		}
 	}
-	return s, refused(http.StatusForbidden, "analysts read personal data of customers of their own cases only")
+	return s, errNotTheirs
+}
+
+// mayRevealCustomer is mayReveal for a customer who has no party.
+func (p parties) mayRevealCustomer(ctx context.Context, customer, reason string) error {
+	if err := saidWhy(reason); err != nil {
+		return err
+	}
+	mine, every, err := p.own(ctx)
+	if err != nil || every || mine[customer] {
+		return err
+	}
+	return errNotTheirs
+}
+
+var errNotTheirs = refused(http.StatusForbidden, "analysts read personal data of customers of their own cases only")
+
+// own returns the subjects of the cases of who asks, or that they may read
+// personal data of every customer.
+func (p parties) own(ctx context.Context) (mine map[string]bool, every bool, err error) {
+	who := permission.Of(ctx)
+	if slices.ContainsFunc(who.Roles, func(r permission.Role) bool { return r != permission.Analyst && r.Allows(permission.Reveal) }) {
+		return nil, true, nil
+	}
+	cases, err := p.reader.Cases(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	mine = map[string]bool{}
+	for _, c := range cases {
+		if c.Assignee == who.ID {
+			mine[c.Subject] = true
+		}
+	}
+	return mine, false, nil
 }
 
 // AddVendor makes a new secret of a vendor.

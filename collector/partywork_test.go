@@ -3,6 +3,7 @@ package collector
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/collector/internal/httpapi"
+	"github.com/flopwatch/flopwatch/collector/internal/party"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
 	"github.com/flopwatch/flopwatch/collector/internal/screening"
 	"github.com/flopwatch/flopwatch/collector/internal/store"
@@ -248,6 +250,51 @@ func TestReveal(t *testing.T) {
 	status, body := b.ask(http.MethodGet, "/v1/audit/entries", "", nil)
 	if b.want(http.StatusOK, status, body); strings.Count(body, "personal_data.reveal") != 2 || !strings.Contains(body, "case 7") {
 		t.Errorf("the reads are not in the audit log: %s", body)
+	}
+}
+
+// Accesses to an account of a customer without a party are read by the same rule
+// as those of a party: by analysts of their own cases only, for a reason that
+// can be read in the audit log.
+func TestAccessesWithoutAPartyNeedACase(t *testing.T) {
+	b := openBureau(t)
+	if _, err := b.parties.store.PutCustomers(t.Context(), []party.Customer{{ID: "cus_n", Name: "Name only", Status: party.Undetermined}}, false); err != nil {
+		t.Fatal(err)
+	}
+	status, body := b.ask(http.MethodPost, "/v1/parties/import", "application/x-ndjson", []byte(`{"kind":"account","account_id":"acc_n","customer_id":"cus_n","tenants":["ten-n"],"opened":"2020-01-01"}`+"\n"))
+	b.want(http.StatusOK, status, body)
+	status, body = b.ask(http.MethodPost, "/v1/accesses", "application/x-ndjson", []byte(`{"account":"acc_n","time":"2026-10-30T10:00:00Z","ip":"203.0.113.77","action":"sign-in"}`+"\n"))
+	b.want(http.StatusOK, status, body)
+	reveal := func(want int, reason string, role permission.Role) {
+		t.Helper()
+		b.as("usr_x", role)
+		status, body := b.post("/v1/accounts/acc_n/reveals", apitypes.RevealRequest{Reason: reason})
+		if b.want(want, status, body); strings.Contains(body, "203.0.113.77") != (want == http.StatusOK) {
+			t.Errorf("%d tells %s", status, body)
+		}
+	}
+	reveal(http.StatusForbidden, "case 7", permission.Analyst) // it is not their case
+	for _, reason := range []string{"", " ", "case \u202e7", "case\n7", strings.Repeat("7", 1001)} {
+		reveal(http.StatusUnprocessableEntity, reason, permission.FilingOfficer)
+	}
+	reveal(http.StatusOK, "case 7", permission.FilingOfficer)
+
+	// A finding opens cases, and this bureau counts nothing from which one follows.
+	db, err := sql.Open("sqlite3", filepath.Join(b.dir, "flopwatch.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for version, assignee := range []string{"usr_y", "usr_x"} {
+		if _, err := db.ExecContext(t.Context(), `INSERT INTO case_change (id, version, at_ns, actor, act, note, subject, obligation, state, body) VALUES ('cas_n', ?, ?, 'usr_y', 'assign', '', 'cus_n', 'p', 'triage', ?)`,
+			version+1, b.now.UnixNano(), fmt.Sprintf(`{"assignee":%q}`, assignee)); err != nil {
+			t.Fatal(err)
+		}
+		// The reader keeps what it read until something is recorded.
+		b.as("usr_steward", permission.IdentitySteward)
+		status, body := b.ask(http.MethodPost, "/v1/parties/import", "text/csv", fmt.Appendf(nil, "account_id,customer_id,opened\nacc_new%d,cus_n,2020-01-01\n", version))
+		b.want(http.StatusOK, status, body)
+		reveal(map[string]int{"usr_x": http.StatusOK, "usr_y": http.StatusForbidden}[assignee], "case 7", permission.Analyst)
 	}
 }
 
