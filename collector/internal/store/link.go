@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/flopwatch/flopwatch/collector/internal/approval"
 	"github.com/flopwatch/flopwatch/collector/internal/party/resolve"
@@ -129,23 +130,23 @@ func (s *Store) DecideLinks(ctx context.Context, ids []string, v resolve.Verdict
 	return out, nil
 }
 
-// bridgesWith returns which links would alone hold two groups together if the
-// links of the ids counted.
+// bridgesWith returns which of the links of the ids a second person must approve
+// before they count, looked at together: see resolve.BridgesAmong.
 func bridgesWith(all []resolve.Link, ids []string, v resolve.Verdict) map[string]bool {
 	if v != resolve.Accept {
 		return nil
 	}
-	asked := map[string]bool{}
-	for _, id := range ids {
-		asked[id] = true
-	}
-	var counting []resolve.Link
+	var counting, asked []resolve.Link
 	for _, l := range all {
-		if (l.State.Counts() || asked[l.ID]) && l.Class != resolve.Coordination {
+		switch {
+		case l.Class == resolve.Coordination:
+		case l.State.Counts():
 			counting = append(counting, l)
+		case slices.Contains(ids, l.ID):
+			asked = append(asked, l)
 		}
 	}
-	return resolve.Bridges(counting)
+	return resolve.BridgesAmong(counting, asked)
 }
 
 // LinkDigest is what a second person approves: the link as it waits.

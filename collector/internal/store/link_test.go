@@ -278,6 +278,59 @@ func TestBridgeNeedsTwo(t *testing.T) {
 	}
 }
 
+// Several links that are accepted with one request and join two groups together
+// need a second person as one would, also where they make a ring.
+func TestBridgesOfOneRequestNeedTwo(t *testing.T) {
+	for name, pairs := range map[string][]string{"between the same two": {"p-bp-c"}, "in a ring": {"p-bp-c", "p-ap-d"}} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, t.TempDir())
+			var changes []party.Change
+			for _, id := range []string{"a", "b", "c", "d"} {
+				changes = append(changes, shell(id)...)
+			}
+			changes = append(changes, card("a", "h1"), card("b", "h1"), card("c", "h2"), card("d", "h2"))
+			for _, pair := range pairs {
+				for _, id := range []string{pair[2:3], pair[5:6]} {
+					// One card proposes a link of identity and one of control.
+					changes = append(changes, party.Change{Object: party.Identifier{ID: "card-" + id + pair, Party: "p-" + id, Type: party.Card, Hash: pair}})
+				}
+			}
+			record(t, s, changes...)
+			derive(t, NewDeriver(s, nil, atNoon))
+			var groups, bridges []string
+			for _, l := range must(t, func(ctx context.Context) ([]desk.Link, error) {
+				return NewReader(s, "", false).Links(ctx, time.Time{}, time.Time{})
+			}) {
+				pair := string(l.A) + string(l.B)
+				switch {
+				case l.State != resolve.Proposed || l.Class == resolve.Coordination:
+				case pair == "p-ap-b" || pair == "p-cp-d":
+					groups = append(groups, l.ID)
+				case slices.Contains(pairs, pair):
+					bridges = append(bridges, l.ID)
+				}
+			}
+			if len(groups) < 2 || len(bridges) < 2 {
+				t.Fatalf("links of groups %v, between them %v", groups, bridges)
+			}
+			decide := func(ids []string, want resolve.State) {
+				t.Helper()
+				out, err := s.DecideLinks(t.Context(), ids, resolve.Accept, "usr_s", "why", 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, l := range out {
+					if l.State != want {
+						t.Errorf("%s link of %s and %s is %s, want %s", l.Class, l.A, l.B, l.State, want)
+					}
+				}
+			}
+			decide(groups, resolve.Accepted)
+			decide(bridges, resolve.Pending)
+		})
+	}
+}
+
 func openAt(t testing.TB, now func() time.Time) *Store {
 	t.Helper()
 	s, err := openOn(t, t.TempDir()+"/flopwatch.db", Options{Now: now})

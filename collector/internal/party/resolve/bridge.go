@@ -32,6 +32,64 @@ func Bridges(links []Link) map[string]bool {
 	return out
 }
 
+// BridgesAmong returns the ids of the links asked for that a second person must
+// approve: each that is a bridge among those that count and all that are asked
+// for, and each that would be one were they accepted one after the other. Links
+// that are asked for between the same two parties are one way there: they would
+// else hide each other. Counting are the links that count already.
+func BridgesAmong(counting, asked []Link) map[string]bool {
+	held := map[string]bool{}
+	for {
+		before := len(held)
+		left := slices.DeleteFunc(slices.Clone(asked), func(l Link) bool { return held[l.ID] })
+		holdWays(held, counting, left)
+		holdNext(held, counting, left)
+		// What one that is held hid may be a bridge without it.
+		if len(held) == before {
+			return held
+		}
+	}
+}
+
+// holdWays holds the links that are bridges if all count.
+func holdWays(held map[string]bool, counting, asked []Link) {
+	ways := map[[2]ID][]string{}
+	all := slices.Clone(counting)
+	for _, l := range asked {
+		pair := [2]ID{min(l.A, l.B), max(l.A, l.B)}
+		if len(ways[pair]) == 0 {
+			all = append(all, l)
+		}
+		ways[pair] = append(ways[pair], l.ID)
+	}
+	bridges := Bridges(all)
+	for _, ids := range ways {
+		if !bridges[ids[0]] {
+			continue
+		}
+		for _, id := range ids {
+			held[id] = true
+		}
+	}
+}
+
+// holdNext holds the links that join two groups when they come one after the other.
+func holdNext(held map[string]bool, counting, asked []Link) {
+	groups := newSets()
+	for _, l := range counting {
+		groups.join(l.A, l.B)
+	}
+	for _, l := range asked {
+		switch {
+		case held[l.ID]:
+		case groups.find(l.A) != groups.find(l.B) && len(groups.members(l.A)) >= 2 && len(groups.members(l.B)) >= 2:
+			held[l.ID] = true
+		default:
+			groups.join(l.A, l.B)
+		}
+	}
+}
+
 // network is an undirected graph of parties. Links between the same two parties
 // count as several ways.
 type network struct {

@@ -204,6 +204,74 @@ func TestBridges(t *testing.T) {
 	})
 }
 
+// Links of one request join no two groups that there were, and leave no bridge,
+// whatever is asked for in whatever order.
+func TestBridgesAmong(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(2, 9).Draw(t, "parties")
+		next := 0
+		draw := func(what string) (links []Link) {
+			for range rapid.IntRange(0, 10).Draw(t, what) {
+				a, b := rapid.IntRange(0, n-1).Draw(t, "a"), rapid.IntRange(0, n-1).Draw(t, "b")
+				if next++; a != b {
+					links = append(links, Link{Found: Found{ID: fmt.Sprint(next), A: ID(rune('a' + a)), B: ID(rune('a' + b))}})
+				}
+			}
+			return links
+		}
+		counting, asked := draw("counting"), draw("asked")
+		held := BridgesAmong(counting, asked)
+		was, is := newSets(), newSets()
+		for _, l := range counting {
+			was.join(l.A, l.B)
+			is.join(l.A, l.B)
+		}
+		after := slices.Clone(counting)
+		bridges := Bridges(slices.Concat(counting, asked))
+		for _, l := range asked {
+			if bridges[l.ID] && !held[l.ID] {
+				t.Fatalf("%v is the only link among all of %v and %v", l, counting, asked)
+			}
+			if !held[l.ID] {
+				after = append(after, l)
+				is.join(l.A, l.B)
+			}
+		}
+		for x := range n {
+			for y := range n {
+				a, b := ID(rune('a'+x)), ID(rune('a'+y))
+				if was.find(a) != was.find(b) && is.find(a) == is.find(b) && len(was.members(a)) >= 2 && len(was.members(b)) >= 2 {
+					t.Fatalf("%s and %s came together: %v, asked %v, held %v", a, b, counting, asked, held)
+				}
+			}
+		}
+		left := Bridges(after)
+		for _, l := range asked {
+			if left[l.ID] && !held[l.ID] {
+				t.Fatalf("%v is left a bridge: %v, asked %v, held %v", l, counting, asked, held)
+			}
+		}
+	})
+	link := func(id string, a, b ID) Link { return Link{Found: Found{ID: id, A: a, B: b}} }
+	pairs := []Link{link("ab", "a", "b"), link("cd", "c", "d")}
+	for name, c := range map[string]struct {
+		counting, asked []Link
+		want            map[string]bool
+	}{
+		"one":                          {pairs, []Link{link("1", "b", "c")}, map[string]bool{"1": true}},
+		"two of the same":              {pairs, []Link{link("1", "b", "c"), link("2", "c", "b")}, map[string]bool{"1": true, "2": true}},
+		"a ring":                       {pairs, []Link{link("1", "b", "c"), link("2", "a", "d")}, map[string]bool{"1": true, "2": true}},
+		"two of the same first of all": {nil, append([]Link{link("1", "b", "c"), link("2", "b", "c")}, pairs...), map[string]bool{"1": true, "2": true}},
+		"one more within a group":      {pairs, []Link{link("1", "a", "b")}, map[string]bool{}},
+		"to one party":                 {pairs, []Link{link("1", "b", "e"), link("2", "b", "e")}, map[string]bool{}},
+		"three of three":               {nil, []Link{link("1", "a", "b"), link("2", "b", "c"), link("3", "c", "a")}, map[string]bool{}},
+	} {
+		if d := cmp.Diff(c.want, BridgesAmong(c.counting, c.asked)); d != "" {
+			t.Errorf("%s (-want +got):\n%s", name, d)
+		}
+	}
+}
+
 // Whatever comes, advancing twice records nothing the second time, and what
 // people said stays.
 func TestAdvanceSettles(t *testing.T) {
