@@ -178,7 +178,7 @@ func TestServersKeepNothingToThemselves(t *testing.T) {
 
 	// A simulation that one runs is watched at the other until it ends.
 	var job, last apitypes.Job
-	s[0].json(http.MethodPost, "/v1/policies/"+drafted.ID+"/simulations", token, "{}", http.StatusOK, &job)
+	s[0].json(http.MethodPost, "/v1/policies/"+drafted.ID+"/simulations", token, "{}", http.StatusAccepted, &job)
 	s[1].events("/v1/jobs/"+job.ID+"/events", token, func(name, data string) bool {
 		if err := json.Unmarshal([]byte(data), &last); err != nil || name != "job" {
 			t.Fatalf("%s %s: %v", name, data, err)
