@@ -267,6 +267,7 @@ func serve(ctx context.Context, s cli.Streams, c serveCommand, demonstration boo
 		Provider:      provider,
 		Outsiders:     outsiders{db, c.now},
 		AuditLog:      r.audit,
+		ExportLog:     db,
 		Caseworker:    casework{db, reader, laws},
 		Joiner:        joins{reader, db, deriver, c.now},
 		Reporter:      reportwork{db, reader, laws, key, r.parties, c.now},

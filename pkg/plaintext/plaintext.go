@@ -33,11 +33,26 @@ func hidden(r rune) bool {
 
 // JSON writes v, indented, with what Printable would write out as escapes.
 func JSON(w io.Writer, v any) error {
-	// Control characters are escaped by JSON itself; bidi ones are not.
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode JSON: %w", err)
 	}
+	_, err = io.WriteString(w, escaped(data))
+	return err
+}
+
+// JSONLine returns v as one line of JSON, with what Printable would write out as escapes.
+func JSONLine(v any) (string, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("encode JSON: %w", err)
+	}
+	return escaped(data), nil
+}
+
+// escaped is a JSON text and the end of its line. Control characters are escaped by
+// JSON itself; bidi ones are not.
+func escaped(data []byte) string {
 	var b strings.Builder
 	for _, r := range string(data) {
 		if r > 126 && hidden(r) {
@@ -49,8 +64,7 @@ func JSON(w io.Writer, v any) error {
 		b.WriteRune(r)
 	}
 	b.WriteByte('\n')
-	_, err = io.WriteString(w, b.String())
-	return err
+	return b.String()
 }
 
 func utf16Units(r rune) []uint16 {

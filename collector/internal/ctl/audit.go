@@ -2,9 +2,9 @@ package ctl
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/collector/internal/sheet"
 )
 
 type auditCommand struct {
@@ -14,22 +14,14 @@ type auditCommand struct {
 // Run prints the audit log.
 func (a auditCommand) Run(s *scope) error {
 	type row = apitypes.AuditEntry
-	return listAll(s, "/v1/audit/entries", nil, a.Limit, "No entries: nothing that the log protects was ever changed.", []column[row]{
-		{name: "entry", exact: func(e row) string { return e.ID }, title: "ENTRY"},
-		{name: "at", exact: func(e row) string { return exactTime(e.At) }, title: "TIME", text: func(e row) string { return when(e.At) }},
-		{name: "actor_kind", exact: func(e row) string { return e.ActorKind }},
-		{name: "actor", exact: func(e row) string { return e.Actor }, title: "WHO", text: func(e row) string { return e.ActorKind + " " + e.Actor }},
-		{name: "sign_in", exact: func(e row) string { return e.SignIn }},
-		{name: "action", exact: func(e row) string { return e.Action }, title: "ACTION"},
-		{name: "object_kind", exact: func(e row) string { return e.ObjectKind }},
-		{name: "object", exact: func(e row) string { return e.Object }, title: "OBJECT", text: func(e row) string { return e.ObjectKind + " " + e.Object }},
-		{name: "before", exact: func(e row) string { return e.Before }},
-		{name: "after", exact: func(e row) string { return e.After }},
-		{name: "reason", exact: func(e row) string { return e.Reason }, title: "REASON"},
-		{name: "policy", exact: func(e row) string { return e.Policy }},
-		{name: "request", exact: func(e row) string { return e.Request }},
-		{name: "approvals", exact: func(e row) string { return strings.Join(e.Approvals, " ") }},
-	})
+	return listAll(s, "/v1/audit/entries", nil, a.Limit, "No entries: nothing that the log protects was ever changed.", append(exactly(sheet.AuditEntries()), []column[row]{
+		{exact: func(e row) string { return e.ID }, title: "ENTRY"},
+		{title: "TIME", text: func(e row) string { return when(e.At) }},
+		{title: "WHO", text: func(e row) string { return e.ActorKind + " " + e.Actor }},
+		{exact: func(e row) string { return e.Action }, title: "ACTION"},
+		{title: "OBJECT", text: func(e row) string { return e.ObjectKind + " " + e.Object }},
+		{exact: func(e row) string { return e.Reason }, title: "REASON"},
+	}...))
 }
 
 type auditCheckCommand struct{}

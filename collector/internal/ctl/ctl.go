@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -40,7 +41,7 @@ type commands struct {
 	TokenFile string `help:"File that holds an API token; it must be readable by its owner alone." env:"FLOPWATCH_TOKEN_FILE" placeholder:"FILE"`
 	Once      string `help:"Key of your own: what changes something is done once for it within a day, however often the command is run." env:"FLOPWATCH_ONCE" placeholder:"KEY"`
 	Watch     bool   `help:"Go on, and print anew what changed, until interrupted. For what only reads."`
-	Output    string `help:"How to print: table, json or csv." short:"o" enum:"table,json,csv" default:"table"`
+	Output    string `help:"How to print: table, json or csv; of exports csv or ndjson." short:"o" enum:"table,json,csv,ndjson" default:"table"`
 
 	Tenants   tenantsCommand `cmd:"" help:"Tenants with their totals."`
 	Customers struct {
@@ -126,6 +127,7 @@ type commands struct {
 	SignIn  signInCommand  `cmd:"" help:"Sign in; password, and code where it is asked for, are read from standard input. What follows is done by you."`
 	SignOut signOutCommand `cmd:"" help:"End the session."`
 	Whoami  whoamiCommand  `cmd:"" help:"Who you are to the collector, and what your roles allow."`
+	Export  exportCommand  `cmd:"" help:"Save a whole list, of any size, as CSV or as lines of JSON; a cut one is refused. You have 10 an hour."`
 	Login   loginCommand   `cmd:"" help:"Print a new one-time link to the desk."`
 	Version versionCommand `cmd:"" help:"Print the version of this program."`
 
@@ -138,6 +140,7 @@ type scope struct {
 	ctx    context.Context
 	flags  *commands
 	out    *output
+	errs   io.Writer // how far long work is, and nothing else
 	format string
 	asked  int           // requests that change something so far
 	in     *bufio.Reader // standard input, once something was read of it
@@ -181,13 +184,16 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 	if err != nil {
 		return complain(stderr, err, exitUsage)
 	}
+	if flags.Output == "ndjson" && !strings.HasPrefix(command.Command(), "export ") {
+		return complain(stderr, errors.New("ndjson is a form of exports alone: -o table, json or csv"), exitUsage)
+	}
 	out := &output{Writer: stdout}
 	if flags.Watch {
 		err = watch(ctx, stdout, stderr, func(w io.Writer) error {
-			return command.Run(&scope{ctx: ctx, flags: &flags, out: &output{Writer: w}, format: flags.Output})
+			return command.Run(&scope{ctx: ctx, flags: &flags, out: &output{Writer: w}, errs: stderr, format: flags.Output})
 		}, (&scope{ctx: ctx, flags: &flags}).connect)
 	} else {
-		err = command.Run(&scope{ctx: ctx, flags: &flags, out: out, format: flags.Output})
+		err = command.Run(&scope{ctx: ctx, flags: &flags, out: out, errs: stderr, format: flags.Output})
 	}
 	switch {
 	case errors.Is(err, errUnbalanced), errors.Is(err, errBroken), errors.Is(err, verifier.ErrBroken):

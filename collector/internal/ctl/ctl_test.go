@@ -64,7 +64,7 @@ func collector(t *testing.T, reader desk.Reader) (data string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewUnstartedServer(guard.Wrap(httpapi.New(httpapi.Deps{Reader: reader, Importer: importer{}, Allocator: importer{}, Metering: importer{}, NewLink: guard.NewLink, Version: "v0.1.0"})))
+	server := httptest.NewUnstartedServer(guard.Wrap(httpapi.New(httpapi.Deps{Reader: reader, Importer: importer{}, Allocator: importer{}, Metering: importer{}, ExportLog: importer{}, NewLink: guard.NewLink, Version: "v0.1.0"})))
 	if err := server.Listener.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -77,6 +77,8 @@ func collector(t *testing.T, reader desk.Reader) (data string) {
 	}
 	return data
 }
+
+func (importer) NoteExport(context.Context, string, string) error { return nil }
 
 func run(args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer

@@ -3,10 +3,12 @@ package ctl
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/collector/internal/sheet"
 )
 
 func number[N int | int64](n N) string { return strconv.FormatInt(int64(n), 10) }
@@ -18,23 +20,22 @@ func orElse(s, fallback string) string {
 	return s
 }
 
-// figureColumns are the exact columns of a figure, and its table columns.
+// exactly are columns that stand in CSV only.
+func exactly[T any](columns []sheet.Column[T]) []column[T] {
+	out := make([]column[T], len(columns))
+	for i, c := range columns {
+		out[i] = column[T]{name: c.Name, exact: c.Of}
+	}
+	return out
+}
+
+// figureColumns are the table columns of a figure.
 func figureColumns[T any](of func(T) apitypes.Figure) []column[T] {
 	return []column[T]{
 		{title: "OPERATIONS best [low, high]", text: func(t T) string { return interval(of(t).Combined) }, right: true},
-		{name: "operations_low", exact: func(t T) string { return of(t).Combined.Low }},
-		{name: "operations_best", exact: func(t T) string { return of(t).Combined.Best }},
-		{name: "operations_high", exact: func(t T) string { return of(t).Combined.High }},
-		{name: "empirical_low", exact: func(t T) string { return of(t).Empirical.Low }},
-		{name: "empirical_best", exact: func(t T) string { return of(t).Empirical.Best }},
-		{name: "empirical_high", exact: func(t T) string { return of(t).Empirical.High }},
-		{name: "theoretical_low", exact: func(t T) string { return of(t).Theoretical.Low }},
-		{name: "theoretical_best", exact: func(t T) string { return of(t).Theoretical.Best }},
-		{name: "theoretical_high", exact: func(t T) string { return of(t).Theoretical.High }},
-		{name: "ceiling", exact: func(t T) string { return of(t).Ceiling }},
-		{name: "device_seconds", exact: func(t T) string { return of(t).DeviceTime.String() }, title: "DEVICE TIME", text: func(t T) string { return span(of(t).DeviceTime) }, right: true},
-		{name: "coverage", exact: func(t T) string { return strconv.FormatFloat(of(t).Coverage, 'f', -1, 64) }, title: "COVERAGE", text: func(t T) string { return percent(of(t).Coverage) }, right: true},
-		{name: "methods", exact: func(t T) string { return strings.Join(of(t).Methods, " ") }, title: "METHODS", text: func(t T) string { return strings.Join(of(t).Methods, ",") }},
+		{title: "DEVICE TIME", text: func(t T) string { return span(of(t).DeviceTime) }, right: true},
+		{title: "COVERAGE", text: func(t T) string { return percent(of(t).Coverage) }, right: true},
+		{title: "METHODS", text: func(t T) string { return strings.Join(of(t).Methods, ",") }},
 	}
 }
 
@@ -47,32 +48,28 @@ func (tenantsCommand) Run(s *scope) error {
 		return err
 	}
 	columns := []column[row]{
-		{name: "tenant", exact: func(t row) string { return t.ID }, title: "TENANT"},
-		{name: "customer_id", exact: func(t row) string { return t.CustomerID }},
-		{name: "customer", exact: func(t row) string { return t.CustomerName }, title: "CUSTOMER", text: func(t row) string { return orElse(t.CustomerName, "(not claimed)") }},
-		{name: "foreign_status", exact: func(t row) string { return t.ForeignStatus }, title: "FOREIGN"},
-		{name: "runs", exact: func(t row) string { return number(t.Runs) }, title: "RUNS", right: true},
-		{name: "devices", exact: func(t row) string { return number(t.Devices) }, title: "DEVICES", right: true},
-		{name: "first", exact: func(t row) string { return exactTime(t.First) }},
-		{name: "last", exact: func(t row) string { return exactTime(t.Last) }},
+		{exact: func(t row) string { return t.ID }, title: "TENANT"},
+		{title: "CUSTOMER", text: func(t row) string { return orElse(t.CustomerName, "(not claimed)") }},
+		{exact: func(t row) string { return t.ForeignStatus }, title: "FOREIGN"},
+		{exact: func(t row) string { return number(t.Runs) }, title: "RUNS", right: true},
+		{exact: func(t row) string { return number(t.Devices) }, title: "DEVICES", right: true},
 	}
 	return list(s, rows, "No tenants yet: no attributed windows have come in.",
-		append(columns, figureColumns(func(t row) apitypes.Figure { return t.Figure })...))
+		slices.Concat(exactly(sheet.Tenants()), columns, figureColumns(func(t row) apitypes.Figure { return t.Figure })))
 }
 
 type customersCommand struct{}
 
 func (customersCommand) Run(s *scope) error {
 	type row = apitypes.Customer
-	return listAll(s, "/v1/customers", nil, 0, "No customers yet: import them with flopwatchctl customers import FILE.", []column[row]{
-		{name: "customer_id", exact: func(c row) string { return c.ID }, title: "ID"},
-		{name: "name", exact: func(c row) string { return c.Name }, title: "NAME"},
-		{name: "country", exact: func(c row) string { return c.Country }, title: "COUNTRY", text: func(c row) string { return orElse(c.Country, "not known") }},
-		{name: "foreign_status", exact: func(c row) string { return c.ForeignStatus }, title: "FOREIGN"},
-		{name: "status_reason", exact: func(c row) string { return c.StatusReason }, title: "WHY"},
-		{name: "demonstration", exact: func(c row) string { return strconv.FormatBool(c.Demonstration) }},
-		{name: "tenants", exact: func(c row) string { return strings.Join(c.Tenants, " ") }, title: "TENANTS"},
-	})
+	return listAll(s, "/v1/customers", nil, 0, "No customers yet: import them with flopwatchctl customers import FILE.", append(exactly(sheet.Customers()), []column[row]{
+		{exact: func(c row) string { return c.ID }, title: "ID"},
+		{exact: func(c row) string { return c.Name }, title: "NAME"},
+		{title: "COUNTRY", text: func(c row) string { return orElse(c.Country, "not known") }},
+		{exact: func(c row) string { return c.ForeignStatus }, title: "FOREIGN"},
+		{exact: func(c row) string { return c.StatusReason }, title: "WHY"},
+		{exact: func(c row) string { return strings.Join(c.Tenants, " ") }, title: "TENANTS"},
+	}...))
 }
 
 type runsCommand struct {
@@ -92,34 +89,28 @@ func (r runsCommand) Run(s *scope) error {
 func runColumns() []column[apitypes.Run] {
 	type row = apitypes.Run
 	columns := []column[row]{
-		{name: "run", exact: func(r row) string { return r.ID }, title: "RUN"},
-		{name: "label", exact: func(r row) string { return r.Label }, title: "LABEL"},
-		{name: "tenant", exact: func(r row) string { return r.Tenant }, title: "TENANT"},
-		{name: "customer_id", exact: func(r row) string { return r.CustomerID }},
-		{name: "customer", exact: func(r row) string { return r.CustomerName }, title: "CUSTOMER", text: func(r row) string { return orElse(r.CustomerName, "(not claimed)") }},
-		{name: "foreign_status", exact: func(r row) string { return r.ForeignStatus }, title: "FOREIGN"},
-		{name: "devices", exact: func(r row) string { return number(r.Devices) }, title: "DEVICES", right: true},
-		{name: "hosts", exact: func(r row) string { return number(r.Hosts) }, title: "HOSTS", right: true},
-		{name: "accelerators", exact: func(r row) string { return strings.Join(r.Accelerators, " ") }},
-		{name: "start", exact: func(r row) string { return exactTime(r.Start) }, title: "START", text: func(r row) string { return when(r.Start) }},
-		{name: "end", exact: func(r row) string { return exactTime(r.End) }, title: "END", text: func(r row) string {
+		{exact: func(r row) string { return r.ID }, title: "RUN"},
+		{exact: func(r row) string { return r.Label }, title: "LABEL"},
+		{exact: func(r row) string { return r.Tenant }, title: "TENANT"},
+		{title: "CUSTOMER", text: func(r row) string { return orElse(r.CustomerName, "(not claimed)") }},
+		{exact: func(r row) string { return r.ForeignStatus }, title: "FOREIGN"},
+		{exact: func(r row) string { return number(r.Devices) }, title: "DEVICES", right: true},
+		{exact: func(r row) string { return number(r.Hosts) }, title: "HOSTS", right: true},
+		{title: "START", text: func(r row) string { return when(r.Start) }},
+		{title: "END", text: func(r row) string {
 			if r.Open {
 				return "running"
 			}
 			return when(r.End)
 		}},
-		{name: "open", exact: func(r row) string { return strconv.FormatBool(r.Open) }},
-		{name: "joined_by", exact: func(r row) string { return r.JoinedBy }},
-		{name: "class", exact: func(r row) string { return r.Verdict.Class }, title: "CLASS", text: func(r row) string {
+		{title: "CLASS", text: func(r row) string {
 			if r.Verdict.Training == nil {
 				return r.Verdict.Class
 			}
 			return fmt.Sprintf("%s (p training %.2f)", r.Verdict.Class, *r.Verdict.Training)
 		}},
-		{name: "training_probability", exact: func(r row) string { return probability(r.Verdict.Training) }},
-		{name: "verdict_method", exact: func(r row) string { return r.Verdict.Method }},
 	}
-	return append(columns, figureColumns(func(r row) apitypes.Figure { return r.Figure })...)
+	return slices.Concat(exactly(sheet.Runs()), columns, figureColumns(func(r row) apitypes.Figure { return r.Figure }))
 }
 
 type findingsCommand struct {
@@ -129,34 +120,21 @@ type findingsCommand struct {
 // Run prints the findings.
 func (f findingsCommand) Run(s *scope) error {
 	type row = apitypes.Finding
-	return listAll(s, "/v1/findings", nil, f.Limit, "No findings: no run has reached a level that a rule names.", []column[row]{
-		{name: "finding", exact: func(f row) string { return f.ID }, title: "FINDING"},
-		{name: "severity", exact: func(f row) string { return f.Severity }, title: "SEVERITY"},
-		{name: "level", exact: func(f row) string { return f.Level }, title: "LEVEL"},
-		{name: "pack", exact: func(f row) string { return f.Pack }, title: "PACK"},
-		{name: "pack_status", exact: func(f row) string { return f.PackStatus }, title: "STATUS"},
-		{name: "citation", exact: func(f row) string { return f.Citation }},
-		{name: "rule", exact: func(f row) string { return f.Rule }},
-		{name: "subject", exact: func(f row) string { return f.Subject }, title: "SUBJECT"},
-		{name: "tenant", exact: func(f row) string { return f.Tenant }},
-		{name: "customer_id", exact: func(f row) string { return f.CustomerID }},
-		{name: "customer", exact: func(f row) string { return f.CustomerName }, title: "CUSTOMER", text: func(f row) string { return orElse(f.CustomerName, f.Tenant) }},
-		{name: "foreign_status", exact: func(f row) string { return f.ForeignStatus }, title: "FOREIGN"},
+	return listAll(s, "/v1/findings", nil, f.Limit, "No findings: no run has reached a level that a rule names.", append(exactly(sheet.Findings()), []column[row]{
+		{exact: func(f row) string { return f.ID }, title: "FINDING"},
+		{exact: func(f row) string { return f.Severity }, title: "SEVERITY"},
+		{exact: func(f row) string { return f.Level }, title: "LEVEL"},
+		{exact: func(f row) string { return f.Pack }, title: "PACK"},
+		{exact: func(f row) string { return f.PackStatus }, title: "STATUS"},
+		{exact: func(f row) string { return f.Subject }, title: "SUBJECT"},
+		{title: "CUSTOMER", text: func(f row) string { return orElse(f.CustomerName, f.Tenant) }},
+		{exact: func(f row) string { return f.ForeignStatus }, title: "FOREIGN"},
 		{title: "OPERATIONS best [low, high]", text: func(f row) string { return interval(f.Operations) }, right: true},
-		{name: "operations_low", exact: func(f row) string { return f.Operations.Low }},
-		{name: "operations_best", exact: func(f row) string { return f.Operations.Best }},
-		{name: "operations_high", exact: func(f row) string { return f.Operations.High }},
-		{name: "threshold", exact: func(f row) string { return f.Threshold }, title: "THRESHOLD", text: func(f row) string { return threshold(f.Threshold) }, right: true},
-		{name: "occurred", exact: func(f row) string { return exactTime(f.Occurred) }, title: "OCCURRED", text: func(f row) string { return when(f.Occurred) }},
-		{name: "signalled", exact: func(f row) string { return exactTime(f.Signalled) }},
-		{name: "pack_version", exact: func(f row) string { return number(f.PackVersion) }},
-		{name: "basis", exact: func(f row) string { return f.Basis }},
-		{name: "policy", exact: func(f row) string { return f.Policy }},
-		{name: "known", exact: func(f row) string { return exactTime(f.Known) }},
-		{name: "work", exact: func(f row) string { return f.Work.State }, title: "WORK"},
-		{name: "case_id", exact: func(f row) string { return f.Work.CaseID }, title: "CASE"},
-		{name: "reason", exact: func(f row) string { return f.Reason }},
-	})
+		{title: "THRESHOLD", text: func(f row) string { return threshold(f.Threshold) }, right: true},
+		{title: "OCCURRED", text: func(f row) string { return when(f.Occurred) }},
+		{exact: func(f row) string { return f.Work.State }, title: "WORK"},
+		{exact: func(f row) string { return f.Work.CaseID }, title: "CASE"},
+	}...))
 }
 
 // threshold is empty where a finding rests on none.

@@ -7,10 +7,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/collector/internal/sheet"
 	"github.com/flopwatch/flopwatch/pkg/compute"
 	"github.com/flopwatch/flopwatch/pkg/plaintext"
 )
@@ -59,7 +59,7 @@ func printCSV[T any](w io.Writer, rows []T, columns []column[T]) error {
 		record = record[:0]
 		for _, c := range columns {
 			if c.name != "" {
-				record = append(record, cell(c.exact(row)))
+				record = append(record, sheet.Cell(c.exact(row)))
 			}
 		}
 		if err := out.Write(record); err != nil {
@@ -68,25 +68,6 @@ func printCSV[T any](w io.Writer, rows []T, columns []column[T]) error {
 	}
 	out.Flush()
 	return out.Error()
-}
-
-// cell makes a text safe for spreadsheets and terminals: one that could start a
-// formula gets an apostrophe in front, and what cannot be seen is written out.
-// No figure of ours is negative, so no figure is touched.
-func cell(s string) string {
-	guard := s != "" && strings.ContainsRune("=+-@\t\r\n", []rune(s)[0])
-	// Some spreadsheets skip leading blanks before they look for a formula.
-	if t := strings.TrimLeftFunc(s, unicode.IsSpace); t != s && t != "" && strings.ContainsAny(t[:1], "=+-@") {
-		guard = true
-	}
-	if strings.HasPrefix(s, "＝") || strings.HasPrefix(s, "＋") || strings.HasPrefix(s, "－") || strings.HasPrefix(s, "＠") {
-		guard = true // full-width forms, which some spreadsheets fold
-	}
-	s = printable(s)
-	if guard {
-		return "'" + s
-	}
-	return s
 }
 
 func printTable[T any](out *output, rows []T, columns []column[T]) {
@@ -166,12 +147,7 @@ func when(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
-func exactTime(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(time.RFC3339Nano)
-}
+func exactTime(t time.Time) string { return sheet.Moment(t) }
 
 // span prints device time: short ones with two units, others in device-hours,
 // which is how such time is bought and compared.

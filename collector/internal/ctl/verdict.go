@@ -9,14 +9,6 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 )
 
-// probability prints one exactly, nothing where it is not known.
-func probability(p *float64) string {
-	if p == nil {
-		return ""
-	}
-	return strconv.FormatFloat(*p, 'f', 4, 64)
-}
-
 type verdictOfRunCommand struct {
 	RunID string `arg:"" name:"run" help:"run_…, as flopwatchctl runs lists it."`
 }

@@ -22,11 +22,18 @@ const (
 	maxStreamsEach = 8
 )
 
-// seats counts the open event streams by whose they are.
+// seats counts the open streams of one kind by whose they are.
 type seats struct {
+	most, each int
+	what       string // for people: "event streams"
+
 	mu   sync.Mutex
 	open int
 	of   map[string]int
+}
+
+func newSeats(what string, most, each int) *seats {
+	return &seats{most: most, each: each, what: what, of: map[string]int{}}
 }
 
 // take takes a seat for who asks, which they give back by leave, or returns the
@@ -35,8 +42,8 @@ func (s *seats) take(ctx context.Context) (leave func(), err error) {
 	who := permission.Of(ctx).ID // of a token too it is the person who made it
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open >= maxStreams || s.of[who] >= maxStreamsEach {
-		return nil, apitypes.NewProblem(http.StatusServiceUnavailable, "too many event streams are open")
+	if s.open >= s.most || s.of[who] >= s.each {
+		return nil, apitypes.NewProblem(http.StatusServiceUnavailable, "too many "+s.what+" are open")
 	}
 	s.open++
 	s.of[who]++

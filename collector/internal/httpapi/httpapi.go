@@ -49,6 +49,8 @@ type Deps struct {
 	Policymaker Policymaker
 	// Revenues takes what customers pay; nil answers with 501.
 	Revenues Revenues
+	// ExportLog notes exports; nil answers with 501, because no export goes unnoted.
+	ExportLog ExportLog
 	// NewLink makes a one-time link to the desk; nil answers with 501.
 	NewLink func() (url string, expires time.Time)
 	// Stopping ends the event streams when it is closed; nil never does.
@@ -58,8 +60,9 @@ type Deps struct {
 	Version string
 	// Demonstration is said in the status also when the reader does not say so.
 	Demonstration bool
-	Log           *slog.Logger  // nil discards
-	Poll          time.Duration // how often the events route looks for a new revision; 0 is one second
+	Log           *slog.Logger     // nil discards
+	Poll          time.Duration    // how often the events route looks for a new revision; 0 is one second
+	Now           func() time.Time // of the budget of exports; the real clock if nil
 }
 
 // New returns the handler of everything under /v1/. It starts no goroutine; a
@@ -71,7 +74,8 @@ func New(deps Deps) http.Handler {
 
 type server struct {
 	Deps
-	streams seats
+	streams, exports *seats
+	budget           *budget // of exports
 }
 
 func build(deps Deps) (*server, *http.ServeMux, huma.API) {
@@ -81,7 +85,10 @@ func build(deps Deps) (*server, *http.ServeMux, huma.API) {
 	if deps.Poll <= 0 {
 		deps.Poll = time.Second
 	}
-	s := &server{Deps: deps, streams: seats{of: map[string]int{}}}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	s := &server{Deps: deps, streams: newSeats("event streams", maxStreams, maxStreamsEach), exports: newSeats("exports", maxExports, maxExportsEach), budget: newBudget(exportsPerHour, time.Hour)}
 	config := huma.DefaultConfig("flopwatch", "v1")
 	config.Info.Description = "The operations ledger. Operations are decimal strings of single operations, times RFC 3339 in UTC, durations numbers of seconds with up to nine decimals."
 	config.DocsPath, config.SchemasPath = "", "" // its page loads scripts from elsewhere
@@ -120,6 +127,7 @@ func build(deps Deps) (*server, *http.ServeMux, huma.API) {
 	s.registerInventory(api)
 	s.registerNotify(api)
 	s.registerEvents(api)
+	s.registerExports(api)
 	describeOnce(api)
 	mux.HandleFunc("/v1/", unmatched(mux))
 	return s, mux, api

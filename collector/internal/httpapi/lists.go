@@ -84,9 +84,20 @@ func (s *server) listFindings(ctx context.Context, q *findingsQuery) (*list[apit
 	if err != nil {
 		return nil, err
 	}
-	findings, err := s.Reader.Findings(ctx, desk.FindingQuery{State: q.State, After: after, Limit: q.Limit + 1})
+	findings, work, err := s.findingsAfter(ctx, q.State, after, q.Limit+1)
 	if err != nil {
-		return nil, s.listFailed(ctx, "findings", err)
+		return nil, err
+	}
+	return firstPage(findings, q.Limit, func(f desk.Finding) apitypes.Finding {
+		return apitypes.FromFinding(f, work[f.ID])
+	}, func(f apitypes.Finding) string { return f.ID }), nil
+}
+
+// findingsAfter reads findings and the work on them.
+func (s *server) findingsAfter(ctx context.Context, state, after string, limit int) ([]desk.Finding, map[string]desk.FindingWork, error) {
+	findings, err := s.Reader.Findings(ctx, desk.FindingQuery{State: state, After: after, Limit: limit})
+	if err != nil {
+		return nil, nil, s.listFailed(ctx, "findings", err)
 	}
 	ids := make([]string, len(findings))
 	for i, f := range findings {
@@ -94,11 +105,9 @@ func (s *server) listFindings(ctx context.Context, q *findingsQuery) (*list[apit
 	}
 	work, err := s.Reader.FindingWork(ctx, ids)
 	if err != nil {
-		return nil, s.failed(ctx, "work on findings", err)
+		return nil, nil, s.failed(ctx, "work on findings", err)
 	}
-	return firstPage(findings, q.Limit, func(f desk.Finding) apitypes.Finding {
-		return apitypes.FromFinding(f, work[f.ID])
-	}, func(f apitypes.Finding) string { return f.ID }), nil
+	return findings, work, nil
 }
 
 // after is the item of the cursor, "" for the first page.

@@ -26,6 +26,8 @@ var actions = map[string]permission.Action{
 	"answer-report": permission.ReadReports, "amend-report": permission.ReadReports, "ask-report": permission.ReadReports, "file-on-report": permission.ReadReports,
 	"show-filer": permission.ReadReports, "set-filer": permission.Administer,
 	"list-findings":      permission.ReadCases,
+	"export-findings":    permission.ReadCases, // each as its list
+	"export-audit":       permission.ReadAudit,
 	"list-customers":     permission.ReadAggregates,
 	"import-customers":   permission.Import,
 	"put-allocations":    permission.Import,

@@ -44,6 +44,7 @@ type Options struct {
 	Outsiders     access.Outsiders    // accounts of whom it knows
 	UserAdmin     httpapi.UserAdmin   // nil: accounts cannot be made
 	AuditLog      httpapi.AuditLog    // nil: the audit log is not handed on
+	ExportLog     httpapi.ExportLog   // nil: nothing is exported
 	Caseworker    httpapi.Caseworker  // nil: nobody works on cases
 	Reporter      httpapi.Reporter    // nil: nobody writes reports
 	Joiner        httpapi.Joiner      // nil: joins are not shown
@@ -138,6 +139,8 @@ func New(o Options) (*Server, error) {
 		Log:           o.Log,
 		Messenger:     o.Messenger,
 		Once:          o.Once,
+		ExportLog:     o.ExportLog,
+		Now:           o.Now,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api)
@@ -170,13 +173,13 @@ func given[To, From any](from From) (to To) {
 }
 
 // limit bounds every body, also of routes that read none, and how long a question
-// may be worked on; streams of events go on. What changes something is not broken
+// may be worked on; streams of events go on, and exports bound each of their pages. What changes something is not broken
 // off half-way.
 func limit(next http.Handler, query time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, bodyBytes)
 		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
-		if reads && !strings.HasSuffix(r.URL.Path, "/events") {
+		if reads && !strings.HasSuffix(r.URL.Path, "/events") && !strings.HasPrefix(r.URL.Path, "/v1/exports/") {
 			ctx, cancel := context.WithTimeout(r.Context(), query)
 			defer cancel()
 			r = r.WithContext(ctx)

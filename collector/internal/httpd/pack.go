@@ -16,7 +16,7 @@ const packLeast = 1400
 
 // packable are the kinds of answers that become smaller. Exports that are files of
 // their own (ZIP, PDF, XLSX) and streams of events go as they are.
-var packable = []string{"text/html", "text/css", "text/javascript", "image/svg+xml", "application/json", "application/problem+json", "text/csv"}
+var packable = []string{"text/html", "text/css", "text/javascript", "image/svg+xml", "application/json", "application/problem+json", "text/csv", "application/x-ndjson"}
 
 // pack compresses answers to who reads gzip. What only reads is compressed and no answer
 // to a form: the desk shows secrets (codes, tokens) in those alone, and what is

@@ -285,6 +285,20 @@ func (s *Store) NoteRead(ctx context.Context, o audit.Object) error {
 	return nil
 }
 
+// NoteExport adds an entry that a list is exported, in the form and with the filters
+// that how names. No entry, no export: call it before.
+func (s *Store) NoteExport(ctx context.Context, kind, how string) error {
+	err := s.update(ctx, func(tx *sql.Tx) error {
+		act := audit.Of(ctx)
+		act.Action, act.Reason = "export.make", how
+		return s.append(ctx, tx, []audit.Entry{entryOf(act, audit.Object{Kind: "export", ID: kind}, "", "")})
+	})
+	if err != nil {
+		return fmt.Errorf("note that %s are exported: %w", kind, err)
+	}
+	return nil
+}
+
 // append adds entries to the log.
 func (s *Store) append(ctx context.Context, tx *sql.Tx, entries []audit.Entry) error {
 	if len(entries) == 0 {
