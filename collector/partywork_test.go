@@ -284,7 +284,7 @@ func TestAccessesWithoutAPartyNeedACase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	for version, assignee := range []string{"usr_y", "usr_x"} {
 		if _, err := db.ExecContext(t.Context(), `INSERT INTO case_change (id, version, at_ns, actor, act, note, subject, obligation, state, body) VALUES ('cas_n', ?, ?, 'usr_y', 'assign', '', 'cus_n', 'p', 'triage', ?)`,
 			version+1, b.now.UnixNano(), fmt.Sprintf(`{"assignee":%q}`, assignee)); err != nil {
