@@ -119,7 +119,7 @@ func TestTokensOfTheCollector(t *testing.T) {
 	o := openOffice(t, time.Now().Truncate(time.Second))
 	o.hire("analyst", "admin")
 	o.signIn("analyst", "admin")
-	made := done[apitypes.MadeToken](o, "analyst", http.MethodPost, "/v1/tokens", "", apitypes.NewToken{Name: "nightly", Scope: []string{"read-cases", "read-aggregates"}, Days: 365})
+	made := done[apitypes.MadeToken](o, "analyst", http.MethodPost, "/v1/tokens", "", apitypes.NewToken{Name: "nightly", Scope: []string{"read-cases", "read-aggregates"}, Days: 90})
 	if made.State != "active" || made.Expires.Sub(made.Made) != permission.MaxTokenLife {
 		t.Errorf("%+v", made)
 	}
@@ -133,7 +133,7 @@ func TestTokensOfTheCollector(t *testing.T) {
 	if len(mine) != 1 || mine[0].Used.IsZero() {
 		t.Errorf("%+v", mine)
 	}
-	for _, bad := range []apitypes.NewToken{{Name: "x", Scope: []string{"administer"}, Days: 1}, {Name: "x", Scope: []string{"read-cases"}, Days: 366}, {Name: "x", Scope: []string{"everything"}, Days: 1}, {Name: "", Scope: []string{"read-cases"}, Days: 1}} {
+	for _, bad := range []apitypes.NewToken{{Name: "x", Scope: []string{"administer"}, Days: 1}, {Name: "x", Scope: []string{"read-cases"}, Days: 91}, {Name: "x", Scope: []string{"read-cases"}, Days: 1, From: []string{"192.0.2.7/24"}}, {Name: "x", Scope: []string{"everything"}, Days: 1}, {Name: "", Scope: []string{"read-cases"}, Days: 1}} {
 		if status, _ := o.ask("analyst", http.MethodPost, "/v1/tokens", "", bad); status != http.StatusUnprocessableEntity {
 			t.Errorf("%+v: %d", bad, status)
 		}
@@ -143,6 +143,24 @@ func TestTokensOfTheCollector(t *testing.T) {
 	}
 	if status, _ := o.ask("analyst", http.MethodGet, "/v1/tokens?all=true", "", nil); status != http.StatusForbidden {
 		t.Errorf("an analyst sees everybody's: %d", status)
+	}
+	// One for another network is refused here, and its maker is told.
+	bound := done[apitypes.MadeToken](o, "analyst", http.MethodPost, "/v1/tokens", "", apitypes.NewToken{Name: "at home", Scope: []string{"read-cases"}, Days: 1, From: []string{"192.0.2.0/24"}})
+	o.token["bound"] = bound.Text
+	for range 3 {
+		if status, text := o.ask("bound", http.MethodGet, "/v1/cases", "", nil); status != http.StatusUnauthorized {
+			t.Errorf("from elsewhere: %d %s", status, text)
+		}
+	}
+	for _, shown := range done[apitypes.List[apitypes.Token]](o, "analyst", http.MethodGet, "/v1/tokens", "", nil).Items {
+		if shown.ID == bound.ID && (shown.Elsewhere != 3 || shown.ElsewhereLast.IsZero() || !slices.Equal(shown.From, []string{"192.0.2.0/24"}) || !shown.Used.IsZero()) {
+			t.Errorf("%+v", shown)
+		}
+	}
+	here := done[apitypes.MadeToken](o, "analyst", http.MethodPost, "/v1/tokens", "", apitypes.NewToken{Name: "here", Scope: []string{"read-cases"}, Days: 1, From: []string{"127.0.0.0/8", "::1"}})
+	o.token["here"] = here.Text
+	if status, text := o.ask("here", http.MethodGet, "/v1/cases", "", nil); status != http.StatusOK {
+		t.Errorf("from here: %d %s", status, text)
 	}
 	done[any](o, "admin", http.MethodPost, "/v1/tokens/"+made.ID+"/revocations", "", nil)
 	if status, _ := o.ask("token", http.MethodGet, "/v1/cases", "", nil); status != http.StatusUnauthorized {

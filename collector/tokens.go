@@ -34,7 +34,7 @@ func (k tokens) Tokens(ctx context.Context, all bool) ([]apitypes.Token, error) 
 }
 
 // MakeToken makes a token of who asks. They must have signed in just before: a session
-// that was left open is not to become a token that holds for a year.
+// that was left open is not to become a token that holds for months.
 func (k tokens) MakeToken(ctx context.Context, n apitypes.NewToken) (apitypes.MadeToken, error) {
 	who, now := permission.Of(ctx), k.now()
 	if !isFresh(who, now) {
@@ -46,7 +46,11 @@ func (k tokens) MakeToken(ctx context.Context, n apitypes.NewToken) (apitypes.Ma
 	}
 	life := time.Duration(n.Days) * 24 * time.Hour
 	if life <= 0 || life > permission.MaxTokenLife {
-		return apitypes.MadeToken{}, &httpapi.Refusal{Status: http.StatusUnprocessableEntity, Why: "days: must be 1 to 365"}
+		return apitypes.MadeToken{}, &httpapi.Refusal{Status: http.StatusUnprocessableEntity, Why: "days: must be 1 to 90"}
+	}
+	from, err := permission.ParseNetworks(n.From)
+	if err != nil {
+		return apitypes.MadeToken{}, refuse(http.StatusUnprocessableEntity, err)
 	}
 	have, err := k.store.Tokens(ctx, who.ID)
 	if err != nil {
@@ -65,7 +69,7 @@ func (k tokens) MakeToken(ctx context.Context, n apitypes.NewToken) (apitypes.Ma
 		return apitypes.MadeToken{}, errors.Join(err, &httpapi.Refusal{Status: http.StatusConflict, Why: "tokens are made by people with accounts"})
 	}
 	text, hash := access.NewToken()
-	t := permission.Token{ID: store.NewID("tok_"), User: who.ID, Name: n.Name, Service: n.Service, Scope: scope, Made: now, Expires: now.Add(life)}
+	t := permission.Token{ID: store.NewID("tok_"), User: who.ID, Name: n.Name, Service: n.Service, Scope: scope, Made: now, Expires: now.Add(life), From: from}
 	if err := k.store.AddToken(ctx, t, hash); err != nil {
 		return apitypes.MadeToken{}, err
 	}
@@ -89,7 +93,7 @@ func (k tokens) RevokeToken(ctx context.Context, id string) error {
 
 func tokenOf(t permission.Token, now time.Time) apitypes.Token {
 	out := apitypes.Token{ID: t.ID, User: t.User, Name: t.Name, Service: t.Service, Scope: []string{}, Made: t.Made.UTC(), Expires: t.Expires.UTC(), Used: t.Used, Revoked: t.Revoked,
-		State: apitypes.TokenState(t.Revoked, t.Expires, now)}
+		State: apitypes.TokenState(t.Revoked, t.Expires, now), From: t.From.Texts(), Elsewhere: t.Elsewhere, ElsewhereLast: t.ElsewhereLast}
 	for _, a := range t.Scope {
 		out.Scope = append(out.Scope, permission.ScopeName(a))
 	}

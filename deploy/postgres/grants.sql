@@ -33,7 +33,7 @@ DO $$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY['user', 'second_factor', 'api_token', 'desk_session', 'calendar_link', 'host_counter'] LOOP
+  FOREACH name IN ARRAY ARRAY['user', 'second_factor', 'api_token', 'api_token_network', 'desk_session', 'calendar_link', 'host_counter'] LOOP
     IF to_regclass(format('flopwatch.%I', name)) IS NOT NULL THEN
       EXECUTE format('REVOKE SELECT ON flopwatch.%I FROM flopwatch_reader', name);
     END IF;

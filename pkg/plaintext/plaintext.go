@@ -13,6 +13,9 @@ import (
 
 // Printable writes out control, bidi and other invisible characters.
 func Printable(s string) string {
+	if plain(s) {
+		return s
+	}
 	var b strings.Builder
 	for i, r := range s {
 		switch {
@@ -25,6 +28,16 @@ func Printable(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// plain reports whether a text is of visible ASCII and blanks, as most are.
+func plain[T string | []byte](s T) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 func hidden(r rune) bool {
@@ -53,6 +66,9 @@ func JSONLine(v any) (string, error) {
 // escaped is a JSON text and the end of its line. Control characters are escaped by
 // JSON itself; bidi ones are not.
 func escaped(data []byte) string {
+	if plain(data) {
+		return string(data) + "\n"
+	}
 	var b strings.Builder
 	for _, r := range string(data) {
 		if r > 126 && hidden(r) {

@@ -9,7 +9,9 @@ import (
 	"encoding/hex"
 	"hash/crc32"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -22,6 +24,9 @@ type Tokens interface {
 	// Token returns the token of a hash; ok is false if there is none.
 	Token(ctx context.Context, hash string) (t permission.Token, ok bool, err error)
 	TokenUsed(ctx context.Context, id string, at time.Time) error
+	// TokenElsewhere counts that a token was tried from outside its networks; where
+	// tell is set, that is an entry of the audit log too.
+	TokenElsewhere(ctx context.Context, id string, at time.Time, tell bool) error
 }
 
 // TokenPrefix begins every token of this API, so that scanners for secrets find it.
@@ -85,9 +90,14 @@ func (g *Guard) byToken(w http.ResponseWriter, r *http.Request, text string, nex
 		refuse(w, r, http.StatusInternalServerError, "the token could not be checked; the collector's log says why")
 		return
 	}
-	if !ok || !t.Holds(now) || u.Disabled {
+	good := ok && t.Holds(now) && !u.Disabled
+	if good && !t.From.Has(addressOf(r)) {
+		good = false
+		g.elsewhere(ctx, t, now)
+	}
+	if !good {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="flopwatch", error="invalid_token"`)
-		refuse(w, r, http.StatusUnauthorized, "the token is not known, was revoked or has expired, or its maker's account is barred")
+		refuse(w, r, http.StatusUnauthorized, "the token is not known, was revoked or has expired, is not for this network, or its maker's account is barred")
 		return
 	}
 	if !g.within(t.ID, now) {
@@ -103,6 +113,41 @@ func (g *Guard) byToken(w http.ResponseWriter, r *http.Request, text string, nex
 	}
 	who := permission.Principal{ID: u.ID, Roles: u.Roles, Accounts: u.Accounts, Token: t.ID, Scope: t.Scope}
 	next.ServeHTTP(w, acting(r, audit.Actor{Kind: audit.Service, ID: u.ID, SignIn: t.ID}, who))
+}
+
+// elsewherePerMinute is how many tries from elsewhere are counted of one token: all
+// are refused, and none takes from what its holder may ask.
+const elsewherePerMinute = 60
+
+// elsewhere notes that a token was tried from outside its networks, once a minute in
+// the audit log. From where is said nowhere: it may be its holder's home.
+func (g *Guard) elsewhere(ctx context.Context, t permission.Token, now time.Time) {
+	if !g.take("elsewhere "+t.ID, elsewherePerMinute, now) {
+		return
+	}
+	tell := g.toNote("elsewhere "+t.ID, now)
+	if tell {
+		g.log.LogAttrs(ctx, slog.LevelWarn, "a token was tried from outside its networks", slog.String("token", t.ID))
+	}
+	ctx = audit.With(ctx, audit.Act{Actor: audit.Actor{Kind: audit.Service, ID: t.ID}})
+	// It is refused whether that can be noted or not.
+	if err := g.tokens.TokenElsewhere(ctx, t.ID, now.Truncate(usedEvery), tell); err != nil {
+		g.log.LogAttrs(ctx, slog.LevelError, "that a token was tried from elsewhere could not be noted", slog.String("token", t.ID), slog.String("error", err.Error()))
+	}
+}
+
+// addressOf is the address that a request comes from, zero if it is not known. What a
+// proxy says of addresses is a claim and is not looked at.
+func addressOf(r *http.Request) netip.Addr {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	at, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Unmap().WithZone("")
 }
 
 // toNote reports whether the use of a token is due to be noted.

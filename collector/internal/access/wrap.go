@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"html/template"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 
@@ -79,19 +77,16 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 // from one, so there it does not hold.
 const signInsPerMinute = 20
 
-// admits takes a try from the address that a request comes from. What a proxy says of
-// addresses is a claim and is not looked at.
+// admits takes a try from the address that a request comes from.
 func (g *Guard) admits(w http.ResponseWriter, r *http.Request) bool {
 	if g.public == "" {
 		return true
 	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	if at, err := netip.ParseAddr(host); err == nil && at.Unmap().Is6() {
+	at := addressOf(r)
+	host := at.String()
+	if at.Is6() {
 		// Who has an IPv6 address has at least a network of 64 bits of them.
-		if net, err := at.WithZone("").Prefix(64); err == nil {
+		if net, err := at.Prefix(64); err == nil {
 			host = net.String()
 		}
 	}

@@ -75,6 +75,10 @@ type Token struct {
 	Used    time.Time `json:"used,omitzero" doc:"Last, to the minute"`
 	Revoked time.Time `json:"revoked,omitzero"`
 	State   string    `json:"state" enum:"active,expired,revoked"`
+	From    []string  `json:"from,omitempty" doc:"Networks from which alone it is taken"`
+
+	Elsewhere     int64     `json:"tried_from_elsewhere" doc:"How often it was tried from outside them and refused, at most 60 a minute of those. From where is not kept"`
+	ElsewhereLast time.Time `json:"tried_from_elsewhere_last,omitzero" doc:"To the minute"`
 }
 
 // NewToken is an API token to make.
@@ -82,7 +86,8 @@ type NewToken struct {
 	Name    string   `json:"name" minLength:"1" maxLength:"100" doc:"What it is for; it stands in the audit log"`
 	Service bool     `json:"service,omitempty" doc:"For a program that serves others; it asks for you all the same"`
 	Scope   []string `json:"scope" minItems:"1" maxItems:"30" doc:"What it may do, such as read-cases: no more than you may, and nothing that needs a person"`
-	Days    int      `json:"days" minimum:"1" maximum:"365" doc:"How long it holds"`
+	Days    int      `json:"days" minimum:"1" maximum:"90" doc:"How long it holds"`
+	From    []string `json:"from,omitempty" maxItems:"20" doc:"Networks such as 192.0.2.0/24 from which alone it is taken; none for everywhere"`
 }
 
 // MadeToken is a new API token with its text, which is told this once.

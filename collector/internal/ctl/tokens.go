@@ -52,6 +52,14 @@ func printTokens(s *scope, rows []apitypes.Token) error {
 		{name: "service", exact: func(t row) string { return strconv.FormatBool(t.Service) }},
 		{name: "state", exact: func(t row) string { return t.State }, title: "STATE"},
 		{name: "scope", exact: func(t row) string { return strings.Join(t.Scope, " ") }, title: "SCOPE"},
+		{name: "from", exact: func(t row) string { return strings.Join(t.From, " ") }, title: "ONLY FROM"},
+		{name: "tried_from_elsewhere", exact: func(t row) string { return number(t.Elsewhere) }, title: "TRIED FROM ELSEWHERE", text: func(t row) string {
+			if t.Elsewhere == 0 {
+				return "never"
+			}
+			return number(t.Elsewhere) + ", last " + when(t.ElsewhereLast)
+		}},
+		{name: "tried_from_elsewhere_last", exact: exact(func(t row) time.Time { return t.ElsewhereLast })},
 		{name: "made", exact: exact(func(t row) time.Time { return t.Made })},
 		{name: "expires", exact: exact(func(t row) time.Time { return t.Expires }), title: "EXPIRES", text: func(t row) string { return when(t.Expires) }},
 		{name: "used", exact: exact(func(t row) time.Time { return t.Used }), title: "LAST USED", text: func(t row) string {
@@ -67,14 +75,15 @@ func printTokens(s *scope, rows []apitypes.Token) error {
 type makeTokenCommand struct {
 	Name    string   `arg:"" help:"What it is for."`
 	Scope   []string `help:"What it may do, such as read-cases; may be given more than once." required:""`
-	Days    int      `help:"How many days it holds, 365 at most." default:"90"`
+	Days    int      `help:"How many days it holds, 90 at most." default:"90"`
+	From    []string `help:"Network such as 192.0.2.0/24, or address, from which alone it is taken; may be given more than once." placeholder:"CIDR"`
 	Service bool     `help:"It is for a program that serves others."`
 	Out     string   `help:"New file for the text of the token, readable by its owner alone; else it is printed." placeholder:"FILE"`
 }
 
 // Run makes a token.
 func (c makeTokenCommand) Run(s *scope) error {
-	made, err := send[apitypes.MadeToken](s, "/v1/tokens", apitypes.NewToken{Name: c.Name, Scope: c.Scope, Days: c.Days, Service: c.Service})
+	made, err := send[apitypes.MadeToken](s, "/v1/tokens", apitypes.NewToken{Name: c.Name, Scope: c.Scope, Days: c.Days, Service: c.Service, From: c.From})
 	if err != nil {
 		return err
 	}

@@ -67,8 +67,9 @@ func scopeNames() (names []string) {
 	return names
 }
 
-// MaxTokenLife is the longest time for which an API token can be made.
-const MaxTokenLife = 365 * 24 * time.Hour
+// MaxTokenLife is the longest time for which an API token can be made. Those that were
+// made for longer, before this was so, run out as they were made.
+const MaxTokenLife = 90 * 24 * time.Hour
 
 // Token is an API token as it is kept: its text is known to its holder alone.
 type Token struct {
@@ -81,6 +82,12 @@ type Token struct {
 	Expires time.Time
 	Revoked time.Time // zero while it holds
 	Used    time.Time // last, to the minute; zero for never
+	From    Networks  // from which alone it is taken; none for everywhere
+
+	// Elsewhere is how often it was tried from outside them, and when that was last, to
+	// the minute. From where is not kept.
+	Elsewhere     int64
+	ElsewhereLast time.Time
 }
 
 // Holds reports whether the token opens anything at a time.

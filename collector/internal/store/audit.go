@@ -59,6 +59,7 @@ var auditedKinds = []audited{
 	{"same_person", `SELECT account AS id, person FROM same_person`, "id"},
 	{"outside_identity", `SELECT account AS id, issuer, subject, made_ns FROM outside_identity`, "id"},
 	{"api_token", `SELECT id, hash, account, name, service, scope, made_ns, expires_ns, revoked_ns FROM api_token`, "id"},
+	{"api_token_network", `SELECT token AS id, networks FROM api_token_network`, "id"},
 }
 
 // digests calls tell with the digest of the state of the objects that the

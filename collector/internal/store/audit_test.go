@@ -377,7 +377,7 @@ func TestEveryTableIsThoughtOf(t *testing.T) {
 		"notification": "tells of what the log has", "notification_channel": "how far a channel was told", "escalation": "which deadlines were told of",
 		"collector": "who shares the work now", "job": "how a simulation stands; its report is protected", "tenant_change": "from segments",
 		"partition_lease": "who counts which hosts now", "partition_term": "who counted them when; what was counted is evidence",
-		"finding_standing": "follows from finding and finding_work", "api_token_use": "changes with use; what a token does is in the log", "asked_once": "for a day; what was done is in the log", "desk_session": "by hash, for half a day; what is done in one is in the log",
+		"finding_standing": "follows from finding and finding_work", "api_token_use": "changes with use; what a token does is in the log", "api_token_elsewhere": "counts; that a token was tried is in the log", "asked_once": "for a day; what was done is in the log", "desk_session": "by hash, for half a day; what is done in one is in the log",
 	}
 	for _, k := range auditedKinds {
 		unprotected[k.kind] = "protected"

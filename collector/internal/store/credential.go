@@ -189,19 +189,28 @@ func (s *Store) AddIdentity(ctx context.Context, id, login, issuer, subject stri
 	return nil
 }
 
-const tokenColumns = "t.id, t.account, t.name, t.service, t.scope, t.made_ns, t.expires_ns, t.revoked_ns, coalesce(u.used_ns, 0)"
+const tokenColumns = "t.id, t.account, t.name, t.service, t.scope, t.made_ns, t.expires_ns, t.revoked_ns, coalesce(u.used_ns, 0), coalesce(n.networks, ''), coalesce(e.tries, 0), coalesce(e.last_ns, 0)"
 
-const tokenTables = " FROM api_token t LEFT JOIN api_token_use u ON u.token = t.id"
+const tokenTables = " FROM api_token t LEFT JOIN api_token_use u ON u.token = t.id LEFT JOIN api_token_network n ON n.token = t.id LEFT JOIN api_token_elsewhere e ON e.token = t.id"
 
 func scanToken(row interface{ Scan(...any) error }) (t permission.Token, err error) {
-	var scope string
-	var made, expires, revoked, used int64
-	err = row.Scan(&t.ID, &t.User, &t.Name, &t.Service, &scope, &made, &expires, &revoked, &used)
+	var scope, networks string
+	var made, expires, revoked, used, elsewhere int64
+	if err := row.Scan(&t.ID, &t.User, &t.Name, &t.Service, &scope, &made, &expires, &revoked, &used, &networks, &t.Elsewhere, &elsewhere); err != nil {
+		return t, err
+	}
 	for a := range strings.SplitSeq(scope, ",") {
 		t.Scope = append(t.Scope, permission.Action(a))
 	}
 	t.Made, t.Expires, t.Revoked, t.Used = instantOf(made), instantOf(expires), instantOf(revoked), instantOf(used)
-	return t, err
+	t.ElsewhereLast = instantOf(elsewhere)
+	if networks != "" {
+		// Networks that cannot be read are not everywhere: the token is not taken at all.
+		if t.From, err = permission.ParseNetworks(strings.Split(networks, ",")); err != nil {
+			return t, fmt.Errorf("networks of %s: %w", t.ID, err)
+		}
+	}
+	return t, nil
 }
 
 func instantOf(ns int64) time.Time {
@@ -220,6 +229,10 @@ func (s *Store) AddToken(ctx context.Context, t permission.Token, hash string) e
 	err := s.update(audit.Because(ctx, "api_token.make", t.Name), func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO api_token (id, hash, account, name, service, scope, made_ns, expires_ns, revoked_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
 			t.ID, hash, t.User, t.Name, t.Service, strings.Join(scope, ","), t.Made.UnixNano(), t.Expires.UnixNano())
+		if err != nil || len(t.From) == 0 {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, "INSERT INTO api_token_network (token, networks) VALUES (?, ?)", t.ID, strings.Join(t.From.Texts(), ","))
 		return err
 	})
 	if err != nil {
@@ -269,6 +282,30 @@ func (s *Store) RevokeToken(ctx context.Context, id, account string, now time.Ti
 	})
 	if err != nil {
 		return fmt.Errorf("revoke token: %w", err)
+	}
+	return nil
+}
+
+// TokenElsewhere counts that a token was tried from outside its networks. Where tell is
+// set, that is an entry of the audit log too, which says nothing of where that was.
+func (s *Store) TokenElsewhere(ctx context.Context, id string, at time.Time, tell bool) error {
+	err := s.update(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO api_token_elsewhere (token, tries, last_ns) VALUES (?, 1, ?)
+			ON CONFLICT (token) DO UPDATE SET tries = api_token_elsewhere.tries + 1, last_ns = excluded.last_ns`, id, at.UnixNano())
+		if err != nil || !tell {
+			return err
+		}
+		o := audit.Object{Kind: "api_token", ID: id}
+		state, err := last(ctx, tx, o)
+		if err != nil {
+			return err
+		}
+		act := audit.Of(ctx)
+		act.Action, act.Reason = "api_token.elsewhere", "tried from outside its networks, and refused"
+		return s.append(ctx, tx, []audit.Entry{entryOf(act, o, state, state)})
+	})
+	if err != nil {
+		return fmt.Errorf("note that a token was tried from elsewhere: %w", err)
 	}
 	return nil
 }

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"database/sql"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
+	"github.com/flopwatch/flopwatch/pkg/audit"
 )
 
 var credentialTime = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
@@ -137,6 +140,62 @@ func TestIdentities(t *testing.T) {
 	}
 	if u, hash, ok, err := s.Credential(ctx, "ann"); !ok || hash != "" || u.ID != "usr_x" || err != nil {
 		t.Errorf("%v %q %v %v", u, hash, ok, err)
+	}
+}
+
+// Networks of a token are kept and protected; tries from elsewhere are counted, and
+// some are told in the log. A token that was made for longer than is made today runs
+// out as it was made.
+func TestTokensOfNetworks(t *testing.T) {
+	s := withUsers(t, "usr_ana")
+	ctx := t.Context()
+	networks, err := permission.ParseNetworks([]string{"192.0.2.0/24", "2001:db8::/32"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := 365 * 24 * time.Hour
+	for hash, token := range map[string]permission.Token{
+		"h1": {ID: "tok_1", User: "usr_ana", Name: "bound", Scope: []permission.Action{permission.ReadCases}, Made: credentialTime, Expires: credentialTime.Add(time.Hour), From: networks},
+		"h2": {ID: "tok_2", User: "usr_ana", Name: "long", Scope: []permission.Action{permission.ReadCases}, Made: credentialTime, Expires: credentialTime.Add(long)},
+	} {
+		if err := s.AddToken(ctx, token, hash); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 3 {
+		if err := s.TokenElsewhere(ctx, "tok_1", credentialTime.Add(time.Duration(i)*time.Minute), i != 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bound, ok, err := s.Token(ctx, "h1")
+	if err != nil || !ok || !slices.Equal(bound.From, networks) || bound.Elsewhere != 3 || !bound.ElsewhereLast.Equal(credentialTime.Add(2*time.Minute)) {
+		t.Errorf("%+v %v", bound, err)
+	}
+	other, ok, err := s.Token(ctx, "h2")
+	if err != nil || !ok || len(other.From) != 0 || other.Elsewhere != 0 || !other.ElsewhereLast.IsZero() || !other.Holds(credentialTime.Add(long-time.Second)) || other.Holds(credentialTime.Add(long)) {
+		t.Errorf("%+v %v", other, err)
+	}
+	entries, err := NewReader(s, "v0.1.0", false).AuditEntries(ctx, 0, 0)
+	told := 0
+	for _, e := range entries {
+		if e.Action == "api_token.elsewhere" && e.Object == (audit.Object{Kind: "api_token", ID: "tok_1"}) && e.Before == e.After && e.After != "" {
+			told++
+		}
+	}
+	if err != nil || told != 2 {
+		t.Errorf("%d tries are told in the log: %v", told, err)
+	}
+	for _, statement := range []string{"UPDATE api_token_network SET networks = '0.0.0.0/0' WHERE token = 'tok_1'", "DELETE FROM api_token_network WHERE token = 'tok_1'"} {
+		err := s.update(ctx, func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, statement)
+			return err
+		})
+		if err == nil || !strings.Contains(err.Error(), "as they were made") {
+			t.Errorf("%s: %v", statement, err)
+		}
+	}
+	if c := checkAudit(t, s); !c.Intact {
+		t.Errorf("%+v", c)
 	}
 }
 

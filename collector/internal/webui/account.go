@@ -4,7 +4,9 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
@@ -86,15 +88,20 @@ func (s *site) makeToken(w http.ResponseWriter, r *http.Request) {
 	}
 	days, err := strconv.Atoi(form("days"))
 	if err != nil || form("name") == "" || len(form("name")) > 100 {
-		s.problem(w, r, http.StatusUnprocessableEntity, "Not done: the token needs a name and how many days it holds, 1 to 365.")
+		s.problem(w, r, http.StatusUnprocessableEntity, "Not done: the token needs a name and how many days it holds, 1 to 90.")
 		return
 	}
-	made, err := s.AccountKeeper.MakeToken(r.Context(), apitypes.NewToken{Name: form("name"), Service: form("service") == "yes", Scope: r.PostForm["scope"], Days: days})
+	made, err := s.AccountKeeper.MakeToken(r.Context(), apitypes.NewToken{Name: form("name"), Service: form("service") == "yes", Scope: r.PostForm["scope"], Days: days, From: networksOf(form("from"))})
 	if err != nil {
 		s.acted(w, r, "/account", err)
 		return
 	}
 	s.showAccount(w, r, func(v *accountView) { v.Made = &made })
+}
+
+// networksOf splits what somebody wrote of networks; what they are is looked at later.
+func networksOf(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ';' || unicode.IsSpace(r) })
 }
 
 // revokeToken ends an API token.

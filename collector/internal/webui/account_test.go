@@ -40,14 +40,14 @@ func (o *owner) EndOthers(context.Context) error {
 }
 
 func (o *owner) Tokens(context.Context, bool) ([]apitypes.Token, error) {
-	t := apitypes.Token{ID: "tok_1", User: "usr_a", Name: "nightly export" + o.word, Service: true, Scope: []string{"read-cases", "read-aggregates"}, Made: desktest.Noon, Expires: desktest.Noon.AddDate(0, 3, 0), State: "active"}
+	t := apitypes.Token{ID: "tok_1", User: "usr_a", Name: "nightly export" + o.word, Service: true, Scope: []string{"read-cases", "read-aggregates"}, Made: desktest.Noon, Expires: desktest.Noon.AddDate(0, 3, 0), State: "active", From: []string{"192.0.2.0/24", "2001:db8::/32"}, Elsewhere: 3, ElsewhereLast: desktest.Noon}
 	old := t
 	old.ID, old.State, old.Used, old.Revoked = "tok_2", "revoked", desktest.Noon, desktest.Noon
 	return []apitypes.Token{t, old}, nil
 }
 
 func (o *owner) MakeToken(_ context.Context, n apitypes.NewToken) (apitypes.MadeToken, error) {
-	o.note("make " + n.Name + " " + strings.Join(n.Scope, "+"))
+	o.note("make " + n.Name + " " + strings.Join(append(n.Scope, n.From...), "+"))
 	return apitypes.MadeToken{Token: apitypes.Token{ID: "tok_3"}, Text: "fwt_shownonce"}, o.refuse
 }
 
@@ -95,7 +95,7 @@ func TestTheAccountIsOnesOwn(t *testing.T) {
 	o := &owner{}
 	h := webui.New(webui.Deps{Reader: desktest.New(), AccountKeeper: o})
 	page := byOwner(h, analyst, http.MethodGet, "/account", "").Body.String()
-	for _, want := range []string{"nightly export", "tok_1", "8 recovery codes", `value="read-cases"`, "ses_3344", "usr_a2"} {
+	for _, want := range []string{"nightly export", "tok_1", "8 recovery codes", `value="read-cases"`, "ses_3344", "usr_a2", "only from 192.0.2.0/24, 2001:db8::/32", "tried from elsewhere 3 times"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}
@@ -105,7 +105,7 @@ func TestTheAccountIsOnesOwn(t *testing.T) {
 			t.Errorf("the page offers %s", never)
 		}
 	}
-	w := byOwner(h, analyst, http.MethodPost, "/account/tokens", "name=x&days=90&scope=read-cases&scope=work-on-cases")
+	w := byOwner(h, analyst, http.MethodPost, "/account/tokens", "name=x&days=90&scope=read-cases&scope=work-on-cases&from=192.0.2.0/24,+10.0.0.0/8")
 	if w.Code != http.StatusCreated || !strings.Contains(w.Body.String(), "fwt_shownonce") {
 		t.Errorf("%d", w.Code)
 	}
@@ -114,7 +114,7 @@ func TestTheAccountIsOnesOwn(t *testing.T) {
 	}
 	byOwner(h, analyst, http.MethodPost, "/account/tokens/tok_1/revoke", "")
 	byOwner(h, analyst, http.MethodPost, "/account/sessions", "")
-	if got := strings.Join(o.said, ", "); got != "make x read-cases+work-on-cases, revoke tok_1, end" {
+	if got := strings.Join(o.said, ", "); got != "make x read-cases+work-on-cases+192.0.2.0/24+10.0.0.0/8, revoke tok_1, end" {
 		t.Error(got)
 	}
 	o.said = nil
