@@ -16,7 +16,7 @@ import (
 )
 
 // foreseer foresees something of a run and of a customer.
-type foreseer struct{}
+type foreseer struct{ none bool }
 
 func (foreseer) Forecast(_ context.Context, subject string) (apitypes.Forecast, bool, error) {
 	lines := []apitypes.ForecastLine{
@@ -35,6 +35,9 @@ func (foreseer) Forecast(_ context.Context, subject string) (apitypes.Forecast, 
 }
 
 func (f foreseer) Crossings(ctx context.Context, most int) (out []apitypes.Forecast, err error) {
+	if f.none {
+		return nil, nil
+	}
 	for _, id := range []string{"cus_orion", "run_4kq2"} {
 		one, _, err := f.Forecast(ctx, id)
 		if err != nil {

@@ -39,7 +39,9 @@ func ask(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
 func TestGallery(t *testing.T) {
 	kinds := map[string]*desktest.Reader{"full": busy(), "empty": desktest.Empty(), "hostile": desktest.NewHostile(), "large": desktest.NewLarge(30)}
 	for name, reader := range kinds {
-		h := webui.New(deps(reader, map[string]string{"hostile": desktest.Hostile}[name]))
+		d := deps(reader, map[string]string{"hostile": desktest.Hostile}[name])
+		d.Foreseer = foreseer{none: name == "empty"}
+		h := webui.New(d)
 		for _, path := range pages {
 			t.Run(name+path, func(t *testing.T) {
 				w := ask(t, h, path)
