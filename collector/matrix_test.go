@@ -176,6 +176,10 @@ var operations = map[string]operation{
 	"list-users":           {need: permission.Administer},
 	"add-user":             {need: permission.Administer, noToken: true},
 	"change-user":          {need: permission.Administer, object: "usr", noToken: true},
+	"list-grants":          {need: permission.Administer},
+	"propose-grant":        {need: permission.Administer, object: "usr", noToken: true},
+	"approve-grant":        {need: permission.Administer, object: "grt", people: true},
+	"refuse-grant":         {need: permission.Administer, object: "grt", noToken: true},
 	"add-vendor":           {need: permission.Administer, object: "vendor", absent: http.StatusOK},
 }
 
@@ -332,6 +336,7 @@ func TestEveryOperationByEverybody(t *testing.T) {
 	for _, u := range done[apitypes.List[apitypes.User]](o, "", http.MethodGet, "/v1/users", "", nil).Items {
 		ids[u.Login] = u.ID
 	}
+	grant := done[apitypes.User](o, "admin", http.MethodPost, "/v1/users/"+ids["somebody"]+"/grants", "", map[string]any{"roles": []string{"auditor"}, "reason": "because"}).Grants[0]
 	host := done[apitypes.Invited](o, "", http.MethodPost, "/v1/inventory", "", map[string]any{"name": "gpu-0001"})
 	job := done[apitypes.Job](o, "policy-author", http.MethodPost, "/v1/policies/"+policy.ID+"/simulations", "", map[string]any{})
 	for job.State == "running" {
@@ -354,7 +359,7 @@ func TestEveryOperationByEverybody(t *testing.T) {
 	}
 	foreignToken := newToken("filing-officer", "of somebody else", permission.ReadAggregates)
 	there := map[string][]string{
-		"cas": {mine.ID, other.ID}, "fnd": {finding}, "pol": {policy.ID}, "rep": {report.ID}, "exm": {exemption.ID}, "hld": {hold.ID}, "usr": {ids["somebody"]},
+		"cas": {mine.ID, other.ID}, "fnd": {finding}, "pol": {policy.ID}, "rep": {report.ID}, "exm": {exemption.ID}, "hld": {hold.ID}, "usr": {ids["somebody"]}, "grt": {grant.ID},
 		"cus": {"cus_000000", "cus_saltmarsh"}, "pty": {"pty_own", "pty_saltmarsh"}, "clu": {"cus_000000", "cus_saltmarsh"}, "run": {"run_own", "run_foreign"}, "host": {host.Host.ID}, "job": {job.ID}, "sim": {job.Simulation},
 		"lnk": o.linked(2), "jon": {"jon_own", "jon_foreign"}, "hit": o.hits("pty_own", "pty_saltmarsh"), "rsl": {"rsl_own", "rsl_foreign"}, "account": {"acc_own", "acc_saltmarsh"},
 		"vendor": {"vendor-own", "vendor-foreign"}, "of": {"cus_000000", exemption.ID},

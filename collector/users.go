@@ -25,30 +25,50 @@ type accounts struct {
 
 // Users returns every account, by login.
 func (a accounts) Users(ctx context.Context) ([]apitypes.User, error) {
-	all, err := a.store.Accounts(ctx)
-	out := make([]apitypes.User, 0, len(all))
-	for _, u := range all {
-		view, err := a.show(ctx, u)
+	r, err := a.readGrants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]apitypes.User, 0, len(r.accounts))
+	for _, u := range r.accounts {
+		view, err := a.show(ctx, u, r)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, view)
 	}
-	return out, err
+	return out, nil
 }
 
 // show adds what is known of an account besides its row.
-func (a accounts) show(ctx context.Context, u store.Account) (apitypes.User, error) {
+func (a accounts) show(ctx context.Context, u store.Account, r grantReading) (apitypes.User, error) {
 	view := userOf(u)
 	known, _, err := a.store.User(ctx, u.ID)
 	if err == nil {
 		view.Accounts = known.Accounts
+		view.Grants, err = r.waiting(u.ID)
+	}
+	if err == nil {
 		_, view.SecondFactor, err = a.store.SecondFactor(ctx, u.ID)
 	}
 	return view, err
 }
 
-// AddUser makes an account.
+// after shows an account as it is once something was done about it.
+func (a accounts) after(ctx context.Context, id string) (apitypes.User, error) {
+	r, err := a.readGrants(ctx)
+	if err != nil {
+		return apitypes.User{}, err
+	}
+	u, ok := r.byID[id]
+	if !ok {
+		return apitypes.User{}, refuse(http.StatusNotFound, store.ErrNoUser)
+	}
+	return a.show(ctx, u, r)
+}
+
+// AddUser makes an account. On the collector's own machine it has its roles at once;
+// else it has none until a second person approves them.
 func (a accounts) AddUser(ctx context.Context, u apitypes.NewUser) (apitypes.User, error) {
 	roles, err := permission.ParseRoles(u.Roles)
 	if err != nil {
@@ -58,16 +78,23 @@ func (a accounts) AddUser(ctx context.Context, u apitypes.NewUser) (apitypes.Use
 	if err != nil {
 		return apitypes.User{}, refuse(http.StatusUnprocessableEntity, err)
 	}
-	id, now := store.NewID("usr_"), a.now()
-	if err := a.store.AddUser(ctx, id, u.Login, roles, hash, now); errors.Is(err, store.ErrLoginTaken) {
+	id, now, who := store.NewID("usr_"), a.now(), permission.Of(ctx)
+	if who.Local() {
+		err = a.store.AddUser(audit.Because(ctx, "user.add_local", locally), id, u.Login, roles, hash, now)
+	} else {
+		err = a.store.AddUser(ctx, id, u.Login, nil, hash, now, newGrant(who, id, roles, "as the account was made", now))
+	}
+	if errors.Is(err, store.ErrLoginTaken) {
 		return apitypes.User{}, refuse(http.StatusConflict, store.ErrLoginTaken)
 	} else if err != nil {
 		return apitypes.User{}, err
 	}
-	return userOf(store.Account{User: permission.User{ID: id, Login: u.Login, Roles: roles}, CreatedNS: now.UnixNano()}), nil
+	return a.after(ctx, id)
 }
 
-// ChangeUser changes an account. Nobody gives themselves a role.
+// ChangeUser changes an account. Nobody gives themselves a role. A role that is taken
+// away is gone at once, as who is barred is; one that is added waits for a second
+// person, except on the collector's own machine.
 func (a accounts) ChangeUser(ctx context.Context, id string, c apitypes.UserChange) (apitypes.User, error) {
 	roles, err := permission.ParseRoles(c.Roles)
 	if err != nil {
@@ -79,20 +106,24 @@ func (a accounts) ChangeUser(ctx context.Context, id string, c apitypes.UserChan
 			return apitypes.User{}, refuse(http.StatusUnprocessableEntity, err)
 		}
 	}
-	if len(roles) > 0 && permission.Of(ctx).ID == id {
+	who := permission.Of(ctx)
+	if len(roles) > 0 && isOf(who, id) {
 		return apitypes.User{}, &httpapi.Refusal{Status: http.StatusForbidden, Why: "nobody changes their own roles"}
 	}
 	if c.SamePersonAs == id {
 		return apitypes.User{}, &httpapi.Refusal{Status: http.StatusUnprocessableEntity, Why: "same_person_as: must be another account"}
 	}
-	if c.ResetSecondFactor && permission.Of(ctx).ID == id {
+	if c.ResetSecondFactor && who.ID == id {
 		return apitypes.User{}, &httpapi.Refusal{Status: http.StatusForbidden, Why: "nobody resets their own second factor"}
 	}
 	var after store.Account
 	because := audit.Because(ctx, "user.change", c.Reason)
-	err = a.store.ChangeUser(because, id, func(u *store.Account) error {
+	if len(roles) > 0 && who.Local() {
+		because = audit.Because(ctx, "user.roles_local", c.Reason)
+	}
+	err = a.store.ChangeUserProposing(because, id, func(u *store.Account, before []permission.Grant) (grants []permission.Grant, err error) {
 		if len(roles) > 0 {
-			u.Roles = roles
+			grants, err = a.regrade(who, u, roles, before, c.Reason)
 		}
 		if hash != "" {
 			u.Password = hash
@@ -101,7 +132,7 @@ func (a accounts) ChangeUser(ctx context.Context, id string, c apitypes.UserChan
 			u.Disabled = *c.Disabled
 		}
 		after = *u
-		return nil
+		return grants, err
 	})
 	if err == nil && c.ResetSecondFactor {
 		err = a.store.DropSecondFactor(because, id)
@@ -109,11 +140,8 @@ func (a accounts) ChangeUser(ctx context.Context, id string, c apitypes.UserChan
 	if err == nil && c.SamePersonAs != "" {
 		err = a.store.SamePerson(because, id, c.SamePersonAs)
 	}
-	if errors.Is(err, store.ErrNoUser) {
-		return apitypes.User{}, refuse(http.StatusNotFound, store.ErrNoUser)
-	}
 	if err != nil {
-		return apitypes.User{}, err
+		return apitypes.User{}, refusedGrant(err)
 	}
 	if a.end != nil && (hash != "" || c.ResetSecondFactor || after.Disabled) {
 		// Those in the store ended with the change; what is in memory is left.
@@ -121,15 +149,11 @@ func (a accounts) ChangeUser(ctx context.Context, id string, c apitypes.UserChan
 			return apitypes.User{}, err
 		}
 	}
-	return a.show(ctx, after)
+	return a.after(ctx, id)
 }
 
 func userOf(a store.Account) apitypes.User {
-	u := apitypes.User{ID: a.ID, Login: a.Login, Disabled: a.Disabled, Created: apitypes.Time(a.CreatedNS), Roles: []string{}}
-	for _, r := range a.Roles {
-		u.Roles = append(u.Roles, string(r))
-	}
-	return u
+	return apitypes.User{ID: a.ID, Login: a.Login, Disabled: a.Disabled, Created: apitypes.Time(a.CreatedNS), Roles: names(a.Roles)}
 }
 
 // refuse is an act that is not done, for a reason that names nothing submitted.

@@ -225,7 +225,7 @@ func (g *Guard) principal(ctx context.Context, s session) (p permission.Principa
 	if s.user == "" {
 		// The owner of a trial. As soon as people have accounts nobody is everybody.
 		any, err := g.anyUser(ctx)
-		return permission.Principal{ID: "owner", Roles: permission.People, SignedIn: s.proved}, !any, err
+		return permission.Principal{ID: permission.Owner, Roles: permission.People, SignedIn: s.proved}, !any, err
 	}
 	u, ok, err := g.users.User(ctx, s.user)
 	if g.factors != nil && !s.strong && permission.NeedSecondFactor(u.Roles) {

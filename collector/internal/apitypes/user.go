@@ -35,6 +35,35 @@ type User struct {
 	// next sign-in.
 	SecondFactor bool     `json:"second_factor"`
 	Accounts     []string `json:"accounts,omitempty" doc:"All accounts of the same human, where there are several"`
+	// Grants are roles that wait for a second person.
+	Grants []RoleGrant `json:"grants,omitempty"`
+}
+
+// RoleGrant is roles that one person proposes for an account, and what became of that.
+type RoleGrant struct {
+	ID       string    `json:"id" doc:"grt_…"`
+	User     string    `json:"user_id"`
+	Login    string    `json:"login"`
+	Has      []string  `json:"has" doc:"Roles that the account has now"`
+	Roles    []string  `json:"roles" doc:"Roles that it is to have besides"`
+	Reason   string    `json:"reason"`
+	By       string    `json:"by" doc:"usr_… of who proposed it"`
+	Proposed time.Time `json:"proposed"`
+	Lapses   time.Time `json:"lapses"`
+	State    string    `json:"state" enum:"proposed,granted,refused,lapsed"`
+	Decider  string    `json:"decided_by,omitempty"`
+	Decided  time.Time `json:"decided,omitzero"`
+	Why      string    `json:"why,omitempty" doc:"Of a refusal"`
+	// Digest and what follows are there while the grant waits.
+	Digest    string `json:"digest,omitempty" doc:"Of what is shown; it changes with the roles and the state of the account"`
+	Approvers int    `json:"approvers,omitempty" doc:"How many other people can approve it"`
+	Advice    string `json:"advice,omitempty" doc:"What to do where nobody else can"`
+}
+
+// NewRoleGrant proposes roles for an account besides those that it has.
+type NewRoleGrant struct {
+	Roles  []string `json:"roles" minItems:"1" maxItems:"9"`
+	Reason string   `json:"reason" minLength:"1" maxLength:"1000"`
 }
 
 // Me is who asks, and what their roles allow.
@@ -49,13 +78,13 @@ type Me struct {
 type NewUser struct {
 	Login    string   `json:"login" pattern:"^[a-z][a-z0-9._-]{1,38}$" doc:"Lower case; not a name of a person that must stay private, it stands in the audit log's rows"`
 	Password string   `json:"password" minLength:"12" maxLength:"200"`
-	Roles    []string `json:"roles" minItems:"1" maxItems:"9"`
+	Roles    []string `json:"roles" minItems:"1" maxItems:"9" doc:"They wait for a second person, and the account has none until then, except where it is made on the collector's own machine"`
 }
 
 // UserChange changes an account; what is left out stays.
 type UserChange struct {
 	Password string   `json:"password,omitempty" maxLength:"200"`
-	Roles    []string `json:"roles,omitempty" maxItems:"9"`
+	Roles    []string `json:"roles,omitempty" maxItems:"9" doc:"All of them from now on: one that is taken away is gone at once, one that is added waits for a second person"`
 	Disabled *bool    `json:"disabled,omitempty"`
 	Reason   string   `json:"reason" minLength:"1" maxLength:"2000"`
 	// ResetSecondFactor takes the second factor away: they enrol anew at the next sign-in.

@@ -119,10 +119,14 @@ type commands struct {
 		Import importRevenueCommand `cmd:"" help:"Import price lists or billed totals of customers from CSV, whole or not at all."`
 	} `cmd:"" help:"What customers pay: import."`
 	Users struct {
-		List   usersCommand      `cmd:"" default:"withargs" help:"People with accounts."`
-		Add    addUserCommand    `cmd:"" help:"Make an account; the password is read from standard input."`
-		Change changeUserCommand `cmd:"" help:"Change roles or password of an account, disable or enable it."`
-	} `cmd:"" help:"Accounts: list, add, change."`
+		List    usersCommand        `cmd:"" default:"withargs" help:"People with accounts."`
+		Add     addUserCommand      `cmd:"" help:"Make an account; the password is read from standard input."`
+		Change  changeUserCommand   `cmd:"" help:"Change roles or password of an account, disable or enable it."`
+		Grant   grantRoleCommand    `cmd:"" help:"Propose roles for an account besides those that it has."`
+		Grants  grantsCommand       `cmd:"" help:"Roles that were proposed for accounts, and what became of them."`
+		Approve approveGrantCommand `cmd:"" help:"Approve roles that another person proposed, by their digest."`
+		Refuse  refuseGrantCommand  `cmd:"" help:"Refuse roles that were proposed, or withdraw your own proposal."`
+	} `cmd:"" help:"Accounts: list, add, change, and grants of roles: grant, grants, approve, refuse."`
 	Tokens  tokensCommands `cmd:"" help:"API tokens of yours: list, make, revoke."`
 	SignIn  signInCommand  `cmd:"" help:"Sign in; password, and code where it is asked for, are read from standard input. What follows is done by you."`
 	SignOut signOutCommand `cmd:"" help:"End the session."`

@@ -254,7 +254,16 @@ func printUsers(s *scope, rows []apitypes.User) error {
 			}
 			return "none yet"
 		}},
+		{name: "waiting_roles", exact: func(u row) string { return strings.Join(waitingRoles(u), " ") }},
 	})
+}
+
+// waitingRoles are the roles of an account that wait for a second person.
+func waitingRoles(u apitypes.User) (roles []string) {
+	for _, g := range u.Grants {
+		roles = append(roles, g.Roles...)
+	}
+	return roles
 }
 
 type addUserCommand struct {
@@ -272,12 +281,12 @@ func (c addUserCommand) Run(s *scope) error {
 	if err != nil {
 		return err
 	}
-	return printUsers(s, []apitypes.User{u})
+	return printUser(s, u)
 }
 
 type changeUserCommand struct {
 	ID       string   `arg:"" help:"usr_…, as flopwatchctl users lists it."`
-	Role     []string `help:"All their roles from now on."`
+	Role     []string `help:"All their roles from now on; one that is added waits for a second person."`
 	Password bool     `help:"Read a new password from standard input."`
 	Disable  bool     `help:"End what they may do, at once." xor:"state"`
 	Enable   bool     `help:"Let them sign in again." xor:"state"`
@@ -304,5 +313,5 @@ func (c changeUserCommand) Run(s *scope) error {
 	if err != nil {
 		return err
 	}
-	return printUsers(s, []apitypes.User{u})
+	return printUser(s, u)
 }

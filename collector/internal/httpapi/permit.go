@@ -36,7 +36,7 @@ var actions = map[string]permission.Action{
 	"check-audit":        permission.ReadAudit,
 	"show-audit-file":    permission.ReadAudit,
 	"list-channels":      permission.Administer, "make-calendar-link": permission.ReadCases, "end-calendar-link": permission.ReadCases,
-	"list-users":  permission.Administer,
+	"list-users": permission.Administer, "list-grants": permission.Administer,
 	"list-tokens": permission.ReadAggregates, "make-token": permission.ReadAggregates, "revoke-token": permission.ReadAggregates,
 	"show-me":            permission.ReadAggregates,
 	"decide-join":        permission.WorkCases,

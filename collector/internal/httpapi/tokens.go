@@ -44,7 +44,7 @@ const (
 )
 
 var programs = map[string]int{"list-tokens": noProgram, "make-token": noProgram, "revoke-token": noProgram,
-	"add-user": noToken, "change-user": noToken, "create-login-link": noToken, "make-calendar-link": noToken, "end-calendar-link": noToken}
+	"add-user": noToken, "change-user": noToken, "propose-grant": noToken, "refuse-grant": noToken, "approve-grant": noProgram, "create-login-link": noToken, "make-calendar-link": noToken, "end-calendar-link": noToken}
 
 func (s *server) registerTokens(api huma.API) {
 	get(api, "/v1/tokens", "list-tokens", "Your API tokens, the last made first", func(ctx context.Context, q *tokenQuery) (*list[apitypes.Token], error) {

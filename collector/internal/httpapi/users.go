@@ -18,6 +18,11 @@ type UserAdmin interface {
 	Users(ctx context.Context) ([]apitypes.User, error)
 	AddUser(ctx context.Context, u apitypes.NewUser) (apitypes.User, error)
 	ChangeUser(ctx context.Context, id string, c apitypes.UserChange) (apitypes.User, error)
+	// Grants of roles: what one person proposes another one approves by its digest.
+	Grants(ctx context.Context) ([]apitypes.RoleGrant, error)
+	ProposeGrant(ctx context.Context, user string, g apitypes.NewRoleGrant) (apitypes.User, error)
+	ApproveGrant(ctx context.Context, id, digest string) (apitypes.RoleGrant, error)
+	RefuseGrant(ctx context.Context, id, reason string) (apitypes.RoleGrant, error)
 }
 
 // Refusal is an act that was understood and not done, with the status of the answer.
@@ -63,6 +68,7 @@ type userChangeInput struct {
 }
 
 func (s *server) registerUsers(api huma.API) {
+	s.registerGrants(api)
 	get(api, "/v1/me", "show-me", "Who asks, and what their roles allow", func(ctx context.Context, _ *struct{}) (*answer[apitypes.Me], error) {
 		return &answer[apitypes.Me]{me(permission.Of(ctx))}, nil
 	})

@@ -55,6 +55,7 @@ var auditedKinds = []audited{
 	{"revenue", `SELECT customer AS id, no, from_day, to_day, currency, billed_cents, cents_per_device_hour, recorded_ns FROM revenue`, "id, no"},
 	{"calendar_link", `SELECT "user" AS id, hash, made_ns FROM calendar_link`, "id"},
 	{"user", `SELECT id, login, roles, password, disabled, created_ns FROM "user"`, "id"},
+	{"role_grant", `SELECT id, no, account, state, roles, by, at_ns, reason FROM role_grant`, "id, no"},
 	{"second_factor", `SELECT account AS id, sealed, step, recovery, made_ns FROM second_factor`, "id"},
 	{"same_person", `SELECT account AS id, person FROM same_person`, "id"},
 	{"outside_identity", `SELECT account AS id, issuer, subject, made_ns FROM outside_identity`, "id"},

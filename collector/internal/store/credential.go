@@ -109,8 +109,8 @@ func (s *Store) UseRecovery(ctx context.Context, account, hash string) (ok bool,
 
 // accountsOf returns the accounts of the human who has an account, none where it is
 // the only one.
-func (s *Store) accountsOf(ctx context.Context, account string) (ids []string, err error) {
-	err = each(ctx, s.read, func(rows *sql.Rows) error {
+func accountsOf(ctx context.Context, q querier, account string) (ids []string, err error) {
+	err = each(ctx, q, func(rows *sql.Rows) error {
 		var id string
 		err := rows.Scan(&id)
 		ids = append(ids, id)

@@ -29,9 +29,7 @@ const userColumns = "id, login, roles, password, disabled, created_ns"
 func scanUser(rows interface{ Scan(...any) error }) (a Account, err error) {
 	var roles string
 	err = rows.Scan(&a.ID, &a.Login, &roles, &a.Password, &a.Disabled, &a.CreatedNS)
-	for _, r := range strings.Fields(roles) {
-		a.Roles = append(a.Roles, permission.Role(r))
-	}
+	a.Roles = rolesOf(roles)
 	return a, err
 }
 
@@ -43,12 +41,18 @@ func rolesText(roles []permission.Role) string {
 	return strings.Join(names, " ")
 }
 
-// AddUser makes an account. It wraps ErrLoginTaken if somebody has the login.
-func (s *Store) AddUser(ctx context.Context, id, login string, roles []permission.Role, passwordHash string, now time.Time) error {
+// AddUser makes an account, and proposes the grants of roles to it that are given. It
+// wraps ErrLoginTaken if somebody has the login.
+func (s *Store) AddUser(ctx context.Context, id, login string, roles []permission.Role, passwordHash string, now time.Time, grants ...permission.Grant) error {
 	err := s.update(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO \"user\" ("+userColumns+") VALUES (?, ?, ?, ?, 0, ?)", id, login, rolesText(roles), passwordHash, now.UnixNano())
 		if isTaken(err) {
 			return ErrLoginTaken
+		}
+		for _, g := range grants {
+			if err == nil {
+				err = proposeGrant(ctx, tx, g)
+			}
 		}
 		return err
 	})
@@ -62,17 +66,32 @@ func (s *Store) AddUser(ctx context.Context, id, login string, roles []permissio
 // disabled, its sessions end with the change, but for the one in which it is done. It
 // wraps ErrNoUser if there is none.
 func (s *Store) ChangeUser(ctx context.Context, id string, f func(*Account) error) error {
+	return s.ChangeUserProposing(ctx, id, func(a *Account, _ []permission.Grant) ([]permission.Grant, error) { return nil, f(a) })
+}
+
+// ChangeUserProposing is ChangeUser by an f that sees every grant of a role to the
+// account so far, and returns those that it proposes.
+func (s *Store) ChangeUserProposing(ctx context.Context, id string, f func(*Account, []permission.Grant) ([]permission.Grant, error)) error {
 	err := s.update(ctx, func(tx *sql.Tx) error {
 		a, err := scanUser(tx.QueryRowContext(ctx, "SELECT "+userColumns+" FROM \"user\" WHERE id = ?", id))
 		if errors.Is(err, sql.ErrNoRows) {
 			return ErrNoUser
 		}
 		before := a.Password
+		var grants []permission.Grant
 		if err == nil {
-			err = f(&a)
+			grants, err = grantsOf(ctx, tx, "p.account = ?", id)
+		}
+		if err == nil {
+			grants, err = f(&a, grants)
 		}
 		if err != nil {
 			return err
+		}
+		for _, g := range grants {
+			if err := proposeGrant(ctx, tx, g); err != nil {
+				return err
+			}
 		}
 		if a.Password != before || a.Disabled {
 			if err := endSessions(ctx, tx, id); err != nil {
@@ -106,7 +125,7 @@ func (s *Store) Accounts(ctx context.Context) ([]Account, error) {
 func (s *Store) User(ctx context.Context, id string) (permission.User, bool, error) {
 	a, ok, err := s.account(ctx, "id", id)
 	if err == nil && ok {
-		a.Accounts, err = s.accountsOf(ctx, id)
+		a.Accounts, err = accountsOf(ctx, s.read, id)
 	}
 	return a.User, ok, err
 }

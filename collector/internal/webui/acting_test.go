@@ -80,7 +80,10 @@ func (k *keeper) CancelJob(_ context.Context, id string) (apitypes.Job, bool) {
 func (k *keeper) Users(context.Context) ([]apitypes.User, error) {
 	made := desktest.Noon.AddDate(0, -3, 0)
 	return []apitypes.User{
-		{ID: "usr_ana", Login: "ana" + k.word, Roles: []string{"analyst"}, Created: made},
+		{ID: "usr_ana", Login: "ana" + k.word, Roles: []string{"analyst"}, Created: made, Grants: []apitypes.RoleGrant{
+			{ID: "grt_1", User: "usr_ana", Login: "ana" + k.word, Has: []string{"analyst"}, Roles: []string{"auditor"}, Reason: "holidays" + k.word, By: "usr_a", Lapses: made.AddDate(0, 0, 7), State: "proposed", Digest: strings.Repeat("0", 64), Advice: "nobody else here can approve it"},
+			{ID: "grt_2", User: "usr_ana", Login: "ana" + k.word, Has: []string{"analyst"}, Roles: []string{"admin"}, Reason: "on call" + k.word, By: "usr_b", Lapses: made.AddDate(0, 0, 7), State: "proposed", Digest: strings.Repeat("1", 64)},
+		}},
 		{ID: "usr_a", Login: "root", Roles: []string{"admin"}, Created: made},
 		{ID: "usr_kim", Login: "kim", Roles: []string{"senior-reviewer", "identity-steward"}, Created: made},
 		{ID: "usr_old", Login: "old", Roles: []string{"viewer"}, Disabled: true, Created: made},
@@ -99,6 +102,16 @@ func (k *keeper) ChangeUser(_ context.Context, id string, c apitypes.UserChange)
 	}
 	k.note("change %s %v %s %s", id, c.Roles, state, c.Reason)
 	return apitypes.User{}, k.refuse
+}
+
+func (k *keeper) ApproveGrant(_ context.Context, id, digest string) (apitypes.RoleGrant, error) {
+	k.note("approve %s %.4s", id, digest)
+	return apitypes.RoleGrant{}, k.refuse
+}
+
+func (k *keeper) RefuseGrant(_ context.Context, id, reason string) (apitypes.RoleGrant, error) {
+	k.note("refuse %s %s", id, reason)
+	return apitypes.RoleGrant{}, k.refuse
 }
 
 func (k *keeper) Inventory(context.Context) ([]apitypes.InventoryHost, error) {
@@ -232,6 +245,11 @@ func TestActsOfThePages(t *testing.T) {
 		{permission.Admin, "/admin/users/usr_ana/changes", "state=disabled&reason=left", 303, "/admin", "change usr_ana [] disabled true left"},
 		{permission.Admin, "/admin/users/usr_ana/changes", "state=disabled", 422, "", ""},
 		{permission.Auditor, "/admin/users/usr_ana/changes", "state=disabled&reason=left", 404, "", ""},
+		{permission.Admin, "/admin/grants/grt_2/approve", "digest=1111", 303, "/admin", "approve grt_2 1111"},
+		{permission.Admin, "/admin/grants/grt_2/refuse", "reason=not+needed", 303, "/admin", "refuse grt_2 not needed"},
+		{permission.Admin, "/admin/grants/grt_2/refuse", "", 422, "", ""},
+		{permission.Admin, "/admin/grants/grt_2/give", "digest=1111", 400, "", ""},
+		{permission.Auditor, "/admin/grants/grt_2/approve", "digest=1111", 404, "", ""},
 		{permission.Admin, "/admin/hosts/bbbbbbbbbbbbbbbbbbbbbbbbbb/decisions", "act=clear&reason=one+machine", 303, "/admin", "clear bbb one machine"},
 		{permission.Admin, "/admin/hosts/bbbbbbbbbbbbbbbbbbbbbbbbbb/decisions", "act=clear", 422, "", ""},
 		{permission.Admin, "/admin/hosts", "name=gpu-0102&minutes=30&devices=8", 200, "", "invite gpu-0102 1800 [{ 8 []}]"},

@@ -18,6 +18,8 @@ type UserAdmin interface {
 	Users(ctx context.Context) ([]apitypes.User, error)
 	AddUser(ctx context.Context, u apitypes.NewUser) (apitypes.User, error)
 	ChangeUser(ctx context.Context, id string, c apitypes.UserChange) (apitypes.User, error)
+	ApproveGrant(ctx context.Context, id, digest string) (apitypes.RoleGrant, error)
+	RefuseGrant(ctx context.Context, id, reason string) (apitypes.RoleGrant, error)
 }
 
 // Registrar keeps the inventory of hosts. What may not be done is an error with a
@@ -40,6 +42,8 @@ type adminView struct {
 	People   []permission.Role // that a person can be given
 	Actions  []permission.Action
 	Me       string
+	Mine     []string             // every account of who looks
+	Grants   []apitypes.RoleGrant // roles that wait for a second person
 
 	Enrolment bool                     // this desk takes hosts from elsewhere
 	Waiting   []apitypes.InventoryHost // invited, or locked until a person decides
@@ -74,6 +78,10 @@ func (s *site) admin(ctx context.Context, _ *http.Request) (any, error) {
 	if v.Accounts {
 		if v.Users, err = s.UserAdmin.Users(ctx); err != nil {
 			return nil, err
+		}
+		v.Mine = append([]string{v.Me}, permission.Of(ctx).Accounts...)
+		for _, u := range v.Users {
+			v.Grants = append(v.Grants, u.Grants...)
 		}
 	}
 	for _, role := range permission.People {
@@ -162,6 +170,29 @@ func (s *site) changeUser(w http.ResponseWriter, r *http.Request) {
 		in.Disabled = &disabled
 	}
 	_, err := s.UserAdmin.ChangeUser(r.Context(), r.PathValue("id"), in)
+	s.acted(w, r, "/admin", err)
+}
+
+// actOnGrant approves or refuses roles that another person proposed.
+func (s *site) actOnGrant(w http.ResponseWriter, r *http.Request) {
+	form, ok := s.formOf(w, r, permission.Administer, permission.Administer, s.UserAdmin != nil)
+	if !ok {
+		return
+	}
+	var err error
+	switch reason := form("reason"); r.PathValue("act") {
+	case "approve":
+		_, err = s.UserAdmin.ApproveGrant(r.Context(), r.PathValue("id"), form("digest"))
+	case "refuse":
+		if reason == "" || len(reason) > 1000 {
+			s.problem(w, r, http.StatusUnprocessableEntity, "Not done: say why, in no more than 1,000 characters.")
+			return
+		}
+		_, err = s.UserAdmin.RefuseGrant(r.Context(), r.PathValue("id"), reason)
+	default:
+		s.problem(w, r, http.StatusBadRequest, "The form was not one of this desk's.")
+		return
+	}
 	s.acted(w, r, "/admin", err)
 }
 

@@ -42,7 +42,8 @@ var formRights = map[string]posted{
 	"/resellers/{id}/events": {permission.ReadCases, permission.Import, "/resellers/cus_x/events"}, "/exemptions": {permission.ReadCases, permission.ProposeExemption, ""}, "/exemptions/{id}/{act}": {permission.ReadCases, permission.ApproveExemption, "/exemptions/exm_1/approve"},
 	"/policies": {permission.ReadPolicy, permission.DraftPolicy, ""}, "/policies/{id}/{act}": {permission.ReadPolicy, permission.ApprovePolicy, "/policies/pol_lower/approve"},
 	"/admin/users": {permission.Administer, permission.Administer, ""}, "/admin/users/{id}/changes": {permission.Administer, permission.Administer, "/admin/users/usr_x/changes"},
-	"/admin/hosts": {permission.Administer, permission.Administer, ""}, "/admin/hosts/{id}/decisions": {permission.Administer, permission.Administer, "/admin/hosts/x/decisions"},
+	"/admin/grants/{id}/{act}": {permission.Administer, permission.Administer, "/admin/grants/grt_1/approve"},
+	"/admin/hosts":             {permission.Administer, permission.Administer, ""}, "/admin/hosts/{id}/decisions": {permission.Administer, permission.Administer, "/admin/hosts/x/decisions"},
 	"/account/tokens": {permission.ReadAggregates, permission.ReadAggregates, ""}, "/account/tokens/{id}/revoke": {permission.ReadAggregates, permission.ReadAggregates, "/account/tokens/tok_1/revoke"},
 	"/account/recovery": {permission.ReadAggregates, permission.ReadAggregates, ""}, "/account/sessions": {permission.ReadAggregates, permission.ReadAggregates, ""},
 }

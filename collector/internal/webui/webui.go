@@ -96,6 +96,7 @@ func New(deps Deps) http.Handler {
 	mux.HandleFunc("POST /policies/{id}/{act}", s.actOnPolicy)
 	mux.HandleFunc("POST /admin/users", s.addUser)
 	mux.HandleFunc("POST /admin/users/{id}/changes", s.changeUser)
+	mux.HandleFunc("POST /admin/grants/{id}/{act}", s.actOnGrant)
 	mux.HandleFunc("POST /admin/hosts", s.invite)
 	mux.HandleFunc("POST /admin/hosts/{id}/decisions", s.decideHost)
 	mux.HandleFunc("POST /account/tokens", s.makeToken)
