@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -285,7 +286,7 @@ func (e export[T]) write(ctx context.Context, s *server, out *exportWriter, p pi
 			return out.end()
 		}
 		if pass == mostPasses {
-			s.Log.WarnContext(ctx, "api: an export did not become whole: "+errMoves.Error())
+			s.Log.LogAttrs(ctx, slog.LevelWarn, "api: an export did not become whole", slog.String("error", errMoves.Error()))
 			return errMoves
 		}
 		var err error
