@@ -138,11 +138,11 @@ func (p parties) prepare(changes []party.Change) error {
 }
 
 // record records changes and has derived anew what rests on them.
-func (p parties) record(ctx context.Context, changes []party.Change, dryRun bool) (table.Diff, error) {
+func (p parties) record(ctx context.Context, changes []party.Change, dryRun bool) (party.Diff, error) {
 	return p.decide(ctx, func(party.Snapshot) ([]party.Change, error) { return changes, nil }, dryRun)
 }
 
-func (p parties) decide(ctx context.Context, f func(party.Snapshot) ([]party.Change, error), dryRun bool) (table.Diff, error) {
+func (p parties) decide(ctx context.Context, f func(party.Snapshot) ([]party.Change, error), dryRun bool) (party.Diff, error) {
 	diff, err := p.store.DecideParties(ctx, f, sealer{p.vault}, dryRun)
 	if err == nil && !dryRun && len(diff.New)+len(diff.Changed) > 0 {
 		p.changed()

@@ -26,9 +26,6 @@ type grantRefusalInput struct {
 
 // registerGrants registers what is done about roles that wait for a second person.
 func (s *server) registerGrants(api huma.API) {
-	noAccounts := func() error {
-		return apitypes.NewProblem(http.StatusNotImplemented, "this collector keeps no accounts")
-	}
 	get(api, "/v1/grants", "list-grants", "Roles that were proposed for accounts, and what became of them, the last proposed first", func(ctx context.Context, q *PageQuery) (*list[apitypes.RoleGrant], error) {
 		if s.UserAdmin == nil {
 			return &list[apitypes.RoleGrant]{Body: apitypes.List[apitypes.RoleGrant]{Items: []apitypes.RoleGrant{}}}, nil

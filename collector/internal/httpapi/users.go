@@ -84,7 +84,7 @@ func (s *server) registerUsers(api huma.API) {
 	})
 	act(api, http.MethodPost, "/v1/users", "add-user", "Make an account", func(ctx context.Context, in *newUserInput) (*answer[apitypes.User], error) {
 		if s.UserAdmin == nil {
-			return nil, apitypes.NewProblem(http.StatusNotImplemented, "this collector keeps no accounts")
+			return nil, noAccounts()
 		}
 		u, err := s.UserAdmin.AddUser(ctx, in.Body)
 		if err != nil {
@@ -94,7 +94,7 @@ func (s *server) registerUsers(api huma.API) {
 	})
 	act(api, http.MethodPost, "/v1/users/{id}/changes", "change-user", "Change roles or password of an account, disable or enable it", func(ctx context.Context, in *userChangeInput) (*answer[apitypes.User], error) {
 		if s.UserAdmin == nil {
-			return nil, apitypes.NewProblem(http.StatusNotImplemented, "this collector keeps no accounts")
+			return nil, noAccounts()
 		}
 		u, err := s.UserAdmin.ChangeUser(ctx, in.ID, in.Body)
 		if err != nil {
@@ -115,4 +115,9 @@ func me(p permission.Principal) apitypes.Me {
 		}
 	}
 	return out
+}
+
+// noAccounts answers acts on accounts where there are none.
+func noAccounts() error {
+	return apitypes.NewProblem(http.StatusNotImplemented, "this collector keeps no accounts")
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -51,10 +52,7 @@ func placeOf(table string, ns int64) place {
 }
 
 func comparePlaces(a, b place) int {
-	if c := strings.Compare(a.table, b.table); c != 0 {
-		return c
-	}
-	return strings.Compare(a.month, b.month)
+	return cmp.Or(strings.Compare(a.table, b.table), strings.Compare(a.month, b.month))
 }
 
 // places remembers which months were made, or found, or must wait.

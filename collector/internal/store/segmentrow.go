@@ -43,11 +43,14 @@ func (w *writer) opened(segments []ledger.Segment) error {
 
 // extended writes the figures of segments that grew. A rhythm that began stays.
 func (w *writer) extended(segments []ledger.Segment) error {
+	figures := func(s *ledger.Segment) []any {
+		return append(make([]any, 0, 11), s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ, int64(s.FloatTensor))
+	}
 	without, with := byRhythm(segments)
 	err := w.each(`UPDATE segment SET end_ns = ?, duration_ns = ?, ops_low = ?, ops_best = ?, ops_high = ?, ceiling = ?, energy_mj = ?, ops_float = ? WHERE id = ? AND start_ns = ?`,
 		"segment", len(without), func(i int) []any {
 			s := &segments[without[i]]
-			return []any{s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ, int64(s.FloatTensor), s.ID, s.StartNS}
+			return append(figures(s), s.ID, s.StartNS)
 		})
 	if err != nil {
 		return err
@@ -55,6 +58,6 @@ func (w *writer) extended(segments []ledger.Segment) error {
 	return w.each(`UPDATE segment SET end_ns = ?, duration_ns = ?, ops_low = ?, ops_best = ?, ops_high = ?, ceiling = ?, energy_mj = ?, ops_float = ?, rhythm = ? WHERE id = ? AND start_ns = ?`,
 		"segment", len(with), func(i int) []any {
 			s := &segments[with[i]]
-			return []any{s.EndNS, s.DurationNS, int64(s.Operations.Low), int64(s.Operations.Best), int64(s.Operations.High), int64(s.Ceiling), s.EnergyMJ, int64(s.FloatTensor), []byte(s.Rhythm), s.ID, s.StartNS}
+			return append(figures(s), []byte(s.Rhythm), s.ID, s.StartNS)
 		})
 }
