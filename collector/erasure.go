@@ -9,6 +9,7 @@ import (
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/collector/internal/approval"
 	"github.com/flopwatch/flopwatch/collector/internal/desk"
+	"github.com/flopwatch/flopwatch/collector/internal/httpapi"
 	"github.com/flopwatch/flopwatch/collector/internal/party"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
 	"github.com/flopwatch/flopwatch/collector/internal/programme"
@@ -50,13 +51,38 @@ func (p parties) EraseParty(ctx context.Context, id string, ask apitypes.EraseRe
 	default:
 		return apitypes.ErasureCertificate{}, refused(http.StatusConflict, err.Error())
 	}
-	done, err := p.vault.Erase(ctx, id)
-	if err != nil {
-		return apitypes.ErasureCertificate{}, err
+	return p.erase(ctx, id, ask)
+}
+
+// erase judges again in the transaction that records the erasure, in which nobody
+// else places a hold, and destroys the key there: a hold that was placed since the
+// first look keeps the data.
+func (p parties) erase(ctx context.Context, id string, ask apitypes.EraseRequest) (out apitypes.ErasureCertificate, err error) {
+	_, err = p.decide(audit.Because(ctx, "party.erase", ask.Reason), func(now party.Snapshot) ([]party.Change, error) {
+		if e, done := now.Erasures[id]; done {
+			out = certificate(e)
+			return nil, nil
+		}
+		book, err := p.reader.ProgrammeOf(ctx, now)
+		if err != nil {
+			return nil, err
+		}
+		if err := book.MayErase(id); err != nil && (!ask.Early || !errors.Is(err, programme.ErrKept)) {
+			return nil, refused(http.StatusConflict, err.Error())
+		}
+		done, err := p.vault.Erase(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		e := party.Erasure{ID: id, At: p.now().UTC(), By: permission.Of(ctx).ID, Basis: ask.Reason, KeyDigest: done.KeyDigest, Sealed: done.Sealed}
+		out = certificate(e)
+		return []party.Change{{Object: e}}, nil
+	}, false)
+	var no *httpapi.Refusal
+	if errors.As(err, &no) {
+		return apitypes.ErasureCertificate{}, no
 	}
-	e := party.Erasure{ID: id, At: p.now().UTC(), By: permission.Of(ctx).ID, Basis: ask.Reason, KeyDigest: done.KeyDigest, Sealed: done.Sealed}
-	_, err = p.record(audit.Because(ctx, "party.erase", ask.Reason), []party.Change{{Object: e}}, false)
-	return certificate(e), err
+	return out, err
 }
 
 // early reports whether an early erasure waits for a second person still. The

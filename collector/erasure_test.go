@@ -1,13 +1,16 @@
 package collector
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/collector/internal/httpapi"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
+	"github.com/flopwatch/flopwatch/collector/internal/store"
 )
 
 // A company between the customer and its owner is kept as long as the customer.
@@ -62,5 +65,38 @@ func TestEarlyErasure(t *testing.T) {
 	status, body = b.ask(http.MethodGet, "/v1/audit/entries", "", nil)
 	if b.want(http.StatusOK, status, body); strings.Count(body, "party.erase_early") != 5 || strings.Count(body, `"party.erase"`) != 2 {
 		t.Errorf("the audit log does not tell who proposed and who erased: %d, %d", strings.Count(body, "party.erase_early"), strings.Count(body, `"party.erase"`))
+	}
+}
+
+// A legal hold that is placed after an erasure was judged and before it is done
+// keeps the data: it is judged again where the key is destroyed.
+func TestHoldPlacedWhileErasing(t *testing.T) {
+	b := openBureau(t)
+	b.load()
+	b.as("usr_steward", permission.IdentitySteward)
+	status, body := b.ask(http.MethodPost, "/v1/parties/import", "text/csv", []byte("account_id,customer_id,opened,closed\nacc_1,cus_co,2010-01-01,2012-01-01\n"))
+	b.want(http.StatusOK, status, body)
+	// The reader asks for accesses after it took the records it judges by.
+	placed := false
+	look := func(ctx context.Context) (map[string]time.Time, error) {
+		if !placed {
+			placed = true
+			if _, err := b.parties.HoldCustomer(ctx, "cus_co", "litigation"); err != nil {
+				t.Errorf("place the hold: %v", err)
+			}
+		}
+		return seen(b.parties.vault)(ctx)
+	}
+	b.parties.reader = store.NewReader(b.parties.store, "test", false).WithAccesses(look)
+	b.api = httpapi.New(httpapi.Deps{Reader: b.parties.reader, Parties: b.parties, Log: b.parties.log})
+	b.as("usr_admin", permission.Admin)
+	status, body = b.post("/v1/parties/pty_v/erasures", apitypes.EraseRequest{Reason: "asked for"})
+	if b.want(http.StatusConflict, status, body); !strings.Contains(body, "legal hold") || !placed {
+		t.Errorf("it was not refused for the hold: %s", body)
+	}
+	b.as("usr_steward", permission.IdentitySteward)
+	status, body = b.post("/v1/parties/pty_v/reveals", apitypes.RevealRequest{Reason: "to see that they are there"})
+	if b.want(http.StatusOK, status, body); strings.Contains(body, `"erased":true`) {
+		t.Errorf("the key was destroyed: %s", body)
 	}
 }

@@ -48,17 +48,23 @@ func (r *Reader) Programme(ctx context.Context, q desk.PartyQuery) (*programme.B
 	if err != nil {
 		return nil, snapshot, err
 	}
+	book, err := r.ProgrammeOf(ctx, snapshot)
+	return book, snapshot, err
+}
+
+// ProgrammeOf returns the records of a snapshot held against the shipped pack: who
+// decides by it in the transaction of DecideParties gives the snapshot of that one.
+func (r *Reader) ProgrammeOf(ctx context.Context, snapshot party.Snapshot) (*programme.Book, error) {
 	beside, err := r.beside(ctx)
 	if err != nil {
-		return nil, snapshot, err
+		return nil, err
 	}
 	pack := programme.Shipped()
 	zone, err := time.LoadLocation(pack.Zone)
 	if err != nil {
-		return nil, snapshot, fmt.Errorf("programme %s: %w", pack.ID, err)
+		return nil, fmt.Errorf("programme %s: %w", pack.ID, err)
 	}
-	book, err := programme.New(pack, zone, snapshot, beside)
-	return book, snapshot, err
+	return programme.New(pack, zone, snapshot, beside)
 }
 
 // beside reads what bears on the programme and is no record of parties.
