@@ -23,6 +23,10 @@ type Factors interface {
 	// SecondFactor returns that of an account; ok is false if it has none.
 	SecondFactor(ctx context.Context, account string) (f permission.SecondFactor, ok bool, err error)
 	PutSecondFactor(ctx context.Context, account string, f permission.SecondFactor) error
+	// AddSecondFactor is PutSecondFactor for an account that has none; ok is false if it has one.
+	AddSecondFactor(ctx context.Context, account string, f permission.SecondFactor) (ok bool, err error)
+	// NoteEnrolment tells in the audit log that an enrolment was begun.
+	NoteEnrolment(ctx context.Context, account string) error
 	// UseStep uses up the code of a step; ok is false if it or a later one was used before.
 	UseStep(ctx context.Context, account string, step int64) (ok bool, err error)
 	// UseRecovery uses up a recovery code by its hash; ok is false if none such is left.
@@ -90,7 +94,24 @@ func (f *factors) check(ctx context.Context, account, code string, now time.Time
 	return f.keep.UseStep(ctx, account, step)
 }
 
+// Why an enrolment is in the audit log, which is where its owner sees that somebody
+// else who has the password began one.
+const (
+	begunFirst = "a secret was offered"
+	begunAnew  = "a secret was offered; the one that was offered before and not confirmed is void"
+)
+
+// begun tells that an enrolment was begun, and whether it voids another one.
+func (f *factors) begun(ctx context.Context, account string, voids bool) error {
+	why := begunFirst
+	if voids {
+		why = begunAnew
+	}
+	return f.keep.NoteEnrolment(audit.Because(signingIn(ctx, account, "user.enrol_begin"), "user.enrol_begin", why), account)
+}
+
 // enrol keeps a secret once its first code was right, and returns new recovery codes.
+// An account that has a second factor keeps that one.
 func (f *factors) enrol(ctx context.Context, account string, secret []byte, code string, now time.Time) (recovery []string, ok bool, err error) {
 	step, ok := totp.Check(secret, strings.ReplaceAll(code, " ", ""), now, -1)
 	if !ok {
@@ -102,7 +123,8 @@ func (f *factors) enrol(ctx context.Context, account string, secret []byte, code
 	}
 	recovery, hashes := f.newRecovery(account)
 	next := permission.SecondFactor{Sealed: sealed, Step: step, Recovery: hashes, Made: now}
-	return recovery, true, f.keep.PutSecondFactor(signingIn(ctx, account, "user.enrol"), account, next)
+	ok, err = f.keep.AddSecondFactor(signingIn(ctx, account, "user.enrol"), account, next)
+	return recovery, ok, err
 }
 
 // renew gives a person new recovery codes; those before are worth nothing.

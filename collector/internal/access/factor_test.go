@@ -31,6 +31,8 @@ type keeper struct {
 	all  map[string]permission.SecondFactor
 	acts []string
 	took time.Duration // reading one, as of a database
+
+	voided []bool // by enrolment that was begun: the audit log says that it voids another one
 }
 
 func (k *keeper) SecondFactor(_ context.Context, id string) (permission.SecondFactor, bool, error) {
@@ -46,6 +48,22 @@ func (k *keeper) PutSecondFactor(ctx context.Context, id string, f permission.Se
 	defer k.mu.Unlock()
 	k.all[id] = f
 	k.acts = append(k.acts, audit.Of(ctx).Actor.ID+" "+audit.Of(ctx).Action)
+	return nil
+}
+
+func (k *keeper) AddSecondFactor(ctx context.Context, id string, f permission.SecondFactor) (bool, error) {
+	if _, has, err := k.SecondFactor(ctx, id); has || err != nil {
+		return false, err
+	}
+	return true, k.PutSecondFactor(ctx, id, f)
+}
+
+func (k *keeper) NoteEnrolment(ctx context.Context, id string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	act := audit.Of(ctx)
+	k.acts = append(k.acts, act.Actor.ID+" "+act.Action)
+	k.voided = append(k.voided, strings.Contains(act.Reason, "is void"))
 	return nil
 }
 
@@ -160,7 +178,7 @@ func TestWhoMayChangeThingsEnrolsASecondFactor(t *testing.T) {
 	if bytes.Contains(kept.Sealed, secret) || len(kept.Recovery) != 10 || slices.Contains(kept.Recovery, codes[0][1]) {
 		t.Errorf("kept in clear: %+v", kept)
 	}
-	if !slices.Equal(k.acts, []string{"usr_ana user.enrol"}) {
+	if !slices.Equal(k.acts, []string{"usr_ana user.enrol_begin", "usr_ana user.enrol"}) {
 		t.Errorf("acts %q", k.acts)
 	}
 
@@ -251,6 +269,64 @@ func TestCodesCannotBeGuessedSideBySide(t *testing.T) {
 	}
 }
 
+// A secret that waits to be confirmed is of the sign-in that it was shown to: another
+// one with the same password never sees it, voids it, and the audit log says so.
+func TestAnEnrolmentIsOfWhoBeganIt(t *testing.T) {
+	b, k := withFactors(t)
+	begin := func() (half string, secret []byte) {
+		half = cookieOf(t, b.form("/sign-in", "", "login", "ana", "password", password))
+		return half, secretOn(t, b.ask("GET", "/sign-in/enrol", "Cookie", half).Body.String())
+	}
+	code := func(secret []byte) string { return totp.Code(secret, totp.Step(b.now)) }
+	ask := func(code string) (int, apitypes.Enrolment) {
+		t.Helper()
+		w := b.send("POST", "/v1/sessions", `{"login":"ana","password":"`+password+`","enrol":true,"code":"`+code+`"}`, "Content-Type", "application/json")
+		var offered apitypes.Enrolment
+		if err := json.Unmarshal(w.Body.Bytes(), &offered); err != nil {
+			t.Fatal(err)
+		}
+		return w.Code, offered
+	}
+	first, one := begin()
+	if again := secretOn(t, b.ask("GET", "/sign-in/enrol", "Cookie", first).Body.String()); !bytes.Equal(again, one) {
+		t.Error("the page shown again offers another secret")
+	}
+	second, two := begin()
+	if bytes.Equal(one, two) {
+		t.Error("two sign-ins share a secret")
+	}
+	for what, w := range map[string]*httptest.ResponseRecorder{
+		"shows":    b.ask("GET", "/sign-in/enrol", "Cookie", first),
+		"confirms": b.form("/sign-in/enrol", first, "code", code(one)),
+	} {
+		if w.Code != 403 || strings.Contains(w.Body.String(), totp.Text(one)) || !strings.Contains(w.Body.String(), "another sign-in") {
+			t.Errorf("the former sign-in %s: %d %s", what, w.Code, w.Body)
+		}
+	}
+	_, three := ask("")
+	_, four := ask("")
+	if three.Secret == four.Secret || three.Secret == totp.Text(two) {
+		t.Error("a program was shown the secret of another sign-in")
+	}
+	if w := b.form("/sign-in/enrol", second, "code", code(two)); w.Code != 403 || len(k.all) != 0 {
+		t.Errorf("a voided secret was confirmed: %d", w.Code)
+	}
+	if want := []bool{false, true, true, true}; !slices.Equal(k.voided, want) {
+		t.Errorf("the audit log says %v of what was voided, want %v", k.voided, want)
+	}
+	// What was begun before and is confirmed after another one never takes its place.
+	third, five := begin()
+	k.all["usr_ana"] = permission.SecondFactor{Sealed: []byte("of another collector")}
+	if w := b.form("/sign-in/enrol", third, "code", code(five)); w.Code != 403 || string(k.all["usr_ana"].Sealed) != "of another collector" {
+		t.Errorf("a second factor that is there was replaced: %d", w.Code)
+	}
+	delete(k.all, "usr_ana")
+	b.now = b.now.Add(20 * time.Minute)
+	if status, _ := ask("123456"); status != 403 {
+		t.Errorf("a code without a secret: %d", status)
+	}
+}
+
 func TestAProgramSignsInWithACode(t *testing.T) {
 	b, _ := withFactors(t)
 	ask := func(body map[string]any) (code int, kind string, answer map[string]any) {
@@ -272,9 +348,6 @@ func TestAProgramSignsInWithACode(t *testing.T) {
 	}
 	who["enrol"] = true
 	_, _, offered := ask(who)
-	if _, _, again := ask(who); again["secret"] != offered["secret"] {
-		t.Error("each request offers another secret")
-	}
 	secret, err := base32.StdEncoding.DecodeString(strings.ReplaceAll(offered["secret"].(string), " ", ""))
 	if err != nil || !strings.HasPrefix(offered["uri"].(string), "otpauth://totp/flopwatch:ana?") {
 		t.Fatal(err, offered)

@@ -151,7 +151,10 @@ func (g *Guard) fromProvider(w http.ResponseWriter, r *http.Request) {
 	now := g.now()
 	s := session{made: now, used: now, proved: id.Proved, user: u.ID, login: u.Login, stage: left, next: a.next, outside: true, strong: id.Strong, signOut: id.SignOut}
 	if left == wantsEnrolment {
-		s.secret = newSecret()
+		if s.secret, err = g.offerTo(r.Context(), u.ID); err != nil {
+			g.refuseSignIn(w, r, err)
+			return
+		}
 	}
 	if err := g.endKey(r.Context(), a.before); err != nil {
 		g.refuseSignIn(w, r, err)

@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,6 +47,9 @@ func (e errWait) Error() string {
 
 // errCode says that a code is not good: wrong, too old, or used before.
 var errCode = errors.New("the code is not good: it is wrong, too old, or was used before")
+
+// errVoid says that an enrolment cannot be confirmed any more.
+var errVoid = errors.New("no secret waits to be confirmed: another sign-in began to enrol after this one, it is too long ago, or a second factor was set up meanwhile. Sign in again; if that was not you, change your password")
 
 // tries are the wrong passwords of one login.
 type tries struct {
@@ -140,16 +144,25 @@ func (g *Guard) checkCode(ctx context.Context, account, code string) error {
 	return nil
 }
 
-// enrol keeps the secret of an account once its first code was right.
+// enrol keeps the secret of an account once its first code was right, if it is the
+// one that was offered last.
 func (g *Guard) enrol(ctx context.Context, account string, secret []byte, code string) (recovery []string, err error) {
 	g.coding.Lock()
 	defer g.coding.Unlock()
 	if left := g.wait(codeKey(account)); left > 0 {
 		return nil, errWait{left}
 	}
+	if !g.isOffered(account, secret) {
+		return nil, errVoid
+	}
 	recovery, ok, err := g.factors.enrol(ctx, account, secret, code, g.now())
 	if err != nil {
 		return nil, err
+	}
+	if ok {
+		g.mu.Lock()
+		delete(g.enrols, account)
+		g.mu.Unlock()
 	}
 	g.tried(codeKey(account), ok)
 	if !ok {
@@ -166,24 +179,45 @@ type signInRequest struct {
 	Enrol    bool   `json:"enrol"` // asks for a secret, or confirms it with its first code
 }
 
-// offer is the secret of an enrolment that a program has begun.
+// offer is the secret of an enrolment that was begun and not confirmed.
 type offer struct {
 	secret []byte
 	made   time.Time
 }
 
-// offerOf returns the secret that an account was offered, fresh if there is none.
-func (g *Guard) offerOf(account string) []byte {
+// offerTo begins the enrolment of an account with a fresh secret, which goes to who
+// asks alone: what somebody else with the password was offered before is void, so
+// nobody sees a secret that another one will confirm.
+func (g *Guard) offerTo(ctx context.Context, account string) (secret []byte, err error) {
+	now := g.now()
+	g.mu.Lock()
+	before, voids := g.enrols[account]
+	voids = voids && now.Sub(before.made) < halfLife
+	if !voids {
+		evict(g.enrols, maxLogins, func(o offer) time.Time { return o.made })
+	}
+	o := offer{newSecret(), now}
+	g.enrols[account] = o
+	g.mu.Unlock()
+	return o.secret, g.factors.begun(ctx, account, voids)
+}
+
+// offered is the secret that an account was offered last, nil if there is none to
+// confirm.
+func (g *Guard) offered(account string) []byte {
 	now := g.now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	o, ok := g.enrols[account]
-	if !ok || now.Sub(o.made) >= halfLife {
-		evict(g.enrols, maxLogins, func(o offer) time.Time { return o.made })
-		o = offer{newSecret(), now}
-		g.enrols[account] = o
+	if o, ok := g.enrols[account]; ok && now.Sub(o.made) < halfLife {
+		return o.secret
 	}
-	return o.secret
+	return nil
+}
+
+// isOffered reports whether a secret is the one that the account was offered last.
+func (g *Guard) isOffered(account string, secret []byte) bool {
+	have := g.offered(account)
+	return have != nil && subtle.ConstantTimeCompare(have, secret) == 1
 }
 
 // signInByProgram is POST /v1/sessions: one request for each step, each with the
@@ -206,15 +240,15 @@ func (g *Guard) signInByProgram(w http.ResponseWriter, r *http.Request, in signI
 		refuseAs(w, apitypes.ProblemEnrolment, "your roles need a second factor and you have none: enrol an authenticator app")
 		return
 	case left == wantsEnrolment && in.Code == "":
-		secret := g.offerOf(u.ID)
+		secret, err := g.offerTo(r.Context(), u.ID)
+		if err != nil {
+			g.refuseSignIn(w, r, err)
+			return
+		}
 		answerJSON(w, http.StatusOK, apitypes.Enrolment{Secret: totp.Text(secret), URI: totp.URI("flopwatch", u.Login, secret)})
 		return
 	case left == wantsEnrolment:
-		if recovery, err = g.enrol(r.Context(), u.ID, g.offerOf(u.ID), in.Code); err == nil {
-			g.mu.Lock()
-			delete(g.enrols, u.ID)
-			g.mu.Unlock()
-		}
+		recovery, err = g.enrol(r.Context(), u.ID, g.offered(u.ID), in.Code)
 	}
 	if err != nil {
 		g.refuseSignIn(w, r, err)
@@ -278,7 +312,7 @@ func (g *Guard) refuseSignIn(w http.ResponseWriter, r *http.Request, err error) 
 	case errors.As(err, &wait):
 		w.Header().Set("Retry-After", fmt.Sprint(int(wait.left.Seconds())+1))
 		refuse(w, r, http.StatusTooManyRequests, wait.Error())
-	case errors.Is(err, errRefused), errors.Is(err, errCode):
+	case errors.Is(err, errRefused), errors.Is(err, errCode), errors.Is(err, errVoid):
 		refuse(w, r, http.StatusForbidden, err.Error())
 	default:
 		g.log.LogAttrs(r.Context(), slog.LevelError, "sign-in failed", slog.String("error", err.Error()))

@@ -90,7 +90,10 @@ func (g *Guard) passwordStep(w http.ResponseWriter, r *http.Request, post bool) 
 	now := g.now()
 	s := session{made: now, used: now, proved: now, user: u.ID, login: u.Login, stage: left, next: v.Next}
 	if left == wantsEnrolment {
-		s.secret = newSecret()
+		if s.secret, err = g.offerTo(r.Context(), u.ID); err != nil {
+			g.refuseSignIn(w, r, err)
+			return
+		}
 	}
 	id, err := g.finish(r, s)
 	if err != nil {
@@ -150,6 +153,10 @@ func (g *Guard) enrolStep(w http.ResponseWriter, r *http.Request, post bool) {
 	if !ok {
 		return
 	}
+	if !g.isOffered(s.user, s.secret) {
+		g.refuseStep(w, r, "sign-in", signInView{Next: s.next, Provider: g.providerName()}, errVoid)
+		return
+	}
 	v := signInView{Secret: totp.Text(s.secret)}
 	code, err := qr.Encode(totp.URI("flopwatch", s.login, s.secret))
 	if err == nil {
@@ -163,6 +170,10 @@ func (g *Guard) enrolStep(w http.ResponseWriter, r *http.Request, post bool) {
 		return
 	}
 	recovery, err := g.enrol(r.Context(), s.user, s.secret, r.PostForm.Get("code"))
+	if errors.Is(err, errVoid) {
+		g.refuseStep(w, r, "sign-in", signInView{Next: s.next, Provider: g.providerName()}, err)
+		return
+	}
 	if err != nil {
 		g.refuseStep(w, r, "enrol", v, err)
 		return
@@ -221,6 +232,9 @@ func (g *Guard) refuseStep(w http.ResponseWriter, r *http.Request, step string, 
 		showStep(w, http.StatusForbidden, step, v)
 	case errors.Is(err, errCode):
 		v.Fault = "The code is not good: it is wrong, too old, or was used before. Wait for the next one."
+		showStep(w, http.StatusForbidden, step, v)
+	case errors.Is(err, errVoid):
+		v.Fault = "This secret can no longer be confirmed: another sign-in began to set up the second factor after this one, it took too long, or it is set up already. Sign in again; if that was not you, have the password changed."
 		showStep(w, http.StatusForbidden, step, v)
 	default:
 		g.refuseSignIn(w, r, err)

@@ -273,18 +273,23 @@ func last(ctx context.Context, q querier, o audit.Object) (after string, err err
 // no read: call it before.
 func (s *Store) NoteRead(ctx context.Context, o audit.Object) error {
 	err := s.update(ctx, func(tx *sql.Tx) error {
-		state, err := last(ctx, tx, o)
-		if err != nil {
-			return err
-		}
 		act := audit.Of(ctx)
 		act.Action = o.Kind + ".read"
-		return s.append(ctx, tx, []audit.Entry{entryOf(act, o, state, state)})
+		return s.note(ctx, tx, act, o)
 	})
 	if err != nil {
 		return fmt.Errorf("note that %s %s is read: %w", o.Kind, o.ID, err)
 	}
 	return nil
+}
+
+// note makes an entry of an act that leaves its object as it was.
+func (s *Store) note(ctx context.Context, tx *sql.Tx, act audit.Act, o audit.Object) error {
+	state, err := last(ctx, tx, o)
+	if err != nil {
+		return err
+	}
+	return s.append(ctx, tx, []audit.Entry{entryOf(act, o, state, state)})
 }
 
 // NoteExport adds an entry that a list is exported, in the form and with the filters

@@ -48,6 +48,37 @@ func (s *Store) PutSecondFactor(ctx context.Context, account string, f permissio
 	return nil
 }
 
+// AddSecondFactor gives an account that has no second factor one; ok is false, and
+// nothing changes, if it has one.
+func (s *Store) AddSecondFactor(ctx context.Context, account string, f permission.SecondFactor) (ok bool, err error) {
+	err = s.update(ctx, func(tx *sql.Tx) error {
+		done, err := tx.ExecContext(ctx, "INSERT INTO second_factor (account, sealed, step, recovery, made_ns) VALUES (?, ?, ?, ?, ?) ON CONFLICT (account) DO NOTHING",
+			account, f.Sealed, f.Step, strings.Join(f.Recovery, " "), f.Made.UnixNano())
+		if err != nil {
+			return err
+		}
+		n, err := done.RowsAffected()
+		ok = n == 1
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("keep second factor: %w", err)
+	}
+	return ok, nil
+}
+
+// NoteEnrolment tells in the audit log, as the act of the context, that somebody began
+// to enrol: what is kept of the account stays as it is.
+func (s *Store) NoteEnrolment(ctx context.Context, account string) error {
+	err := s.update(ctx, func(tx *sql.Tx) error {
+		return s.note(ctx, tx, audit.Of(ctx), audit.Object{Kind: "user", ID: account})
+	})
+	if err != nil {
+		return fmt.Errorf("note that %s enrols: %w", account, err)
+	}
+	return nil
+}
+
 // DropSecondFactor takes the second factor of an account away: it enrols anew at
 // the next sign-in, and its sessions end.
 func (s *Store) DropSecondFactor(ctx context.Context, account string) error {
@@ -295,14 +326,9 @@ func (s *Store) TokenElsewhere(ctx context.Context, id string, at time.Time, tel
 		if err != nil || !tell {
 			return err
 		}
-		o := audit.Object{Kind: "api_token", ID: id}
-		state, err := last(ctx, tx, o)
-		if err != nil {
-			return err
-		}
 		act := audit.Of(ctx)
 		act.Action, act.Reason = "api_token.elsewhere", "tried from outside its networks, and refused"
-		return s.append(ctx, tx, []audit.Entry{entryOf(act, o, state, state)})
+		return s.note(ctx, tx, act, audit.Object{Kind: "api_token", ID: id})
 	})
 	if err != nil {
 		return fmt.Errorf("note that a token was tried from elsewhere: %w", err)

@@ -239,3 +239,26 @@ func TestTokens(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+// An enrolment gives no second factor to an account that has one, and its beginning is
+// an entry that changes nothing.
+func TestAnEnrolmentReplacesNothing(t *testing.T) {
+	s := withUsers(t, "usr_ana")
+	ctx := audit.With(t.Context(), audit.Act{Actor: audit.Actor{Kind: audit.Person, ID: "usr_ana"}, Action: "user.enrol_begin", Reason: "why"})
+	if err := s.NoteEnrolment(ctx, "usr_ana"); err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"first", "second"} {
+		ok, err := s.AddSecondFactor(ctx, "usr_ana", permission.SecondFactor{Sealed: []byte(secret), Step: 1, Made: time.Unix(0, 1)})
+		if ok != (secret == "first") || err != nil {
+			t.Errorf("%s: %v %v", secret, ok, err)
+		}
+	}
+	if got, _, err := s.SecondFactor(ctx, "usr_ana"); err != nil || string(got.Sealed) != "first" {
+		t.Errorf("%s %v", got.Sealed, err)
+	}
+	var begun int
+	if err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM audit_leaf WHERE kind = 'user' AND object = 'usr_ana' AND instr(leaf, 'user.enrol_begin') > 0").Scan(&begun); err != nil || begun != 1 {
+		t.Errorf("%d entries: %v", begun, err)
+	}
+}
