@@ -331,6 +331,37 @@ func TestBridgesOfOneRequestNeedTwo(t *testing.T) {
 	}
 }
 
+// A chain that is accepted one party at a time needs a second person for what would
+// make two groups of it, as it does in one request.
+func TestAChainGrownByOnePartyNeedsTwo(t *testing.T) {
+	s := open(t, t.TempDir())
+	var changes []party.Change
+	for _, id := range []string{"a", "b", "c", "d"} {
+		changes = append(changes, shell(id)...)
+	}
+	for _, pair := range []string{"ab", "bc", "cd"} {
+		for _, id := range []string{pair[:1], pair[1:]} {
+			changes = append(changes, party.Change{Object: party.Identifier{ID: "card-" + id + pair, Party: "p-" + id, Type: party.Card, Hash: pair}})
+		}
+	}
+	record(t, s, changes...)
+	derive(t, NewDeriver(s, nil, atNoon))
+	all := linksOf(t, s, resolve.Control)
+	for _, step := range []struct {
+		pair string
+		want resolve.State
+	}{{"p-ap-b", resolve.Accepted}, {"p-bp-c", resolve.Accepted}, {"p-cp-d", resolve.Pending}} {
+		at := slices.IndexFunc(all, func(l desk.Link) bool { return string(l.A)+string(l.B) == step.pair })
+		if at < 0 {
+			t.Fatalf("there is no link %s", step.pair)
+		}
+		out, err := s.DecideLinks(t.Context(), []string{all[at].ID}, resolve.Accept, "usr_s", "why", 0)
+		if err != nil || out[0].State != step.want {
+			t.Errorf("%s: %+v, want %s: %v", step.pair, out, step.want, err)
+		}
+	}
+}
+
 func openAt(t testing.TB, now func() time.Time) *Store {
 	t.Helper()
 	s, err := openOn(t, t.TempDir()+"/flopwatch.db", Options{Now: now})

@@ -34,9 +34,11 @@ func Bridges(links []Link) map[string]bool {
 
 // BridgesAmong returns the ids of the links asked for that a second person must
 // approve: each that is a bridge among those that count and all that are asked
-// for, and each that would be one were they accepted one after the other. Links
-// that are asked for between the same two parties are one way there: they would
-// else hide each other. Counting are the links that count already.
+// for, each that would be one were they accepted one after the other, and each by
+// which a link that one person accepted before becomes one: a chain that grows by a
+// party at a time joins two groups as well. Links that are asked for between the
+// same two parties are one way there: they would else hide each other. Counting are
+// the links that count already.
 func BridgesAmong(counting, asked []Link) map[string]bool {
 	held := map[string]bool{}
 	for {
@@ -44,6 +46,7 @@ func BridgesAmong(counting, asked []Link) map[string]bool {
 		left := slices.DeleteFunc(slices.Clone(asked), func(l Link) bool { return held[l.ID] })
 		holdWays(held, counting, left)
 		holdNext(held, counting, left)
+		holdGrown(held, counting, left)
 		// What one that is held hid may be a bridge without it.
 		if len(held) == before {
 			return held
@@ -88,6 +91,89 @@ func holdNext(held map[string]bool, counting, asked []Link) {
 			groups.join(l.A, l.B)
 		}
 	}
+}
+
+// holdGrown holds the links behind a party that hung on what is accepted by one link
+// alone, where that one would become a bridge. What the rules decided goes back to a
+// person by itself when it becomes one, and links from ownership are none, see Advance.
+func holdGrown(held map[string]bool, counting, asked []Link) {
+	var added []Link
+	for _, l := range asked {
+		if !held[l.ID] {
+			added = append(added, l)
+		}
+	}
+	if len(added) == 0 {
+		return
+	}
+	ways, order := waysOf(counting)
+	all, _ := waysOf(slices.Concat(counting, added))
+	before, after := bridgePairs(ways), bridgePairs(all)
+	for _, pair := range order {
+		if !after[pair] || before[pair] || !decidedByOne(ways[pair]) {
+			continue
+		}
+		behind := newSets()
+		for other := range all {
+			if other != pair {
+				behind.join(other[0], other[1])
+			}
+		}
+		for _, end := range pair {
+			if neighbours(ways, end) > 1 {
+				continue
+			}
+			for _, l := range added {
+				if behind.find(l.A) == behind.find(end) {
+					held[l.ID] = true
+				}
+			}
+		}
+	}
+}
+
+// waysOf are the links between each two parties that have any, and these pairs in the
+// order in which they come.
+func waysOf(links []Link) (ways map[[2]ID][]Link, order [][2]ID) {
+	ways = map[[2]ID][]Link{}
+	for _, l := range links {
+		pair := [2]ID{min(l.A, l.B), max(l.A, l.B)}
+		if len(ways[pair]) == 0 {
+			order = append(order, pair)
+		}
+		ways[pair] = append(ways[pair], l)
+	}
+	return ways, order
+}
+
+// bridgePairs returns between which parties there is a bridge, if all links between
+// the same two are one.
+func bridgePairs(ways map[[2]ID][]Link) map[[2]ID]bool {
+	one := make([]Link, 0, len(ways))
+	pairs := make(map[string][2]ID, len(ways))
+	for pair, links := range ways {
+		one, pairs[links[0].ID] = append(one, links[0]), pair
+	}
+	out := map[[2]ID]bool{}
+	for id := range Bridges(one) {
+		out[pairs[id]] = true
+	}
+	return out
+}
+
+// decidedByOne reports whether the links between two parties count by a person's word
+// and none follows from ownership.
+func decidedByOne(ways []Link) bool {
+	return !slices.ContainsFunc(ways, func(l Link) bool { return l.Directed }) && slices.ContainsFunc(ways, func(l Link) bool { return l.State == Accepted })
+}
+
+func neighbours(ways map[[2]ID][]Link, of ID) (n int) {
+	for pair := range ways {
+		if pair[0] == of || pair[1] == of {
+			n++
+		}
+	}
+	return n
 }
 
 // network is an undirected graph of parties. Links between the same two parties

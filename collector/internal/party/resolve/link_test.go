@@ -272,6 +272,60 @@ func TestBridgesAmong(t *testing.T) {
 	}
 }
 
+// No row of requests, one after the other, leaves a link that one person accepted and
+// that alone holds two groups together.
+func TestNoChainGrowsByOnePerson(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(2, 9).Draw(t, "parties")
+		var counting []Link
+		next := 0
+		for range rapid.IntRange(1, 10).Draw(t, "requests") {
+			var asked []Link
+			for range rapid.IntRange(1, 3).Draw(t, "links") {
+				a, b := rapid.IntRange(0, n-1).Draw(t, "a"), rapid.IntRange(0, n-1).Draw(t, "b")
+				if next++; a != b {
+					asked = append(asked, Link{Found: Found{ID: fmt.Sprint(next), A: ID(rune('a' + a)), B: ID(rune('a' + b))}, State: Accepted})
+				}
+			}
+			held := BridgesAmong(counting, asked)
+			for _, l := range asked {
+				if !held[l.ID] {
+					counting = append(counting, l)
+				}
+			}
+			ways, _ := waysOf(counting)
+			if left := bridgePairs(ways); len(left) > 0 {
+				t.Fatalf("%v came by one person: %v, asked %v, held %v", left, counting, asked, held)
+			}
+		}
+	})
+	link := func(id string, a, b ID) Link { return Link{Found: Found{ID: id, A: a, B: b}, State: Accepted} }
+	chain := []Link{link("ab", "a", "b"), link("bc", "b", "c")}
+	with := func(change func(*Link)) []Link {
+		all := slices.Clone(chain)
+		change(&all[1])
+		return all
+	}
+	for name, c := range map[string]struct {
+		counting, asked []Link
+		want            map[string]bool
+	}{
+		"at the end of a chain":          {chain, []Link{link("1", "c", "d")}, map[string]bool{"1": true}},
+		"two at its end":                 {chain, []Link{link("1", "c", "d"), link("2", "c", "e")}, map[string]bool{"1": true, "2": true}},
+		"at its middle":                  {chain, []Link{link("1", "b", "d")}, map[string]bool{}},
+		"a second way to what it adds":   {chain, []Link{link("1", "c", "d"), link("2", "b", "d")}, map[string]bool{}},
+		"where two links hold the end":   {append(slices.Clone(chain), link("bc2", "c", "b")), []Link{link("1", "c", "d")}, map[string]bool{"1": true}},
+		"elsewhere":                      {chain, []Link{link("1", "x", "y")}, map[string]bool{}},
+		"behind what the rules decided":  {with(func(l *Link) { l.State = Automatic }), []Link{link("1", "c", "d")}, map[string]bool{}},
+		"behind what follows from owner": {with(func(l *Link) { l.Directed = true }), []Link{link("1", "c", "d")}, map[string]bool{}},
+		"a chain of two":                 {chain[:1], []Link{link("1", "b", "d")}, map[string]bool{}},
+	} {
+		if d := cmp.Diff(c.want, BridgesAmong(c.counting, c.asked)); d != "" {
+			t.Errorf("%s (-want +got):\n%s", name, d)
+		}
+	}
+}
+
 // Whatever comes, advancing twice records nothing the second time, and what
 // people said stays.
 func TestAdvanceSettles(t *testing.T) {
