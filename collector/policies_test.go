@@ -84,4 +84,17 @@ func TestAnOlderProposalIsNotApprovedAfterANewerOne(t *testing.T) {
 			t.Errorf("in force at %s: %+v, want version %d", at.when, in, at.want)
 		}
 	}
+	// What is approved over one that is scheduled stays when that one's time has come.
+	if err := approve(propose(6, now)); err != nil {
+		t.Fatal(err)
+	}
+	if all, err = st.Policies(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if in := draft.Current(all, draft.Settings, now.Add(3*time.Hour)); len(in) != 1 || in[0].Number != 6 {
+		t.Errorf("in force after the scheduled one was overtaken: %+v", in)
+	}
+	if v, _, err := p.reader.Policy(t.Context(), scheduled.ID); err != nil || v.State != string(draft.Superseded) {
+		t.Errorf("the overtaken one is %s: %v", v.State, err)
+	}
 }

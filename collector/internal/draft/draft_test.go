@@ -111,6 +111,44 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// A version that was scheduled for later never comes into force over a higher one that
+// was approved after it and came before it; it is superseded as soon as it is overtaken.
+func TestAScheduledVersionIsOvertaken(t *testing.T) {
+	approved := func(id string, number int, approvedAt, from time.Duration) draft.Policy {
+		p := draft.New(id, "usr_ana", text(number, id))
+		p.State, p.Approval, p.Planned = draft.Approved, approval.Approval{By: "usr_ben", At: noon.Add(approvedAt)}, noon.Add(from)
+		return p
+	}
+	first, scheduled := approved("pol_1", 13, 0, 0), approved("pol_2", 14, 0, 3*time.Hour)
+	before := []draft.Policy{first, scheduled}
+	if s, next := scheduled.Standing(before, noon), draft.Next(before, noon); s != draft.Scheduled || !next.Equal(scheduled.From()) {
+		t.Errorf("before it is overtaken: %s, next %s", s, next)
+	}
+	for name, q := range map[string]draft.Policy{"a higher version": approved("pol_3", 15, time.Hour, 0), "another text of the same version": approved("pol_3", 14, time.Hour, 0)} {
+		all := []draft.Policy{first, q, scheduled}
+		for _, after := range []time.Duration{2 * time.Hour, 3 * time.Hour, 100 * time.Hour} {
+			now := noon.Add(after)
+			if in := draft.Current(all, draft.Pack, now); len(in) != 1 || in[0].ID != q.ID {
+				t.Errorf("%s, after %s: %+v is in force", name, after, in)
+			}
+			if s := scheduled.Standing(all, now); s != draft.Superseded {
+				t.Errorf("%s, after %s: the overtaken one is %s", name, after, s)
+			}
+			if next := draft.Next(all, now); !next.IsZero() {
+				t.Errorf("%s, after %s: another one comes at %s", name, after, next)
+			}
+		}
+		if in := draft.Current(all, draft.Pack, noon.Add(30*time.Minute)); len(in) != 1 || in[0].ID != first.ID {
+			t.Errorf("%s: before it was approved %+v was in force", name, in)
+		}
+	}
+	// A lower version that comes before it overtakes nothing.
+	all := []draft.Policy{approved("pol_1", 12, 0, 0), approved("pol_3", 13, time.Hour, 2*time.Hour), scheduled}
+	if in := draft.Current(all, draft.Pack, noon.Add(4*time.Hour)); len(in) != 1 || in[0].ID != scheduled.ID {
+		t.Errorf("%+v is in force", in)
+	}
+}
+
 // At any instant at most one policy of a name is in force, and approving one
 // later never changes what was in force before it.
 func TestOneInForce(t *testing.T) {

@@ -14,15 +14,16 @@ const (
 )
 
 // Current returns the approved policies of a kind that are in force at an
-// instant, in order of their names: of each name the one that came into force
-// last.
+// instant, in order of their names: of each name the one with the highest version.
+// One that was scheduled for later, and that a higher version overtook, so never
+// brings an older text back.
 func Current(all []Policy, kind Kind, now time.Time) []Policy {
 	newest := map[string]Policy{}
 	for _, p := range all {
 		if p.Kind != kind || p.State != Approved || p.From().After(now) {
 			continue
 		}
-		if q, known := newest[p.Name]; !known || later(p, q) {
+		if q, known := newest[p.Name]; !known || above(p, q) {
 			newest[p.Name] = p
 		}
 	}
@@ -34,18 +35,25 @@ func Current(all []Policy, kind Kind, now time.Time) []Policy {
 	return out
 }
 
-// later reports whether a came into force after b; of the same instant, whether
-// its text has the higher version.
-func later(a, b Policy) bool {
-	return cmp.Or(a.From().Compare(b.From()), cmp.Compare(a.Number, b.Number), cmp.Compare(a.ID, b.ID)) > 0
+// above reports whether the text of a has the higher version; of two with the same
+// one the first that comes into force stays.
+func above(a, b Policy) bool {
+	return cmp.Or(cmp.Compare(a.Number, b.Number), b.From().Compare(a.From()), cmp.Compare(a.ID, b.ID)) > 0
 }
 
-// Standing returns the state of a policy among all at an instant.
+// comes reports whether an approved policy is in force when its time has come: another
+// one may have overtaken it.
+func (p Policy) comes(all []Policy) bool {
+	return slices.ContainsFunc(Current(all, p.Kind, p.From()), func(q Policy) bool { return q.ID == p.ID })
+}
+
+// Standing returns the state of a policy among all at an instant. One that was
+// scheduled and overtaken is superseded before its time.
 func (p Policy) Standing(all []Policy, now time.Time) State {
 	if p.State != Approved {
 		return p.State
 	}
-	if p.From().After(now) {
+	if p.From().After(now) && p.comes(all) {
 		return Scheduled
 	}
 	for _, q := range Current(all, p.Kind, now) {
@@ -60,7 +68,7 @@ func (p Policy) Standing(all []Policy, now time.Time) State {
 func Next(all []Policy, now time.Time) time.Time {
 	var next time.Time
 	for _, p := range all {
-		if from := p.From(); p.State == Approved && from.After(now) && (next.IsZero() || from.Before(next)) {
+		if from := p.From(); p.State == Approved && from.After(now) && (next.IsZero() || from.Before(next)) && p.comes(all) {
 			next = from
 		}
 	}
