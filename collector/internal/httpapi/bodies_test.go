@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"bytes"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
@@ -40,4 +41,35 @@ func FuzzBodies(f *testing.F) {
 			t.Fatalf("%s %s, %q: %d %s", at.method, at.path, body, w.Code, w.Body)
 		}
 	})
+}
+
+// A key twice is refused wherever a body is read as JSON, whatever it says it is. Files
+// are what their routes take them for.
+func TestAKeyTwiceIsRefusedWhereverJSONIsRead(t *testing.T) {
+	imported := ""
+	h := httpapi.New(httpapi.Deps{Reader: desktest.New(), Caseworker: &caseworker{},
+		Importer: importer(func(_, _ string, data []byte, _ bool) (apitypes.Diff, error) {
+			imported = string(data)
+			return apitypes.Diff{}, nil
+		}),
+	})
+	const once, twice = `{"finding":"fnd_0001","reason":"looked"}`, `{"finding":"fnd_0001","finding":"fnd_0002","reason":"looked"}`
+	for _, media := range []string{"application/json", "application/json; charset=utf-8", "application/merge-patch+json", "text/x+json;v=1", "json", "", "x+json; =broken"} {
+		w := call(t, h, "POST", "/v1/cases", media, twice)
+		if p := decode[apitypes.Problem](t, w); w.Code != 400 || len(p.Faults) != 1 || !strings.Contains(p.Faults[0], "an object has a key twice") {
+			t.Errorf("%q: %d %+v", media, w.Code, p)
+		}
+		if w := call(t, h, "POST", "/v1/cases", media, once); w.Code == 400 {
+			t.Errorf("%q, each key once: %d %s", media, w.Code, w.Body)
+		}
+	}
+	if w := call(t, h, "POST", "/v1/cases", "application/cbor", twice); w.Code != 415 {
+		t.Errorf("what is not JSON: %d", w.Code)
+	}
+	for media, want := range map[string]int{"application/json": 400, "text/csv": 200} {
+		imported = ""
+		if w := call(t, h, "POST", "/v1/customers/import", media, twice); w.Code != want || (want == 200) != (imported == twice) {
+			t.Errorf("customers as %s: %d, %q came in", media, w.Code, imported)
+		}
+	}
 }

@@ -69,7 +69,7 @@ type Deps struct {
 // stream of events ends with its request's context or with Stopping.
 func New(deps Deps) http.Handler {
 	s, mux, _ := build(deps)
-	return keep(deps.Reader, strict(s.once(mux)))
+	return keep(deps.Reader, s.once(mux))
 }
 
 type server struct {
@@ -93,6 +93,7 @@ func build(deps Deps) (*server, *http.ServeMux, huma.API) {
 	config.Info.Description = "The operations ledger. Operations are decimal strings of single operations, times RFC 3339 in UTC, durations numbers of seconds with up to nine decimals."
 	config.DocsPath, config.SchemasPath = "", "" // its page loads scripts from elsewhere
 	config.CreateHooks = nil                     // they add $schema to every body
+	config.Formats = strictJSON()
 	config.OpenAPIPath = "/v1/openapi"
 	config.RejectUnknownQueryParameters = true
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{

@@ -61,6 +61,11 @@ func (s *server) importCustomers(ctx context.Context, in *importInput) (*answer[
 	if err != nil || formats[media] == "" {
 		return nil, apitypes.NewProblem(http.StatusUnsupportedMediaType, "customers come as text/csv or application/json")
 	}
+	if formats[media] == "json" {
+		if err := checkJSON(in.RawBody); err != nil {
+			return nil, apitypes.NewProblem(http.StatusBadRequest, "the file is not JSON as this API takes it: "+err.Error())
+		}
+	}
 	diff, err := s.Importer.ImportCustomers(ctx, in.Name, formats[media], in.RawBody, in.DryRun)
 	if err != nil {
 		if faults := importFaults(err); len(faults) > 0 {

@@ -21,6 +21,16 @@ import (
 // same key is done once, and answered again as it was.
 const OnceHeader = "Idempotency-Key"
 
+// body reads what was read before, and then what is left.
+type body struct {
+	io.Reader
+	io.Closer
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
 // maxOnceKey is the longest key, in bytes.
 const maxOnceKey = 255
 

@@ -6,58 +6,29 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
-	"net/http"
 	"unicode/utf8"
 
-	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/danielgtaylor/huma/v2"
 )
 
-// Limits of a JSON body, besides what its schema says.
-const (
-	maxJSON  = 1 << 20
-	maxDepth = 32
-)
+// maxDepth is how deep a JSON body may nest, besides what its schema says.
+const maxDepth = 32
 
-// strict refuses JSON bodies that programs read in different ways: with a key twice,
-// with bytes that are not UTF-8, nested without end, or with something after the
-// value. Keys that are not known, or in another case, the schemas refuse. Files that
-// are imported are read by code of their own and may be longer.
-func strict(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-		if err != nil || media != "application/json" || r.Body == nil || r.ContentLength == 0 {
-			next.ServeHTTP(w, r)
-			return
+// strictJSON reads what the router takes for JSON: application/json, every …+json, and
+// a body without a Content-Type. It refuses bodies that programs read in different
+// ways: with a key twice, with bytes that are not UTF-8, nested without end, or with
+// something after the value. Keys that are not known, or in another case, the schemas
+// refuse.
+func strictJSON() map[string]huma.Format {
+	strict := huma.DefaultJSONFormat
+	strict.Unmarshal = func(data []byte, v any) error {
+		if err := checkJSON(data); err != nil {
+			return fmt.Errorf("the body is not JSON as this API takes it: %w", err)
 		}
-		head, err := io.ReadAll(io.LimitReader(r.Body, maxJSON+1))
-		if err == nil && len(head) <= maxJSON {
-			if fault := checkJSON(head); fault != nil {
-				p := apitypes.NewProblem(http.StatusBadRequest, "the body is not JSON as this API takes it: "+fault.Error())
-				w.Header().Set("Content-Type", "application/problem+json")
-				w.WriteHeader(http.StatusBadRequest)
-				_ = json.NewEncoder(w).Encode(p) // the client may be gone
-				return
-			}
-		}
-		rest := io.Reader(r.Body)
-		if err != nil {
-			rest = failing{err} // the limit of the body, or a client that went away
-		}
-		r.Body = body{io.MultiReader(bytes.NewReader(head), rest), r.Body}
-		next.ServeHTTP(w, r)
-	})
+		return json.Unmarshal(data, v)
+	}
+	return map[string]huma.Format{"application/json": strict, "json": strict}
 }
-
-// body reads what was looked at again, and then the rest.
-type body struct {
-	io.Reader
-	io.Closer
-}
-
-type failing struct{ err error }
-
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // checkJSON says what is wrong with a text, nil for nothing. An empty one is not its
 // business.
