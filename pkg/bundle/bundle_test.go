@@ -10,10 +10,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	cmpdiff "github.com/google/go-cmp/cmp"
 
 	"github.com/flopwatch/flopwatch/pkg/attest"
 	"github.com/flopwatch/flopwatch/pkg/audit"
@@ -23,6 +26,7 @@ import (
 	"github.com/flopwatch/flopwatch/pkg/evidence"
 	"github.com/flopwatch/flopwatch/pkg/measure"
 	"github.com/flopwatch/flopwatch/pkg/verdict"
+	"github.com/flopwatch/flopwatch/pkg/verifier"
 	"github.com/flopwatch/flopwatch/pkg/wire"
 )
 
@@ -196,6 +200,82 @@ func TestABundleHolds(t *testing.T) {
 	}
 	if v := verify(t, one.Bytes(), "someoneelse"); v.Answer != verdict.No {
 		t.Error("a bundle of another collector passes")
+	}
+}
+
+// Batches that keep their place alone are told by number, in words and in JSON.
+// UPDATE=1 writes the golden files anew.
+func TestUncountedBatchesAreTold(t *testing.T) {
+	p := good(t)
+	var frames [][]byte
+	for _, c := range p.evidence {
+		in, err := c.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for frame, err := range evidence.Frames(in) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			frames = append(frames, bytes.Clone(frame))
+		}
+	}
+	var total compute.Bounds
+	for i, frame := range frames {
+		_, body, err := attest.Open(attest.DomainBatch, frame)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := wire.Decode(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == len(frames)-1 {
+			for n := range p.fleet.Hosts {
+				if h := &p.fleet.Hosts[n]; h.ID == b.Host {
+					hash := attest.Hash(frame)
+					h.Placeholders = []string{hex.EncodeToString(hash[:]), strings.Repeat("0", 64)} // and one of which there is no batch
+				}
+			}
+			continue
+		}
+		for _, w := range b.Windows {
+			for _, e := range w.Entries {
+				total = total.Add(e.Operations)
+			}
+		}
+	}
+	p.run.Empirical = bundle.BoundsOf(total)
+	for name, c := range map[string]struct {
+		parts    parts
+		asJSON   bool
+		uncounts int64
+	}{"uncounted.txt": {p, false, 1}, "uncounted.json": {p, true, 1}, "counted.txt": {good(t), false, 0}, "counted.json": {good(t), true, 0}} {
+		path := filepath.Join(t.TempDir(), "report.zip")
+		var sealed, got bytes.Buffer
+		seal(t, c.parts, &sealed)
+		if v := verify(t, sealed.Bytes(), ""); v.Uncounted != c.uncounts {
+			t.Errorf("%s: %d batches are not counted, want %d", name, v.Uncounted, c.uncounts)
+		}
+		if err := os.WriteFile(path, sealed.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := (verifier.Bundle{Path: path}).Check(&got, c.asJSON); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, got.String())
+		}
+		golden := filepath.Join("testdata", name)
+		if os.Getenv("UPDATE") != "" {
+			if err := os.MkdirAll("testdata", 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if d := cmpdiff.Diff(string(want), got.String()); d != "" || err != nil {
+			t.Errorf("%s (-want +got):\n%s%v", name, d, err)
+		}
 	}
 }
 

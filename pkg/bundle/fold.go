@@ -24,6 +24,8 @@ import (
 // Folded is what the signed batches add up to.
 type Folded struct {
 	Batches, Windows int64
+	Uncounted        int64 // batches among them that are in no total, and
+	UncountedWindows int64
 	Breaks           []string // where a host's chain does not follow
 	Runs             []Totals // in the order of the claims
 }
@@ -63,6 +65,7 @@ type hostFold struct {
 	totals  map[int]*Totals // by run
 	batches int64
 	windows int64
+	left    [2]int64 // batches and windows that are in no total
 	breaks  []string
 	segs    map[int64]ledger.Segment
 }
@@ -193,6 +196,8 @@ func (f *folder) end(claims []Run) (Folded, error) {
 		h.settle(true)
 		out.Batches += h.batches
 		out.Windows += h.windows
+		out.Uncounted += h.left[0]
+		out.UncountedWindows += h.left[1]
 		out.Breaks = append(out.Breaks, h.breaks...)
 		for run, t := range h.totals {
 			out.Runs[run].Empirical = out.Runs[run].Empirical.Add(t.Empirical)
@@ -236,6 +241,8 @@ func (h *hostFold) count(bytes []byte) error {
 	_ = entry.Sift() // what it takes out is not counted, as in the collector
 	if h.skipped[hash] || h.book.Apply(entry) != nil {
 		// It keeps its place and nothing else, as in the collector.
+		h.left[0]++
+		h.left[1] += int64(len(b.Windows))
 		entry.Windows, entry.Devices = nil, nil
 		if err := h.book.Apply(entry); err != nil {
 			return fmt.Errorf("%s: %w", at, err)

@@ -28,6 +28,10 @@ type Verdict struct {
 	Steps     verdict.Steps  `json:"steps"`
 	Batches   int64          `json:"batches"`
 	Windows   int64          `json:"windows"`
+	// Uncounted are the batches among them that keep their place in the chain and are in
+	// no total, and the windows that they hold.
+	Uncounted        int64 `json:"uncounted_batches"`
+	UncountedWindows int64 `json:"uncounted_windows"`
 }
 
 // maxSmall is the largest file that is read into memory.
@@ -385,7 +389,7 @@ func (c *check) evidence() {
 		return
 	}
 	got, err := c.fold(fleet)
-	c.v.Batches, c.v.Windows = got.Batches, got.Windows
+	c.v.Batches, c.v.Windows, c.v.Uncounted, c.v.UncountedWindows = got.Batches, got.Windows, got.Uncounted, got.UncountedWindows
 	if err != nil {
 		c.v.Steps.Add(what, verdict.No, "%v", err)
 		return
@@ -394,18 +398,30 @@ func (c *check) evidence() {
 		have := [2]Bounds{BoundsOf(got.Runs[i].Empirical), BoundsOf(got.Runs[i].Theoretical)}
 		switch {
 		case have == [2]Bounds{run.Empirical, run.Theoretical}:
-			c.v.Steps.Add(what, verdict.Yes, "%s: best %s, counted anew from %d batches of %d hosts", run.ID, total(got.Runs[i]), got.Batches, len(fleet.Hosts))
+			c.v.Steps.Add(what, verdict.Yes, "%s: best %s, counted anew from %d batches of %d hosts", run.ID, total(got.Runs[i]), got.Batches-got.Uncounted, len(fleet.Hosts))
 		case fleet.Corrected:
 			c.v.Steps.Add(what, verdict.CannotTell, "%s: counted anew %s; time of it was given to another tenant later, which is cut by its share of the time", run.ID, total(got.Runs[i]))
 		default:
 			c.v.Steps.Add(what, verdict.No, "%s: counted anew %s from readings and %s otherwise, claimed %s and %s", run.ID, have[0], have[1], run.Empirical, run.Theoretical)
 		}
 	}
+	c.uncounted(got)
 	if len(got.Breaks) > 0 {
 		c.v.Steps.Add("Each host's batches follow each other", verdict.CannotTell, "%d breaks, the first: %s", len(got.Breaks), got.Breaks[0])
 	} else {
 		c.v.Steps.Add("Each host's batches follow each other", verdict.Yes, "%d batches, each signed by its host and chained to the one before", got.Batches)
 	}
+}
+
+// uncounted says how much of what the hosts signed is in no total. That the collector
+// had to leave it out, by its clock, is not to be seen from here.
+func (c *check) uncounted(got Folded) {
+	const what = "What is not counted is told"
+	if got.Uncounted == 0 {
+		c.v.Steps.Add(what, verdict.Yes, "nothing: each of the %d batches is counted", got.Batches)
+		return
+	}
+	c.v.Steps.Add(what, verdict.Yes, "%d of %d batches, with %d of %d windows, keep their place in their host's chain and are in no total: the collector could not count them when they came", got.Uncounted, got.Batches, got.UncountedWindows, got.Windows)
 }
 
 func total(t Totals) string {
