@@ -3,6 +3,7 @@ package attest
 import (
 	"crypto/ed25519"
 
+	"github.com/oasisprotocol/curve25519-voi/curve"
 	voi "github.com/oasisprotocol/curve25519-voi/primitives/ed25519"
 )
 
@@ -36,10 +37,10 @@ type Opened struct {
 type Opener struct {
 	Keys *Keys // shared with other openers; nil remembers nothing
 
-	all    *voi.BatchVerifier
-	opened []Opened
-	which  []int                    // of opened are in all
-	fresh  []*voi.ExpandedPublicKey // of each of those, nil where Keys had it
+	equation equation
+	opened   []Opened
+	which    []int                 // of opened are in the equation
+	fresh    []*curve.EdwardsPoint // of each of those, nil where Keys had it
 }
 
 // Open opens each of the envelopes. What it returns is valid until the next call, and
@@ -53,10 +54,7 @@ func (o *Opener) Open(domain string, envelopes [][]byte) []Opened {
 		}
 		return o.opened
 	}
-	if o.all == nil {
-		o.all = voi.NewBatchVerifier()
-	}
-	o.all.Reset()
+	o.equation.reset()
 	var message [messageSize]byte
 	for i, envelope := range envelopes {
 		pub, signature, body, err := split(envelope)
@@ -64,23 +62,28 @@ func (o *Opener) Open(domain string, envelopes [][]byte) []Opened {
 		if err != nil {
 			continue
 		}
-		key, fresh := o.Keys.find(pub), (*voi.ExpandedPublicKey)(nil)
-		if key == nil {
-			if key, err = voi.NewExpandedPublicKey(voi.PublicKey(pub)); err != nil {
-				o.opened[i] = Opened{Err: ErrSignature} // it is no point of the curve
-				continue
-			}
-			fresh = key
+		known, fresh := o.Keys.find(pub), (*curve.EdwardsPoint)(nil)
+		if known == nil {
+			fresh = pointOf(pub)
+			known = fresh
 		}
-		o.all.AddExpandedWithOptions(key, appendSigned(message[:0], domain, pub, body), signature, valid)
+		if known == nil || !o.equation.add(pub, known, appendSigned(message[:0], domain, pub, body), signature) {
+			o.opened[i] = Opened{Err: ErrSignature}
+			continue
+		}
 		o.which, o.fresh = append(o.which, i), append(o.fresh, fresh)
 	}
 	if len(o.which) == 0 {
 		return o.opened
 	}
-	good, each := o.all.Verify(nil)
+	together := o.equation.holds()
 	for k, i := range o.which {
-		if !good && !each[k] {
+		good := together
+		if !good {
+			_, signature, _, err := split(envelopes[i])
+			good = err == nil && verify(o.opened[i].Key, appendSigned(message[:0], domain, o.opened[i].Key, o.opened[i].Body), signature)
+		}
+		if !good {
 			o.opened[i] = Opened{Err: ErrSignature}
 		} else if o.fresh[k] != nil {
 			o.Keys.keep(o.opened[i].Key, o.fresh[k])

@@ -16,6 +16,8 @@ import (
 	"github.com/flopwatch/flopwatch/pkg/measure"
 )
 
+// decoders of zstd are far larger than a batch: those at hand are used in turn, so that
+// they stay in the processor's cache.
 var decoders = sync.Pool{New: func() any {
 	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxPayload), zstd.WithDecoderMaxWindow(1<<20))
 	if err != nil {
@@ -30,12 +32,7 @@ func invalid(format string, args ...any) error {
 
 // Decode reads the bytes of a batch as Decoder does, into memory of its own.
 func Decode(body []byte) (*Batch, error) {
-	d := Decoder{}
-	b, err := d.Decode(body)
-	if d.zstd != nil {
-		decoders.Put(d.zstd)
-	}
-	return b, err
+	return new(Decoder).Decode(body)
 }
 
 // DecodeHeader reads what numbers a batch and chains it, and leaves its payload

@@ -30,7 +30,6 @@ type Decoder struct {
 	items     []item
 	entries   []measure.Entry
 	merged    []measure.Entry
-	zstd      *zstd.Decoder
 }
 
 // keepEntries bounds what a decoder keeps of a batch that was larger than usual.
@@ -58,7 +57,7 @@ type trafficAt struct {
 // until the next Decode; its strings stay.
 func (d *Decoder) Decode(body []byte) (*Batch, error) {
 	if cap(d.entries) > keepEntries {
-		*d = Decoder{zstd: d.zstd}
+		*d = Decoder{}
 	}
 	b := &d.batch
 	*b = Batch{Devices: b.Devices[:0], Windows: b.Windows[:0], Events: b.Events[:0], Traffic: b.Traffic[:0]}
@@ -162,10 +161,9 @@ func (d *Decoder) unpack(codec int32, payload []byte) ([]byte, error) {
 	case Codec_CODEC_NONE:
 		return payload, nil
 	case Codec_CODEC_ZSTD:
-		if d.zstd == nil {
-			d.zstd = decoders.Get().(*zstd.Decoder)
-		}
-		out, err := d.zstd.DecodeAll(payload, d.raw[:0])
+		unpacker := decoders.Get().(*zstd.Decoder)
+		out, err := unpacker.DecodeAll(payload, d.raw[:0])
+		decoders.Put(unpacker)
 		if err != nil {
 			return nil, invalid("payload does not decompress within %d bytes", MaxPayload)
 		}

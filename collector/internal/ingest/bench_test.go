@@ -74,8 +74,7 @@ func TestCountingAllocatesNothingPerWindow(t *testing.T) {
 		at := hosts
 		n := testing.AllocsPerRun(runs, func() {
 			for _, l := range letters[at : at+hosts] {
-				d.openAll(d.openers[0], []letter{l}, d.decoders[:1], d.opened[:1])
-				o := d.opened[:1][0]
+				o := d.open(l, d.openers[0].open([]letter{l})[0], &d.decoders[0])
 				d.decide(&o, l.envelope, now)
 			}
 			d.frames = d.frames[:0]

@@ -270,10 +270,11 @@ func (r *run) loop(ctx context.Context, s *source, requests <-chan request, want
 // for: checkpoints wait longer, and the more signatures verify together, the less time
 // each takes, a quarter of it alone.
 const (
-	groupMost   = 512
+	groupMost   = 1024
 	groupBytes  = 4 << 20
 	groupBusy   = 64
 	groupLinger = 100 * time.Millisecond
+	groupLong   = 250 * time.Millisecond // where a hundred batches and more come in groupLinger
 )
 
 // gather adds the messages that wait already, so that they are opened together, and
@@ -290,10 +291,14 @@ func (r *run) gather(group []jetstream.Msg, messages <-chan jetstream.Msg) []jet
 		default:
 		}
 		if over == nil {
-			if max(len(r.acks), r.pace) < groupBusy {
+			switch pace := max(len(r.acks), r.pace); {
+			case pace < groupBusy:
 				return group
+			case pace < 4*groupBusy:
+				over = time.After(groupLinger)
+			default:
+				over = time.After(groupLong)
 			}
-			over = time.After(groupLinger)
 		}
 		select {
 		case m := <-messages:

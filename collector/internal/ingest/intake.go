@@ -67,11 +67,13 @@ type intake struct {
 	counted map[ledger.HostID]*recent
 	buckets map[string]*bucket
 
-	opened   []opened        // memory of takeAll
-	decoders []*wire.Decoder // one for each letter that is opened side by side
-	openers  []*opener
-	keys     attest.Keys  // of openers
-	entry    ledger.Batch // memory of decide
+	// Memory of takeAll, and of decide.
+	signed   []attest.Opened
+	opened   [readTogether]opened
+	decoders [readTogether]wire.Decoder
+	openers  []opener // one for each who opens letters side by side
+	keys     attest.Keys
+	entry    ledger.Batch
 }
 
 // orphan is the first batch of an epoch that waits for older batches.
@@ -93,16 +95,21 @@ const missingFor = 10 * time.Minute
 const maxSeen = 4096
 
 // keysMost is how many keys of hosts are remembered as they verify fastest: 64 MiB.
-const keysMost = 32_768
+const keysMost = 262_144
 
 func newIntake(cfg Config, book *ledger.Ledger) *intake {
 	if cfg.Identify == nil {
 		cfg.Identify = byKey
 	}
-	return &intake{
+	d := &intake{
 		cfg: cfg, book: book, began: time.Now(), reply: map[ledger.HostID]uint32{}, orphans: map[ledger.HostID]orphan{}, missing: map[ledger.HostID]wait{}, seen: map[[32]byte]bool{},
 		counted: map[ledger.HostID]*recent{}, buckets: map[string]*bucket{}, keys: attest.Keys{Most: keysMost},
+		openers: make([]opener, runtime.GOMAXPROCS(0)),
 	}
+	for i := range d.openers {
+		d.openers[i].attest.Keys = &d.keys
+	}
+	return d
 }
 
 // drain returns what was collected and starts anew. With whole, no host's rows stay
@@ -128,27 +135,40 @@ func (d *intake) takeAll(letters []letter, now time.Time) {
 	if len(letters) == 0 {
 		return
 	}
-	for len(d.decoders) < len(letters) {
-		d.decoders = append(d.decoders, &wire.Decoder{})
+	signed := slices.Grow(d.signed[:0], len(letters))[:len(letters)]
+	d.signed = signed
+	d.sideBySide(len(letters), func(worker, from, to int) {
+		copy(signed[from:to], d.openers[worker].open(letters[from:to]))
+	})
+	for from := 0; from < len(letters); from += readTogether {
+		few, signed := letters[from:min(from+readTogether, len(letters))], signed[from:]
+		d.sideBySide(len(few), func(_, from, to int) {
+			for i := from; i < to; i++ {
+				d.opened[i] = d.open(few[i], signed[i], &d.decoders[i])
+			}
+		})
+		for i := range few {
+			d.decide(&d.opened[i], few[i].envelope, now)
+		}
 	}
-	results := slices.Grow(d.opened[:0], len(letters))[:len(letters)]
-	d.opened = results
-	workers := min(runtime.GOMAXPROCS(0), (len(letters)+7)/8)
-	for len(d.openers) < workers {
-		d.openers = append(d.openers, &opener{attest: attest.Opener{Keys: &d.keys}})
-	}
+	clear(signed)
+	d.opened = [readTogether]opened{}
+}
+
+// readTogether is how many letters are read before they are counted. All signatures of
+// a group are verified first, but what was read of many batches would be out of the
+// processor's cache again before it is counted.
+const readTogether = 64
+
+// sideBySide has as many workers as there are openers each do a share of n things, and
+// returns when all are done.
+func (d *intake) sideBySide(n int, do func(worker, from, to int)) {
+	workers := min(len(d.openers), (n+7)/8)
 	var wait sync.WaitGroup
 	for w := range workers {
-		from, to := w*len(letters)/workers, (w+1)*len(letters)/workers
-		wait.Go(func() {
-			d.openAll(d.openers[w], letters[from:to], d.decoders[from:to], results[from:to])
-		})
+		wait.Go(func() { do(w, w*n/workers, (w+1)*n/workers) })
 	}
 	wait.Wait()
-	for i := range results {
-		d.decide(&results[i], letters[i].envelope, now)
-	}
-	clear(results)
 }
 
 // opener is the memory of one of those who open letters side by side.
@@ -157,16 +177,16 @@ type opener struct {
 	envelopes [][]byte
 }
 
-// openAll opens letters, whose signatures it verifies together.
-func (d *intake) openAll(with *opener, letters []letter, decoders []*wire.Decoder, results []opened) {
-	with.envelopes = with.envelopes[:0]
+// open verifies the signatures of letters together. What it returns is valid until the
+// next call.
+func (o *opener) open(letters []letter) []attest.Opened {
+	o.envelopes = o.envelopes[:0]
 	for i := range letters {
-		with.envelopes = append(with.envelopes, letters[i].envelope)
+		o.envelopes = append(o.envelopes, letters[i].envelope)
 	}
-	for i, signed := range with.attest.Open(attest.DomainBatch, with.envelopes) {
-		results[i] = d.open(letters[i], signed, decoders[i])
-	}
-	clear(with.envelopes)
+	signed := o.attest.Open(attest.DomainBatch, o.envelopes)
+	clear(o.envelopes)
+	return signed
 }
 
 // open checks a letter: size, signature, who signed, and only then its content, which
