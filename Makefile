@@ -6,8 +6,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -X github.com/flopwatch/flopwatch/pkg/version.Version=$(VERSION)
 # go-nvml compiles NVIDIA's header, which deprecates its own functions. Lazy
 # binding must stay on: a driver without a newer symbol would otherwise kill the
-# program at start.
-export CGO_CFLAGS  ?= -Wno-deprecated-declarations -O2
+# program at start. SQLite need not count its memory, under a lock, at each allocation.
+export CGO_CFLAGS  ?= -Wno-deprecated-declarations -O2 -DSQLITE_DEFAULT_MEMSTATUS=0
 export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 # The same for tests and programs, so that neither compiles again what the other did.

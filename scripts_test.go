@@ -34,7 +34,7 @@ func testMain(m *testing.M) int {
 	defer func() { _ = os.RemoveAll(dir) }()
 	programs = dir
 	build := exec.Command("go", "build", "-ldflags=-w", "-o", dir+string(filepath.Separator), "./agent/cmd/...", "./collector/cmd/...")
-	build.Env = append(os.Environ(), "CGO_CFLAGS=-Wno-deprecated-declarations -O2")
+	build.Env = append(os.Environ(), "CGO_CFLAGS=-Wno-deprecated-declarations -O2 -DSQLITE_DEFAULT_MEMSTATUS=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		return 1

@@ -185,7 +185,7 @@ func (o *office) replay(jobs string) {
 	dir := o.TempDir()
 	agent, trace := filepath.Join(dir, "flopwatch-agent"), filepath.Join(dir, "jobs.csv")
 	build := exec.Command("go", "build", "-o", agent, "../agent/cmd/flopwatch-agent")
-	build.Env = append(os.Environ(), "CGO_CFLAGS=-Wno-deprecated-declarations -O2")
+	build.Env = append(os.Environ(), "CGO_CFLAGS=-Wno-deprecated-declarations -O2 -DSQLITE_DEFAULT_MEMSTATUS=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		o.Fatalf("build the agent: %v\n%s", err, out)
 	}
