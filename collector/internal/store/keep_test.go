@@ -73,6 +73,64 @@ func TestKeep(t *testing.T) {
 	want("c", 1)
 }
 
+// A slow answer is given again while the ledger grows, and not once somebody did
+// something, at this collector or at another one.
+func TestAnActElsewhereShows(t *testing.T) {
+	s := open(t, t.TempDir())
+	var slow remembered[int]
+	made := 0
+	want := func(what string, n int) {
+		t.Helper()
+		got, err := slow.get(t.Context(), s, func() (int, error) { made++; return made, nil })
+		if slow.took < time.Hour {
+			slow.took = time.Hour // as if it had taken so long
+		}
+		if err != nil || got != n {
+			t.Errorf("%s: it was made %d times, want %d: %v", what, got, n, err)
+		}
+	}
+	nothing := func(*sql.Tx) error { return nil }
+	want("at first", 1)
+	if err := s.update(growing(t.Context()), nothing); err != nil {
+		t.Fatal(err)
+	}
+	want("growth", 1)
+	before, err := s.state(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.update(t.Context(), nothing); err != nil {
+		t.Fatal(err)
+	}
+	after, err := s.state(t.Context())
+	if err != nil || after.everyAct != before.everyAct+1 {
+		t.Errorf("an act makes %d of %d: %v", after.everyAct, before.everyAct, err)
+	}
+	want("an act here", 2)
+	elsewhere := func(ctx context.Context) {
+		t.Helper()
+		if s.opts.Postgres == "" { // one collector alone, and programs of the same machine
+			text := "UPDATE meta SET value = value + 1 WHERE key = 'revision'"
+			if ctx.Value(growth{}) == nil {
+				text = "UPDATE meta SET value = value + 1 WHERE key = 'acts'"
+			}
+			storetest.Edit(t, s.path, text)
+			return
+		}
+		other, err := openOn(t, t.TempDir()+"/flopwatch.db", Options{Postgres: s.opts.Postgres})
+		if err == nil {
+			err = errors.Join(other.update(ctx, nothing), other.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	elsewhere(growing(t.Context()))
+	want("growth elsewhere", 2)
+	elsewhere(t.Context())
+	want("an act elsewhere", 3)
+}
+
 // However much is asked for, what is kept stays within its bounds, and what was
 // asked for last is there.
 func TestKeepForgets(t *testing.T) {

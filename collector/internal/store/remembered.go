@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"sync"
 	"time"
@@ -44,7 +45,7 @@ func (m *remembered[T]) get(ctx context.Context, s *Store, compute func() (T, er
 	}
 	asOf := s.opts.Now()
 	old := m.fresh > 0 && asOf.Sub(m.asOf).Abs() > m.fresh
-	if m.known && !old && (m.state == state || !m.exact && m.state.acts == state.acts && m.took > dear && now.Sub(m.read) < staleFor*m.took) {
+	if m.known && !old && (m.state == state || !m.exact && m.state.acts == state.acts && m.state.everyAct == state.everyAct && m.took > dear && now.Sub(m.read) < staleFor*m.took) {
 		return m.value, nil
 	}
 	value, err := compute()
@@ -57,22 +58,38 @@ func (m *remembered[T]) get(ctx context.Context, s *Store, compute func() (T, er
 }
 
 // state tells one content of the database from another: commits of this program
-// are counted, and the database says whether another program wrote.
+// are counted, and the database says whether another program wrote, and how many acts
+// there were of all that write to it.
 type state struct {
 	changes, acts uint64
 	version       string
+	everyAct      int64
 }
 
 func (s *Store) state(ctx context.Context) (now state, err error) {
 	now.changes, now.acts = s.changes.Load(), s.acts.Load()
+	version := "(SELECT data_version FROM pragma_data_version)"
 	if s.opts.Postgres != "" {
-		now.version, err = snapshot(ctx, s.watch)
-		return now, err
+		version = "pg_current_snapshot()::text"
 	}
-	if err := s.watch.QueryRowContext(ctx, "PRAGMA data_version").Scan(&now.version); err != nil {
+	err = each(ctx, s.watch, func(rows *sql.Rows) error { return rows.Scan(&now.version, &now.everyAct) },
+		"SELECT "+version+", coalesce((SELECT value FROM meta WHERE key = 'acts'), 0)")
+	if err != nil {
 		return now, fmt.Errorf("ask whether the database changed: %w", err)
 	}
 	return now, nil
+}
+
+// countAct counts what is more than growth where every program that has the database
+// open sees it: what people do at another collector shows at once here too.
+func countAct(ctx context.Context, tx *sql.Tx) error {
+	if ctx.Value(growth{}) != nil {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, "INSERT INTO meta (key, value) VALUES ('acts', 1) ON CONFLICT (key) DO UPDATE SET value = meta.value + 1"); err != nil {
+		return fmt.Errorf("count an act: %w", err)
+	}
+	return nil
 }
 
 type growth struct{}

@@ -210,6 +210,9 @@ func (s *Store) updateWith(ctx context.Context, how sharing, f func(*sql.Tx) err
 		if err := f(tx); err != nil {
 			return err
 		}
+		if err := countAct(ctx, tx); err != nil {
+			return err
+		}
 		return s.record(ctx, tx, audit.Of(ctx))
 	})
 }
