@@ -46,6 +46,7 @@ func refusedGrant(err error) error {
 		{store.ErrNoUser, http.StatusNotFound}, {store.ErrNoGrant, http.StatusNotFound}, {errGrantWaits, http.StatusConflict}, {errHasRoles, http.StatusConflict},
 		{errGrantOver, http.StatusConflict}, {errOwnGrant, http.StatusForbidden}, {errOwnRole, http.StatusForbidden}, {errGrantBarred, http.StatusConflict},
 		{errProposerGone, http.StatusConflict}, {errNoMoreAdmin, http.StatusForbidden}, {errNoPerson, http.StatusForbidden},
+		{errBothAtOnce, http.StatusUnprocessableEntity}, {errBothAlone, http.StatusForbidden},
 	} {
 		if errors.Is(err, r.err) {
 			return refuse(r.status, r.err)

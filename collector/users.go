@@ -100,13 +100,13 @@ func (a accounts) ChangeUser(ctx context.Context, id string, c apitypes.UserChan
 	if err != nil {
 		return apitypes.User{}, refuse(http.StatusUnprocessableEntity, err)
 	}
+	who := permission.Of(ctx)
 	var hash string
 	if c.Password != "" {
-		if hash, err = access.HashPassword(c.Password); err != nil {
+		if hash, err = a.hash(who, id, c.Password); err != nil {
 			return apitypes.User{}, refuse(http.StatusUnprocessableEntity, err)
 		}
 	}
-	who := permission.Of(ctx)
 	if len(roles) > 0 && isOf(who, id) {
 		return apitypes.User{}, &httpapi.Refusal{Status: http.StatusForbidden, Why: "nobody changes their own roles"}
 	}
@@ -116,27 +116,28 @@ func (a accounts) ChangeUser(ctx context.Context, id string, c apitypes.UserChan
 	if c.ResetSecondFactor && who.ID == id {
 		return apitypes.User{}, &httpapi.Refusal{Status: http.StatusForbidden, Why: "nobody resets their own second factor"}
 	}
-	var after store.Account
-	because := audit.Because(ctx, "user.change", c.Reason)
-	if len(roles) > 0 && who.Local() {
-		because = audit.Because(ctx, "user.roles_local", c.Reason)
+	if c.ResetSecondFactor && hash != "" {
+		return apitypes.User{}, refusedGrant(errBothAtOnce)
 	}
+	var after store.Account
+	because := audit.Because(ctx, actionOf(who, id, roles, c), c.Reason)
 	err = a.store.ChangeUserProposing(because, id, func(u *store.Account, before []permission.Grant) (grants []permission.Grant, err error) {
 		if len(roles) > 0 {
 			grants, err = a.regrade(who, u, roles, before, c.Reason)
 		}
+		if err == nil && (hash != "" || c.ResetSecondFactor) && who.ID != id {
+			err = a.mayReset(ctx, who, u, c)
+		}
 		if hash != "" {
 			u.Password = hash
 		}
+		u.DropFactor = c.ResetSecondFactor
 		if c.Disabled != nil {
 			u.Disabled = *c.Disabled
 		}
 		after = *u
 		return grants, err
 	})
-	if err == nil && c.ResetSecondFactor {
-		err = a.store.DropSecondFactor(because, id)
-	}
 	if err == nil && c.SamePersonAs != "" {
 		err = a.store.SamePerson(because, id, c.SamePersonAs)
 	}

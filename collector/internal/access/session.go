@@ -21,6 +21,7 @@ const (
 	complete       stage = iota
 	wantsCode            // the password was right, the code is missing
 	wantsEnrolment       // the password was right, and there is no second factor yet
+	wantsPassword        // all was right, and the password was for this once
 )
 
 // halfLife is how long a sign-in may take from its first to its last step.
@@ -38,6 +39,7 @@ type session struct {
 	stage      stage
 	strong     bool   // with a second factor
 	secret     []byte // that an enrolment offers
+	once       string // what is kept of the password, if it was for this once
 	next       string // page to open in the end, "" for the first one
 	outside    bool   // with an identity provider
 	signOut    string // where the person signs out of it, "" for nowhere

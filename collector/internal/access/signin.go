@@ -23,6 +23,9 @@ type Users interface {
 	Credential(ctx context.Context, login string) (u permission.User, hash string, ok bool, err error)
 	// AnyUser reports whether anybody has an account.
 	AnyUser(ctx context.Context) (bool, error)
+	// SetPassword puts a hash in the place of what is kept of a password; ok is false if
+	// something else is kept by now.
+	SetPassword(ctx context.Context, account, before, after string) (ok bool, err error)
 }
 
 // Sign-in is slowed down per login: after freeTries wrong passwords each further
@@ -68,17 +71,22 @@ func (t tries) wait(now time.Time) time.Duration {
 	return t.last.Add(wait).Sub(now)
 }
 
-// known returns the person whose login and password these are.
-func (g *Guard) known(ctx context.Context, login, password string) (permission.User, error) {
+// known returns the person whose login and password these are, and what is kept of
+// the password if it is one for this once.
+func (g *Guard) known(ctx context.Context, login, password string) (u permission.User, once string, err error) {
 	if g.users == nil {
-		return permission.User{}, errRefused
+		return permission.User{}, "", errRefused
 	}
 	if left := g.wait(login); left > 0 {
-		return permission.User{}, errWait{left}
+		return permission.User{}, "", errWait{left}
 	}
 	u, hash, ok, err := g.users.Credential(ctx, login)
 	if err != nil {
-		return permission.User{}, err
+		return permission.User{}, "", err
+	}
+	if o, is := OneTimeOf(hash); is {
+		hash, once = o.hash, hash
+		ok = ok && g.now().Before(o.Expires)
 	}
 	if !ok || hash == "" { // nobody, or somebody who signs in elsewhere
 		ok, hash = false, nobodysHash()
@@ -86,18 +94,18 @@ func (g *Guard) known(ctx context.Context, login, password string) (permission.U
 	g.hashing <- struct{}{} // Argon2 takes memory: few at a time
 	defer func() { <-g.hashing }()
 	if left := g.wait(login); left > 0 { // what was tried while this one waited counts
-		return permission.User{}, errWait{left}
+		return permission.User{}, "", errWait{left}
 	}
 	right, err := checkPassword(hash, password)
 	if err != nil {
-		return permission.User{}, fmt.Errorf("user %s: %w", u.ID, err)
+		return permission.User{}, "", fmt.Errorf("user %s: %w", u.ID, err)
 	}
 	if !ok || !right || u.Disabled {
 		g.tried(login, false)
-		return permission.User{}, errRefused
+		return permission.User{}, "", errRefused
 	}
 	g.tried(login, true)
-	return u, nil
+	return u, once, nil
 }
 
 // wait is how long the next try has to wait.
@@ -177,6 +185,8 @@ type signInRequest struct {
 	Password string `json:"password"`
 	Code     string `json:"code"`  // of the second factor, or a recovery code
 	Enrol    bool   `json:"enrol"` // asks for a secret, or confirms it with its first code
+	// NewPassword is what a person sets in the place of a one-time password.
+	NewPassword string `json:"new_password"`
 }
 
 // offer is the secret of an enrolment that was begun and not confirmed.
@@ -223,7 +233,22 @@ func (g *Guard) isOffered(account string, secret []byte) bool {
 // signInByProgram is POST /v1/sessions: one request for each step, each with the
 // password.
 func (g *Guard) signInByProgram(w http.ResponseWriter, r *http.Request, in signInRequest) {
-	u, err := g.known(r.Context(), in.Login, in.Password)
+	u, once, err := g.known(r.Context(), in.Login, in.Password)
+	var own string // hash of the password that takes its place
+	switch {
+	case err != nil:
+	case once == "" && in.NewPassword != "":
+		refuse(w, r, http.StatusUnprocessableEntity, errNoOneTime.Error())
+		return
+	case once != "" && in.NewPassword == "":
+		refuseAs(w, apitypes.ProblemNewPassword, errOwnPassword.Error())
+		return
+	case once != "":
+		if own, err = ownPassword(once, in.NewPassword); err != nil {
+			refuse(w, r, http.StatusUnprocessableEntity, err.Error())
+			return
+		}
+	}
 	var left stage
 	if err == nil {
 		left, err = g.factors.wants(r.Context(), u)
@@ -249,6 +274,9 @@ func (g *Guard) signInByProgram(w http.ResponseWriter, r *http.Request, in signI
 		return
 	case left == wantsEnrolment:
 		recovery, err = g.enrol(r.Context(), u.ID, g.offered(u.ID), in.Code)
+	}
+	if err == nil && once != "" {
+		err = g.setOwn(r, u.ID, once, own)
 	}
 	if err != nil {
 		g.refuseSignIn(w, r, err)

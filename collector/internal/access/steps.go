@@ -48,6 +48,8 @@ func (g *Guard) serveSignIn(w http.ResponseWriter, r *http.Request) {
 		g.codeStep(w, r, post)
 	case "/sign-in/enrol":
 		g.enrolStep(w, r, post)
+	case "/sign-in/password":
+		g.newPasswordStep(w, r, post)
 	case "/sign-in/provider", "/sign-in/callback":
 		switch {
 		case g.provider == nil || g.outsiders == nil:
@@ -77,7 +79,7 @@ func (g *Guard) passwordStep(w http.ResponseWriter, r *http.Request, post bool) 
 		return
 	}
 	v := signInView{Next: pageOf(r.PostForm.Get("next")), Provider: g.providerName()}
-	u, err := g.known(r.Context(), r.PostForm.Get("login"), r.PostForm.Get("password"))
+	u, once, err := g.known(r.Context(), r.PostForm.Get("login"), r.PostForm.Get("password"))
 	if err != nil {
 		g.refuseStep(w, r, "sign-in", v, err)
 		return
@@ -88,7 +90,10 @@ func (g *Guard) passwordStep(w http.ResponseWriter, r *http.Request, post bool) 
 		return
 	}
 	now := g.now()
-	s := session{made: now, used: now, proved: now, user: u.ID, login: u.Login, stage: left, next: v.Next}
+	s := session{made: now, used: now, proved: now, user: u.ID, login: u.Login, stage: left, next: v.Next, once: once}
+	if left == complete && once != "" {
+		s.stage = wantsPassword
+	}
 	if left == wantsEnrolment {
 		if s.secret, err = g.offerTo(r.Context(), u.ID); err != nil {
 			g.refuseSignIn(w, r, err)
@@ -101,7 +106,9 @@ func (g *Guard) passwordStep(w http.ResponseWriter, r *http.Request, post bool) 
 		return
 	}
 	g.setCookie(w, id, s)
-	switch left {
+	switch s.stage {
+	case wantsPassword:
+		http.Redirect(w, r, ownPasswordPage, http.StatusSeeOther)
 	case wantsCode:
 		http.Redirect(w, r, "/sign-in/code", http.StatusSeeOther)
 	case wantsEnrolment:
@@ -140,11 +147,15 @@ func (g *Guard) codeStep(w http.ResponseWriter, r *http.Request, post bool) {
 		g.refuseStep(w, r, "code", signInView{}, err)
 		return
 	}
-	if err := g.complete(w, r, s); err != nil {
+	next, err := g.complete(w, r, s, true)
+	switch {
+	case err != nil:
 		g.refuseSignIn(w, r, err)
-		return
+	case next == ownPasswordPage:
+		http.Redirect(w, r, next, http.StatusSeeOther)
+	default:
+		showOpen(w, "Signed in", "The desk opens by itself.", next)
 	}
-	showOpen(w, "Signed in", "The desk opens by itself.", s.next)
 }
 
 // enrolStep shows a new secret, and keeps it with its first code.
@@ -178,11 +189,11 @@ func (g *Guard) enrolStep(w http.ResponseWriter, r *http.Request, post bool) {
 		g.refuseStep(w, r, "enrol", v, err)
 		return
 	}
-	if err := g.complete(w, r, s); err != nil {
+	next, err := g.complete(w, r, s, true)
+	if err != nil {
 		g.refuseSignIn(w, r, err)
 		return
 	}
-	next := s.next
 	if next == "" {
 		next = "/"
 	}
@@ -196,18 +207,26 @@ func newSecret() []byte {
 	return b
 }
 
-// complete turns a sign-in that was begun into a session.
-func (g *Guard) complete(w http.ResponseWriter, r *http.Request, s session) error {
+// ownPasswordPage takes a person's own password in the place of a one-time password.
+const ownPasswordPage = "/sign-in/password"
+
+// complete turns a sign-in that was begun into a session, or into one that waits for
+// the person's own password, and returns the page to go on with.
+func (g *Guard) complete(w http.ResponseWriter, r *http.Request, s session, strong bool) (next string, err error) {
 	now := g.now()
 	if !s.outside { // else it is as the provider says
 		s.proved = now
 	}
-	s.stage, s.strong, s.secret, s.made, s.used = complete, true, nil, now, now
+	next = s.next
+	s.stage, s.strong, s.secret, s.made, s.used = complete, strong, nil, now, now
+	if s.once != "" {
+		s.stage, next = wantsPassword, ownPasswordPage
+	}
 	id, err := g.finish(r, s)
 	if err == nil {
 		g.setCookie(w, id, s)
 	}
-	return err
+	return next, err
 }
 
 func (g *Guard) setCookie(w http.ResponseWriter, id string, s session) {
@@ -230,6 +249,9 @@ func (g *Guard) refuseStep(w http.ResponseWriter, r *http.Request, step string, 
 	case errors.Is(err, errRefused):
 		v.Fault = "Login and password do not belong together, or the account is barred."
 		showStep(w, http.StatusForbidden, step, v)
+	case errors.Is(err, errOwnPassword), errors.Is(err, errSamePassword):
+		v.Fault = "That password cannot be taken: it needs 12 to 200 characters, and must be another one than was given to you."
+		showStep(w, http.StatusUnprocessableEntity, step, v)
 	case errors.Is(err, errCode):
 		v.Fault = "The code is not good: it is wrong, too old, or was used before. Wait for the next one."
 		showStep(w, http.StatusForbidden, step, v)
@@ -278,6 +300,11 @@ var steps = template.Must(template.New("steps").Parse(`{{define "head"}}<!DOCTYP
 <form method="post" action="/sign-in/enrol">
 <p><label for="code">The code that the app shows now</label><br><input id="code" name="code" inputmode="numeric" autocomplete="one-time-code" maxlength="10" required></p>
 <p><button>Confirm</button></p>
+</form>
+{{template "foot"}}{{end}}{{define "new-password"}}{{template "head" "Set your own password"}}{{template "fault" .}}<p>The password that you were given is good for this once, and who gave it to you knows it. Set one of your own.</p>
+<form method="post" action="/sign-in/password">
+<p><label for="password">New password, 12 characters or more</label><br><input id="password" name="password" type="password" autocomplete="new-password" minlength="12" maxlength="200" required autofocus></p>
+<p><button>Go on</button></p>
 </form>
 {{template "foot"}}{{end}}{{define "recovery"}}{{template "head" "Your recovery codes"}}<p>Your second factor is set up. Each of these codes stands in for the app once. Keep them where the app is not; they are not shown again.</p>
 <ul class="codes">

@@ -22,6 +22,7 @@ type Enrolment struct {
 const (
 	ProblemSecondFactor = "urn:flopwatch:problem:second-factor"
 	ProblemEnrolment    = "urn:flopwatch:problem:enrolment"
+	ProblemNewPassword  = "urn:flopwatch:problem:new-password"
 )
 
 // User is a person with an account.
@@ -83,12 +84,12 @@ type NewUser struct {
 
 // UserChange changes an account; what is left out stays.
 type UserChange struct {
-	Password string   `json:"password,omitempty" maxLength:"200"`
+	Password string   `json:"password,omitempty" maxLength:"200" doc:"Of another's account it is good for one sign-in within a day, in which they set their own and present their second factor as ever"`
 	Roles    []string `json:"roles,omitempty" maxItems:"9" doc:"All of them from now on: one that is taken away is gone at once, one that is added waits for a second person"`
 	Disabled *bool    `json:"disabled,omitempty"`
 	Reason   string   `json:"reason" minLength:"1" maxLength:"2000"`
 	// ResetSecondFactor takes the second factor away: they enrol anew at the next sign-in.
-	ResetSecondFactor bool   `json:"reset_second_factor,omitempty"`
+	ResetSecondFactor bool   `json:"reset_second_factor,omitempty" doc:"Never with a password, and not by who reset the password that still waits to be replaced, where there is another administrator"`
 	SamePersonAs      string `json:"same_person_as,omitempty" maxLength:"60" doc:"usr_… of another account of the same human. It is never undone: what one account proposed the other can never approve"`
 }
 

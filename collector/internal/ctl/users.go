@@ -152,6 +152,16 @@ func (c signInCommand) open(s *scope, client *client, password string) (session 
 	}
 	var wants *apitypes.Problem
 	err = ask(&session)
+	if errors.As(err, &wants) && wants.Type == apitypes.ProblemNewPassword {
+		s.out.say("The password that you were given is good for this once. Set one of your own, 12 characters or more.\n")
+		if body["new_password"], err = s.readSecret("new password"); err != nil {
+			return session, err
+		}
+		wants, err = nil, ask(&session)
+	}
+	if err == nil {
+		return session, nil
+	}
 	switch {
 	case errors.As(err, &wants) && wants.Type == apitypes.ProblemSecondFactor:
 	case errors.As(err, &wants) && wants.Type == apitypes.ProblemEnrolment:
@@ -287,11 +297,11 @@ func (c addUserCommand) Run(s *scope) error {
 type changeUserCommand struct {
 	ID       string   `arg:"" help:"usr_…, as flopwatchctl users lists it."`
 	Role     []string `help:"All their roles from now on; one that is added waits for a second person."`
-	Password bool     `help:"Read a new password from standard input."`
+	Password bool     `help:"Read a new password from standard input. Another's is good for one sign-in within a day, in which they set their own."`
 	Disable  bool     `help:"End what they may do, at once." xor:"state"`
 	Enable   bool     `help:"Let them sign in again." xor:"state"`
 
-	ResetSecondFactor bool   `help:"Take their second factor away: they enrol anew at the next sign-in."`
+	ResetSecondFactor bool   `help:"Take their second factor away: they enrol anew at the next sign-in. Not by who has just reset their password, where there is another administrator."`
 	SamePersonAs      string `help:"usr_… of another account of the same human. It is never undone." placeholder:"ID"`
 
 	Reason string `help:"Why; it stands in the audit log." required:""`

@@ -79,20 +79,24 @@ func (s *Store) NoteEnrolment(ctx context.Context, account string) error {
 	return nil
 }
 
-// DropSecondFactor takes the second factor of an account away: it enrols anew at
-// the next sign-in, and its sessions end.
-func (s *Store) DropSecondFactor(ctx context.Context, account string) error {
-	err := s.update(ctx, func(tx *sql.Tx) error {
-		if err := endSessions(ctx, tx, account); err != nil {
+// DroppedBy returns who took the second factor of an account away, "" if it has one or
+// never had one.
+func (s *Store) DroppedBy(ctx context.Context, account string) (by string, err error) {
+	err = each(ctx, s.read, func(rows *sql.Rows) error {
+		var leaf []byte
+		if err := rows.Scan(&leaf); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM second_factor WHERE account = ?", account)
+		e, err := audit.ParseLeaf(leaf)
+		if err == nil && e.After == "" {
+			by = e.Actor.ID
+		}
 		return err
-	})
+	}, "SELECT leaf FROM audit_leaf WHERE kind = 'second_factor' AND object = ? ORDER BY seq DESC LIMIT 1", account)
 	if err != nil {
-		return fmt.Errorf("drop second factor: %w", err)
+		return "", fmt.Errorf("who took the second factor of %s away: %w", account, err)
 	}
-	return nil
+	return by, nil
 }
 
 // UseStep uses up the code of a step; ok is false if it or a later one was used

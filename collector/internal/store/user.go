@@ -20,8 +20,11 @@ var (
 // Account is a user as it is stored.
 type Account struct {
 	permission.User
-	Password  string // hash
+	Password  string // what is kept of it
 	CreatedNS int64
+	// DropFactor takes the second factor away with the change: they enrol anew at the next
+	// sign-in, and their sessions end.
+	DropFactor bool
 }
 
 const userColumns = "id, login, roles, password, disabled, created_ns"
@@ -62,8 +65,8 @@ func (s *Store) AddUser(ctx context.Context, id, login string, roles []permissio
 	return nil
 }
 
-// ChangeUser changes an account with f. With a new password, and where the account is
-// disabled, its sessions end with the change, but for the one in which it is done. It
+// ChangeUser changes an account with f. With a new password, without its second factor,
+// and where the account is disabled, its sessions end with the change, but for the one in which it is done. It
 // wraps ErrNoUser if there is none.
 func (s *Store) ChangeUser(ctx context.Context, id string, f func(*Account) error) error {
 	return s.ChangeUserProposing(ctx, id, func(a *Account, _ []permission.Grant) ([]permission.Grant, error) { return nil, f(a) })
@@ -93,7 +96,12 @@ func (s *Store) ChangeUserProposing(ctx context.Context, id string, f func(*Acco
 				return err
 			}
 		}
-		if a.Password != before || a.Disabled {
+		if a.DropFactor {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM second_factor WHERE account = ?", id); err != nil {
+				return err
+			}
+		}
+		if a.Password != before || a.Disabled || a.DropFactor {
 			if err := endSessions(ctx, tx, id); err != nil {
 				return err
 			}
@@ -105,6 +113,24 @@ func (s *Store) ChangeUserProposing(ctx context.Context, id string, f func(*Acco
 		return fmt.Errorf("change user %s: %w", id, err)
 	}
 	return nil
+}
+
+// SetPassword puts a hash in the place of what is kept of an account's password; ok is
+// false, and nothing changes, if something else is kept by now or it is barred.
+func (s *Store) SetPassword(ctx context.Context, account, before, after string) (ok bool, err error) {
+	err = s.update(ctx, func(tx *sql.Tx) error {
+		done, err := tx.ExecContext(ctx, "UPDATE \"user\" SET password = ? WHERE id = ? AND password = ? AND disabled = 0", after, account, before)
+		if err != nil {
+			return err
+		}
+		n, err := done.RowsAffected()
+		ok = n == 1
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("set the password of %s: %w", account, err)
+	}
+	return ok, nil
 }
 
 // Accounts returns every account by login.
