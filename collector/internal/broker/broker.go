@@ -190,6 +190,7 @@ func serverOptions(opts Options) *server.Options {
 		Port:               opts.Port,
 		NoSigs:             true,
 		NoSystemAccount:    true,
+		NoSublistCache:     true, // hosts and deliveries have a subject each: hardly one is looked for twice
 		AlwaysEnableNonce:  true,
 		JetStream:          true,
 		StoreDir:           opts.Dir,
