@@ -27,6 +27,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/allowance"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
 )
 
@@ -84,11 +85,11 @@ type Guard struct {
 	mu       sync.Mutex
 	links    map[[32]byte]time.Time // hash → made
 	sessions map[[32]byte]session
-	tries    map[string]tries     // login → wrong passwords; "\x00" and account → wrong codes
-	enrols   map[string]offer     // account → secret that a program was offered
-	rates    map[string]rate      // token or address → requests of late
-	attempts map[[32]byte]attempt // hash of the state → sign-in with the provider
-	used     map[string]time.Time // token → when its use was noted
+	tries    map[string]tries          // login → wrong passwords; "\x00" and account → wrong codes
+	enrols   map[string]offer          // account → secret that a program was offered
+	rates    map[string]allowance.Left // token or address → requests of late
+	attempts map[[32]byte]attempt      // hash of the state → sign-in with the provider
+	used     map[string]time.Time      // token → when its use was noted
 }
 
 // Options of a Guard. The zero value is good for a trial.
@@ -135,7 +136,7 @@ func New(addr net.Addr, o Options) (*Guard, error) {
 		token: "fwt_" + secret(), cross: http.NewCrossOriginProtection(), now: o.Now, users: o.Users, log: o.Log, hashing: make(chan struct{}, 2),
 		links: map[[32]byte]time.Time{}, sessions: map[[32]byte]session{}, tries: map[string]tries{},
 		kept: o.Sessions, provider: o.Provider, outsiders: o.Outsiders, attempts: map[[32]byte]attempt{},
-		factors: second, tokens: o.Tokens, enrols: map[string]offer{}, rates: map[string]rate{}, used: map[string]time.Time{},
+		factors: second, tokens: o.Tokens, enrols: map[string]offer{}, rates: map[string]allowance.Left{}, used: map[string]time.Time{},
 	}
 	g.bearer = sha256.Sum256([]byte(g.token))
 	names := []string{at.String(), "localhost:" + port, "127.0.0.1:" + port, "[::1]:" + port}

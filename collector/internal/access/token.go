@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/allowance"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
 	"github.com/flopwatch/flopwatch/pkg/audit"
 )
@@ -100,7 +101,7 @@ func (g *Guard) byToken(w http.ResponseWriter, r *http.Request, text string, nex
 		refuse(w, r, http.StatusUnauthorized, "the token is not known, was revoked or has expired, is not for this network, or its maker's account is barred")
 		return
 	}
-	if !g.within(t.ID, now) {
+	if !g.take(t.ID, requests, now) {
 		w.Header().Set("Retry-After", "1")
 		refuse(w, r, http.StatusTooManyRequests, "more than 600 requests a minute by one token")
 		return
@@ -115,14 +116,14 @@ func (g *Guard) byToken(w http.ResponseWriter, r *http.Request, text string, nex
 	next.ServeHTTP(w, acting(r, audit.Actor{Kind: audit.Service, ID: u.ID, SignIn: t.ID}, who))
 }
 
-// elsewherePerMinute is how many tries from elsewhere are counted of one token: all
+// elsewhere is how many tries from elsewhere are counted of one token: all
 // are refused, and none takes from what its holder may ask.
-const elsewherePerMinute = 60
+var elsewhere = allowance.PerMinute(60)
 
 // elsewhere notes that a token was tried from outside its networks, once a minute in
 // the audit log. From where is said nowhere: it may be its holder's home.
 func (g *Guard) elsewhere(ctx context.Context, t permission.Token, now time.Time) {
-	if !g.take("elsewhere "+t.ID, elsewherePerMinute, now) {
+	if !g.take("elsewhere "+t.ID, elsewhere, now) {
 		return
 	}
 	tell := g.toNote("elsewhere "+t.ID, now)
@@ -162,32 +163,18 @@ func (g *Guard) toNote(id string, now time.Time) bool {
 	return true
 }
 
-// perMinute is how many requests one token may make.
-const perMinute = 600
+// requests is what one token may ask for.
+var requests = allowance.PerMinute(600)
 
-// rate is a bucket of requests that are left.
-type rate struct {
-	left float64
-	at   time.Time
-}
-
-// within takes a request from a token's bucket, false if it is empty.
-func (g *Guard) within(id string, now time.Time) bool { return g.take(id, perMinute, now) }
-
-func (g *Guard) take(key string, perMinute float64, now time.Time) bool {
+// take takes from what somebody may do, false if nothing is left.
+func (g *Guard) take(key string, r allowance.Rate, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	r, ok := g.rates[key]
-	if !ok {
-		evict(g.rates, maxLogins, func(r rate) time.Time { return r.at })
-		r = rate{perMinute, now}
+	left, known := g.rates[key]
+	if !known {
+		evict(g.rates, maxLogins, allowance.Left.At)
 	}
-	r.left = min(perMinute, r.left+now.Sub(r.at).Minutes()*perMinute)
-	r.at = now
-	ok = r.left >= 1
-	if ok {
-		r.left--
-	}
-	g.rates[key] = r
+	_, ok := left.Take(r, now)
+	g.rates[key] = left
 	return ok
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/flopwatch/flopwatch/collector/internal/allowance"
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
 	"github.com/flopwatch/flopwatch/pkg/audit"
@@ -73,9 +74,9 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// signInsPerMinute is how many sign-ins one address may try. On this machine all come
+// signIns is how many sign-ins one address may try. On this machine all come
 // from one, so there it does not hold.
-const signInsPerMinute = 20
+var signIns = allowance.PerMinute(20)
 
 // admits takes a try from the address that a request comes from.
 func (g *Guard) admits(w http.ResponseWriter, r *http.Request) bool {
@@ -90,7 +91,7 @@ func (g *Guard) admits(w http.ResponseWriter, r *http.Request) bool {
 			host = net.String()
 		}
 	}
-	if g.take("address "+host, signInsPerMinute, g.now()) {
+	if g.take("address "+host, signIns, g.now()) {
 		return true
 	}
 	w.Header().Set("Retry-After", "60")

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/flopwatch/flopwatch/collector/internal/allowance"
 )
 
 // Requests that one address may make: 10 a minute, after a burst of 30 (a
@@ -15,16 +17,13 @@ const (
 	maxAddresses      = 10_000
 )
 
-// limiter is a token bucket for each address.
+var requests = allowance.Rate{Most: requestsBurst, Every: time.Minute / requestsPerMinute}
+
+// limiter knows what each address has left.
 type limiter struct {
 	mu     sync.Mutex
-	left   map[netip.Addr]bucket
+	left   map[netip.Addr]allowance.Left
 	forgot time.Time
-}
-
-type bucket struct {
-	tokens float64
-	at     time.Time
 }
 
 func (l *limiter) allows(from netip.Addr, now time.Time) bool {
@@ -40,28 +39,19 @@ func (l *limiter) allows(from netip.Addr, now time.Time) bool {
 		l.forgot = now // looking through all of them is not for each request
 		l.forget(now)
 	}
-	b, known := l.left[from]
-	if !known {
-		if len(l.left) >= maxAddresses {
-			return false // more addresses at once than any fleet enrols from
-		}
-		b.tokens = requestsBurst
-	} else {
-		b.tokens = min(requestsBurst, b.tokens+now.Sub(b.at).Minutes()*requestsPerMinute)
+	left, known := l.left[from]
+	if !known && len(l.left) >= maxAddresses {
+		return false // more addresses at once than any fleet enrols from
 	}
-	b.at = now
-	ok := b.tokens >= 1
-	if ok {
-		b.tokens--
-	}
-	l.left[from] = b
+	_, ok := left.Take(requests, now)
+	l.left[from] = left
 	return ok
 }
 
-// forget drops the buckets that are full again.
+// forget drops the addresses that have all again.
 func (l *limiter) forget(now time.Time) {
-	for from, b := range l.left {
-		if b.tokens+now.Sub(b.at).Minutes()*requestsPerMinute >= requestsBurst {
+	for from, left := range l.left {
+		if left.Full(requests, now) {
 			delete(l.left, from)
 		}
 	}

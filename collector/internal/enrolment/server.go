@@ -17,6 +17,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/flopwatch/flopwatch/collector/internal/allowance"
 	"github.com/flopwatch/flopwatch/collector/internal/inventory"
 	"github.com/flopwatch/flopwatch/pkg/enrol"
 )
@@ -70,7 +71,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("listen for agents: %w", err)
 	}
 	s := &Server{opt: o, listener: tls.NewListener(newBounded(inner, maxConnections), o.Authority.TLS())}
-	s.limit.left = map[netip.Addr]bucket{}
+	s.limit.left = map[netip.Addr]allowance.Left{}
 	rand.Read(s.nonceKey[:]) // never fails: the runtime stops the program instead
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+enrol.PathNonce, s.nonce)

@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nkeys"
 	"go.uber.org/goleak"
 
+	"github.com/flopwatch/flopwatch/collector/internal/allowance"
 	"github.com/flopwatch/flopwatch/pkg/enrol"
 )
 
@@ -269,7 +270,7 @@ func TestDoorLimitsAnAddress(t *testing.T) {
 }
 
 func TestLimiterIsBounded(t *testing.T) {
-	l := limiter{left: map[netip.Addr]bucket{}}
+	l := limiter{left: map[netip.Addr]allowance.Left{}}
 	now := time.Now()
 	for i := range 3 * maxAddresses {
 		l.allows(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), now)

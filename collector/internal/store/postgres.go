@@ -221,13 +221,6 @@ const postgresSchema = `SELECT text FROM (
 	UNION ALL SELECT 'function ' || pg_get_functiondef(p.oid) FROM pg_proc p WHERE p.pronamespace = 'flopwatch'::regnamespace AND p.prokind = 'f'
 ) AS schema ORDER BY text COLLATE "C"`
 
-// snapshot tells one content of the database from another: which transactions a
-// reader that comes now would see.
-func snapshot(ctx context.Context, q querier) (text string, err error) {
-	err = each(ctx, q, func(rows *sql.Rows) error { return rows.Scan(&text) }, "SELECT pg_current_snapshot()::text")
-	return text, err
-}
-
 // lockAuditLog is taken before the log is read to be added to, by those who share
 // the writers' lock.
 func (s *Store) lockAuditLog(ctx context.Context, tx *sql.Tx) error {

@@ -70,7 +70,7 @@ func (s *Store) state(ctx context.Context) (now state, err error) {
 	now.changes, now.acts = s.changes.Load(), s.acts.Load()
 	version := "(SELECT data_version FROM pragma_data_version)"
 	if s.opts.Postgres != "" {
-		version = "pg_current_snapshot()::text"
+		version = "pg_current_snapshot()::text" // which transactions a reader that comes now would see
 	}
 	err = each(ctx, s.watch, func(rows *sql.Rows) error { return rows.Scan(&now.version, &now.everyAct) },
 		"SELECT "+version+", coalesce((SELECT value FROM meta WHERE key = 'acts'), 0)")
