@@ -46,35 +46,46 @@ func (d *Decoder) device(from *field) error {
 	in := from.scan()
 	for in.next() {
 		f := &in.field
-		switch {
-		case f.kind == protowire.BytesType && !validText(f.s) && (f.number <= 4 || f.number == 8 || f.number == 9 || f.number == 10 || f.number == 13):
-			return invalid("device %d", len(b.Devices))
-		case f.is(1, protowire.BytesType):
+		if f.kind == protowire.VarintType {
+			switch f.number {
+			case 5:
+				sms = uint32(f.n)
+			case 6:
+				mhz = uint32(f.n)
+			case 7:
+				mib = f.n
+			case 11:
+				row.Peak = compute.Rate(f.n)
+			case 12:
+				row.Ceiling = compute.Rate(f.n)
+			}
+			continue
+		}
+		if f.kind != protowire.BytesType {
+			continue
+		}
+		switch f.number {
+		case 1:
 			row.ID = measure.DeviceID(f.s)
-		case f.is(2, protowire.BytesType):
+		case 2:
 			row.Name = f.s
-		case f.is(3, protowire.BytesType):
+		case 3:
 			row.PCIID = f.s
-		case f.is(4, protowire.BytesType):
+		case 4:
 			row.CC = f.s
-		case f.is(5, protowire.VarintType):
-			sms = uint32(f.n)
-		case f.is(6, protowire.VarintType):
-			mhz = uint32(f.n)
-		case f.is(7, protowire.VarintType):
-			mib = f.n
-		case f.is(8, protowire.BytesType):
+		case 8:
 			row.Parent = measure.DeviceID(f.s)
-		case f.is(9, protowire.BytesType):
+		case 9:
 			row.SKU = f.s
-		case f.is(10, protowire.BytesType):
+		case 10:
 			row.Grade = f.s
-		case f.is(11, protowire.VarintType):
-			row.Peak = compute.Rate(f.n)
-		case f.is(12, protowire.VarintType):
-			row.Ceiling = compute.Rate(f.n)
-		case f.is(13, protowire.BytesType):
+		case 13:
 			row.Fabric = f.s
+		default:
+			continue
+		}
+		if !validText(f.s) {
+			return invalid("device %d", len(b.Devices))
 		}
 	}
 	if in.bad {

@@ -113,7 +113,7 @@ func (d *Decoder) group(raw []byte) (g columns, err error) {
 		case f.number >= 7 && f.number <= 14 && f.kind == protowire.BytesType:
 			c := d.columns[f.number-7]
 			for b := f.b; len(b) > 0; {
-				v, n := protowire.ConsumeVarint(b)
+				v, n := varint(b)
 				if n < 0 {
 					return g, errNoMessage
 				}

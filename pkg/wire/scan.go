@@ -55,28 +55,47 @@ func (s *scanner) next() bool {
 	}
 	rest := s.message[s.at:]
 	f := &s.field
-	var n int
-	if f.number, f.kind, n = protowire.ConsumeTag(rest); n < 0 {
+	n := 1
+	if tag := rest[0]; tag >= 1<<3 && tag < 0x80 { // nearly all have a number of one byte
+		f.number, f.kind = protowire.Number(tag>>3), protowire.Type(tag&7)
+	} else if f.number, f.kind, n = protowire.ConsumeTag(rest); n < 0 {
 		s.bad = true
 		return false
 	}
+	rest = rest[n:]
 	f.b, f.s = nil, ""
-	value := n
+	value := 0
 	switch f.kind {
 	case protowire.VarintType:
-		f.n, n = protowire.ConsumeVarint(rest[value:])
+		f.n, value = varint(rest)
 	case protowire.BytesType:
-		if f.b, n = protowire.ConsumeBytes(rest[value:]); n >= 0 && s.text != "" {
-			to := s.at + value + n
+		length, of := varint(rest)
+		if of < 0 || length > uint64(len(rest)-of) {
+			s.bad = true
+			return false
+		}
+		value = of + int(length)
+		f.b = rest[of:value]
+		if s.text != "" {
+			to := s.at + n + value
 			f.s = s.text[to-len(f.b) : to]
 		}
 	default:
-		n = protowire.ConsumeFieldValue(f.number, f.kind, rest[value:])
+		value = protowire.ConsumeFieldValue(f.number, f.kind, rest)
 	}
-	if n < 0 {
+	if value < 0 {
 		s.bad = true
 		return false
 	}
-	s.at += value + n
+	s.at += n + value
 	return true
+}
+
+// varint reads a varint and says how many bytes it has, less than 0 if there is none.
+// Most have one.
+func varint(b []byte) (uint64, int) {
+	if len(b) > 0 && b[0] < 0x80 {
+		return uint64(b[0]), 1
+	}
+	return protowire.ConsumeVarint(b)
 }
