@@ -89,9 +89,9 @@ func (s *Store) PutAllocations(ctx context.Context, next []allocation.Allocation
 func writeAllocations(ctx context.Context, tx *sql.Tx, all []allocation.Allocation, now time.Time) error {
 	w := &writer{ctx: ctx, tx: tx}
 	err := w.each(`INSERT INTO allocation (id, host, device, workload_kind, workload, tenant, from_ns, to_ns, recorded_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		"allocation", len(all), func(i int) []any {
+		"allocation", len(all), func(i int, row []any) []any {
 			a := &all[i]
-			return []any{a.ID, a.Host, string(a.Device), string(a.WorkloadKind), a.WorkloadID, string(a.Tenant), a.FromNS, a.ToNS, now.UnixNano()}
+			return append(row, a.ID, a.Host, string(a.Device), string(a.WorkloadKind), a.WorkloadID, string(a.Tenant), a.FromNS, a.ToNS, now.UnixNano())
 		})
 	if err != nil {
 		return err

@@ -334,17 +334,17 @@ func (s *Store) append(ctx context.Context, tx *sql.Tx, entries []audit.Entry) e
 		}
 	}
 	w := &writer{ctx: ctx, tx: tx, bulk: s.opts.Postgres != ""}
-	err := w.each("INSERT INTO audit_leaf (seq, at_ns, actor, action, kind, object, leaf) VALUES (?, ?, ?, ?, ?, ?, ?)", "audit entry", len(entries), func(i int) []any {
+	err := w.each("INSERT INTO audit_leaf (seq, at_ns, actor, action, kind, object, leaf) VALUES (?, ?, ?, ?, ?, ?, ?)", "audit entry", len(entries), func(i int, row []any) []any {
 		e := &entries[i]
-		return []any{e.Seq, e.At.UnixNano(), e.Actor.ID, e.Action, e.Object.Kind, e.Object.ID, leaves[i]}
+		return append(row, e.Seq, e.At.UnixNano(), e.Actor.ID, e.Action, e.Object.Kind, e.Object.ID, leaves[i])
 	})
 	if err != nil {
 		return err
 	}
-	return w.each("INSERT INTO audit_node (no, hash) VALUES (?, ?)", "audit node", len(t.added), func(i int) []any {
+	return w.each("INSERT INTO audit_node (no, hash) VALUES (?, ?)", "audit node", len(t.added), func(i int, row []any) []any {
 		no := first + int64(i)
 		h := t.added[no]
-		return []any{no, h[:]}
+		return append(row, no, h[:])
 	})
 }
 

@@ -192,14 +192,14 @@ func writeRecords(ctx context.Context, tx *sql.Tx, moved []party.Change, now tim
 		}
 		bodies[i] = string(body)
 	}
-	err := w.each("INSERT INTO party_record (object, kind, from_ns, to_ns, recorded_ns, by, source, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "record of a party", len(moved), func(i int) []any {
+	err := w.each("INSERT INTO party_record (object, kind, from_ns, to_ns, recorded_ns, by, source, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "record of a party", len(moved), func(i int, row []any) []any {
 		c := moved[i]
 		to := int64(0)
 		if !c.To.IsZero() {
 			to = c.To.UnixNano()
 		}
 		kind := string(c.Object.Kind())
-		return []any{kind + "/" + c.Object.Key(), kind, c.From.UnixNano(), to, now.UnixNano(), by, c.Source, bodies[i]}
+		return append(row, kind+"/"+c.Object.Key(), kind, c.From.UnixNano(), to, now.UnixNano(), by, c.Source, bodies[i])
 	})
 	if err != nil {
 		return err

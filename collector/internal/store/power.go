@@ -269,8 +269,8 @@ func writeSpans(ctx context.Context, tx *sql.Tx, host string, day int64) error {
 		return err
 	}
 	w := &writer{ctx: ctx, tx: tx}
-	return w.each("INSERT INTO power_span (host, from_ns, to_ns, agrees) VALUES (?, ?, ?, ?)", "span", len(spans), func(i int) []any {
-		return []any{host, spans[i].from, spans[i].to, spans[i].agrees}
+	return w.each("INSERT INTO power_span (host, from_ns, to_ns, agrees) VALUES (?, ?, ?, ?)", "span", len(spans), func(i int, row []any) []any {
+		return append(row, host, spans[i].from, spans[i].to, spans[i].agrees)
 	})
 }
 
@@ -308,9 +308,9 @@ func (s *Store) PruneEnergy(ctx context.Context, now time.Time) error {
 // energies adds energy to the slots of hosts.
 func (w *writer) energies(all []ledger.HostEnergy) error {
 	return w.each(`INSERT INTO host_energy (host, slot_ns, energy_mj, known_ns) VALUES (?, ?, ?, ?)
-		ON CONFLICT (host, slot_ns) DO UPDATE SET energy_mj = host_energy.energy_mj + excluded.energy_mj, known_ns = host_energy.known_ns + excluded.known_ns`, "energy", len(all), func(i int) []any {
+		ON CONFLICT (host, slot_ns) DO UPDATE SET energy_mj = host_energy.energy_mj + excluded.energy_mj, known_ns = host_energy.known_ns + excluded.known_ns`, "energy", len(all), func(i int, row []any) []any {
 		e := &all[i]
-		return []any{e.HostNo, e.SlotNS, e.EnergyMJ, e.KnownNS}
+		return append(row, e.HostNo, e.SlotNS, e.EnergyMJ, e.KnownNS)
 	})
 }
 

@@ -32,9 +32,9 @@ func (s *Store) PutReservations(ctx context.Context, next []reservation.Reservat
 		if len(changed) == 0 {
 			return nil
 		}
-		err = w.each("INSERT INTO reservation (id, tenant, accelerator, devices, from_ns, to_ns, network_gbit_s, declared_use, recorded_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", "reservation", len(changed), func(i int) []any {
+		err = w.each("INSERT INTO reservation (id, tenant, accelerator, devices, from_ns, to_ns, network_gbit_s, declared_use, recorded_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", "reservation", len(changed), func(i int, row []any) []any {
 			r := &changed[i]
-			return []any{r.ID, string(r.Tenant), r.Accelerator, r.Devices, r.FromNS, r.ToNS, r.NetworkGbitS, string(r.DeclaredUse), now.UnixNano()}
+			return append(row, r.ID, string(r.Tenant), r.Accelerator, r.Devices, r.FromNS, r.ToNS, r.NetworkGbitS, string(r.DeclaredUse), now.UnixNano())
 		})
 		if err != nil {
 			return err

@@ -32,9 +32,9 @@ func (w *writer) signs(events []ledger.HostEvent) error {
 		}
 	}
 	err := w.each(`INSERT INTO sign (workload_kind, workload_id, host, kind, word, first_ns, last_ns, ranks) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (workload_kind, workload_id, host, kind, word) DO UPDATE SET first_ns = min(sign.first_ns, excluded.first_ns), last_ns = max(sign.last_ns, excluded.last_ns), ranks = max(sign.ranks, excluded.ranks)`, "sign", len(all), func(i int) []any {
+		ON CONFLICT (workload_kind, workload_id, host, kind, word) DO UPDATE SET first_ns = min(sign.first_ns, excluded.first_ns), last_ns = max(sign.last_ns, excluded.last_ns), ranks = max(sign.ranks, excluded.ranks)`, "sign", len(all), func(i int, row []any) []any {
 		s := &all[i]
-		return []any{string(s.Workload.Kind), s.Workload.ID, s.host, string(s.Kind), s.Word, s.TimeNS, s.TimeNS, s.Ranks}
+		return append(row, string(s.Workload.Kind), s.Workload.ID, s.host, string(s.Kind), s.Word, s.TimeNS, s.TimeNS, s.Ranks)
 	})
 	if err != nil {
 		return err

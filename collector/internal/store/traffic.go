@@ -24,8 +24,8 @@ const addressHolds = int64(3 * time.Hour)
 
 func (w *writer) addresses(all []ledger.HostAddress) error {
 	return w.each(`INSERT INTO host_address (address, host, first_ns, last_ns) VALUES (?, ?, ?, ?)
-		ON CONFLICT (address, host) DO UPDATE SET last_ns = max(host_address.last_ns, excluded.last_ns)`, "address", len(all), func(i int) []any {
-		return []any{all[i].Address.AsSlice(), all[i].HostNo, all[i].AtNS, all[i].AtNS}
+		ON CONFLICT (address, host) DO UPDATE SET last_ns = max(host_address.last_ns, excluded.last_ns)`, "address", len(all), func(i int, row []any) []any {
+		return append(row, all[i].Address.AsSlice(), all[i].HostNo, all[i].AtNS, all[i].AtNS)
 	})
 }
 
@@ -42,9 +42,9 @@ func (w *writer) traffic(all []ledger.HostTraffic) error {
 	err := w.each(fmt.Sprintf(`INSERT INTO traffic (workload, host, peer, first_ns, last_ns, sent, received) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (workload, host, peer) DO UPDATE SET first_ns = min(traffic.first_ns, excluded.first_ns), last_ns = max(traffic.last_ns, excluded.last_ns),
 		sent = min(traffic.sent, %[1]d - excluded.sent) + excluded.sent, received = min(traffic.received, %[1]d - excluded.received) + excluded.received`, int64(math.MaxInt64)),
-		"traffic", len(all), func(i int) []any {
+		"traffic", len(all), func(i int, row []any) []any {
 			t := &all[i]
-			return []any{w.words.workloads[t.Workload], t.HostNo, t.Peer.AsSlice(), t.StartNS, t.EndNS, t.SentBytes, t.ReceivedBytes}
+			return append(row, w.words.workloads[t.Workload], t.HostNo, t.Peer.AsSlice(), t.StartNS, t.EndNS, t.SentBytes, t.ReceivedBytes)
 		})
 	if err != nil {
 		return err

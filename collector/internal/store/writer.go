@@ -60,14 +60,14 @@ func (w *writer) changes(c *ledger.Changes) error {
 		clock_boot_ns = excluded.clock_boot_ns, clock_shift_ns = excluded.clock_shift_ns, clock_step_ns = excluded.clock_step_ns,
 		clock_sealed_ns = excluded.clock_sealed_ns, clock_lag_ns = excluded.clock_lag_ns,
 		energy_slot_ns = excluded.energy_slot_ns, energy_mj = excluded.energy_mj, energy_known_ns = excluded.energy_known_ns
-		WHERE host.epoch = ? AND host.seq = ? AND host.hash = ?`, "host", len(c.Hosts), func(i int) []any {
+		WHERE host.epoch = ? AND host.seq = ? AND host.hash = ?`, "host", len(c.Hosts), func(i int, row []any) []any {
 		h := &c.Hosts[i]
 		hosts[h.ID] = h.No
-		return []any{h.No, string(h.ID), h.PublicKey, h.Name, h.OS, h.Kernel, h.AgentVersion, h.Attribution, h.BootID,
+		return append(row, h.No, string(h.ID), h.PublicKey, h.Name, h.OS, h.Kernel, h.AgentVersion, h.Attribution, h.BootID,
 			int64(h.Position.Epoch), int64(h.Position.Seq), h.Position.Hash[:], h.FirstNS, h.LastNS, h.Batches, h.Settings,
 			h.Clocks.BootNS, h.Clocks.ShiftNS, h.Clocks.StepNS, h.Clocks.SealedNS, h.Clocks.LagNS,
 			h.Energy.SlotNS, h.Energy.EnergyMJ, h.Energy.KnownNS, int64(h.ID.Spread()),
-			int64(h.Before.Epoch), int64(h.Before.Seq), h.Before.Hash[:]}
+			int64(h.Before.Epoch), int64(h.Before.Seq), h.Before.Hash[:])
 	})
 	if errors.Is(err, errRows) {
 		err = fmt.Errorf("%w: %w", ErrLost, err)
@@ -84,9 +84,9 @@ func (w *writer) changes(c *ledger.Changes) error {
 	if err := w.opened(c.Opened); err != nil {
 		return err
 	}
-	err = w.each(`INSERT INTO event (host, device, time_ns, kind, code, detail) VALUES (?, ?, ?, ?, ?, ?)`, "event", len(c.Events), func(i int) []any {
+	err = w.each(`INSERT INTO event (host, device, time_ns, kind, code, detail) VALUES (?, ?, ?, ?, ?, ?)`, "event", len(c.Events), func(i int, row []any) []any {
 		e := &c.Events[i]
-		return []any{e.HostNo, string(e.Device), e.TimeNS, string(e.Kind), e.Code, e.Detail}
+		return append(row, e.HostNo, string(e.Device), e.TimeNS, string(e.Kind), e.Code, e.Detail)
 	})
 	if err != nil {
 		return err
@@ -123,43 +123,44 @@ func (w *writer) devices(c *ledger.Changes, hosts map[ledger.HostID]int64) error
 		ON CONFLICT (no) DO UPDATE SET name = excluded.name, pci_id = excluded.pci_id, cc = excluded.cc, sm_count = excluded.sm_count,
 		max_sm_mhz = excluded.max_sm_mhz, memory_mib = excluded.memory_mib, parent = excluded.parent, fabric = excluded.fabric, sku = excluded.sku, grade = excluded.grade,
 		peak = excluded.peak, ceiling = excluded.ceiling, last_ns = excluded.last_ns, overlap_ns = excluded.overlap_ns,
-		windows = excluded.windows, recent_ops = excluded.recent_ops, recent_ns = excluded.recent_ns, open_ns = excluded.open_ns`, "device", len(whole), func(i int) []any {
+		windows = excluded.windows, recent_ops = excluded.recent_ops, recent_ns = excluded.recent_ns, open_ns = excluded.open_ns`, "device", len(whole), func(i int, row []any) []any {
 		a := &c.Accounts[whole[i]]
-		return []any{a.No, hosts[a.Host], string(a.ID), a.Name, a.PCIID, a.CC, a.SMCount, a.MaxSMMHz, a.MemoryMiB, string(a.Parent), a.Fabric, a.SKU, a.Grade,
-			int64(a.Peak), int64(a.Ceiling), a.FirstNS, a.LastNS, a.OverlapNS, a.Windows, int64(a.RecentOperations), a.RecentNS, open(whole[i])}
+		return append(row, a.No, hosts[a.Host], string(a.ID), a.Name, a.PCIID, a.CC, a.SMCount, a.MaxSMMHz, a.MemoryMiB, string(a.Parent), a.Fabric, a.SKU, a.Grade,
+			int64(a.Peak), int64(a.Ceiling), a.FirstNS, a.LastNS, a.OverlapNS, a.Windows, int64(a.RecentOperations), a.RecentNS, open(whole[i]))
 	})
 	if err != nil {
 		return err
 	}
-	return w.each("UPDATE device SET last_ns = ?, overlap_ns = ?, windows = ?, recent_ops = ?, recent_ns = ?, open_ns = ? WHERE no = ?", "device", len(grown), func(i int) []any {
+	return w.each("UPDATE device SET last_ns = ?, overlap_ns = ?, windows = ?, recent_ops = ?, recent_ns = ?, open_ns = ? WHERE no = ?", "device", len(grown), func(i int, row []any) []any {
 		a := &c.Accounts[grown[i]]
-		return []any{a.LastNS, a.OverlapNS, a.Windows, int64(a.RecentOperations), a.RecentNS, open(grown[i]), a.No}
+		return append(row, a.LastNS, a.OverlapNS, a.Windows, int64(a.RecentOperations), a.RecentNS, open(grown[i]), a.No)
 	})
 }
 
 // carried keeps what hosts counted since their rows were written, beside the rows.
 func (w *writer) carried(c *ledger.Changes) error {
-	err := w.each("DELETE FROM carried WHERE host = ?", "carried", len(c.Settled), func(i int) []any { return []any{c.Settled[i]} })
+	err := w.each("DELETE FROM carried WHERE host = ?", "carried", len(c.Settled), func(i int, row []any) []any { return append(row, c.Settled[i]) })
 	if err != nil {
 		return err
 	}
-	return w.each("INSERT INTO carried (host, state) VALUES (?, ?) ON CONFLICT (host) DO UPDATE SET state = excluded.state", "carried", len(c.Carried), func(i int) []any {
-		return []any{c.Carried[i].HostNo, c.Carried[i].State}
+	return w.each("INSERT INTO carried (host, state) VALUES (?, ?) ON CONFLICT (host) DO UPDATE SET state = excluded.state", "carried", len(c.Carried), func(i int, row []any) []any {
+		return append(row, c.Carried[i].HostNo, c.Carried[i].State)
 	})
 }
 
 // errRows means that a row was not written, or more than one.
 var errRows = errors.New("another number of rows changed")
 
-// each runs the statement once for each of n rows and expects each to count.
-func (w *writer) each(query, what string, n int, row func(int) []any) error {
+// each runs the statement once for each of n rows and expects each to count. row
+// appends the arguments of one to those that it is given.
+func (w *writer) each(query, what string, n int, row func(int, []any) []any) error {
 	if n == 0 {
 		return nil
 	}
 	if w.bulk {
 		rows := make(postgres.Rows, n)
 		for i := range rows {
-			rows[i] = row(i)
+			rows[i] = row(i, nil)
 		}
 		if _, err := w.tx.ExecContext(w.ctx, query, rows); err != nil {
 			return fmt.Errorf("write %s: %w", what, err)
@@ -173,8 +174,9 @@ func (w *writer) each(query, what string, n int, row func(int) []any) error {
 	if err != nil {
 		return fmt.Errorf("prepare %s: %w", what, err)
 	}
+	var args []any
 	for i := range n {
-		args := row(i)
+		args = row(i, args[:0])
 		result, err := stmt.ExecContext(w.ctx, args...)
 		if err != nil {
 			return fmt.Errorf("write %s %v: %w", what, args[0], err)
@@ -193,7 +195,7 @@ func (w *writer) each(query, what string, n int, row func(int) []any) error {
 
 // eachOn is each without package database/sql in between, which was a third of the
 // time that rows of a large fleet took.
-func (w *writer) eachOn(query, what string, n int, row func(int) []any) error {
+func (w *writer) eachOn(query, what string, n int, row func(int, []any) []any) error {
 	return w.conn.Raw(func(c any) (err error) {
 		prepared, err := c.(driver.ConnPrepareContext).PrepareContext(w.ctx, query)
 		if err != nil {
@@ -208,8 +210,9 @@ func (w *writer) eachOn(query, what string, n int, row func(int) []any) error {
 			return err
 		}
 		var args []driver.NamedValue
+		var values []any
 		for i := range n {
-			values := row(i)
+			values = row(i, values[:0])
 			args = args[:0]
 			for k, v := range values {
 				switch v := v.(type) {
