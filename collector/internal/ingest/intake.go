@@ -137,12 +137,12 @@ func (d *intake) takeAll(letters []letter, now time.Time) {
 	}
 	signed := slices.Grow(d.signed[:0], len(letters))[:len(letters)]
 	d.signed = signed
-	d.sideBySide(len(letters), func(worker, from, to int) {
+	d.sideBySide(len(letters), verifyTogether, func(worker, from, to int) {
 		copy(signed[from:to], d.openers[worker].open(letters[from:to]))
 	})
 	for from := 0; from < len(letters); from += readTogether {
 		few, signed := letters[from:min(from+readTogether, len(letters))], signed[from:]
-		d.sideBySide(len(few), func(_, from, to int) {
+		d.sideBySide(len(few), readTogether/8, func(_, from, to int) {
 			for i := from; i < to; i++ {
 				d.opened[i] = d.open(few[i], signed[i], &d.decoders[i])
 			}
@@ -155,15 +155,19 @@ func (d *intake) takeAll(letters []letter, now time.Time) {
 	d.opened = [readTogether]opened{}
 }
 
+// verifyTogether is how many signatures one core verifies before another helps: the
+// more are in one equation, the less each takes, and it takes little beside the rest.
+const verifyTogether = 512
+
 // readTogether is how many letters are read before they are counted. All signatures of
 // a group are verified first, but what was read of many batches would be out of the
 // processor's cache again before it is counted.
 const readTogether = 64
 
-// sideBySide has as many workers as there are openers each do a share of n things, and
-// returns when all are done.
-func (d *intake) sideBySide(n int, do func(worker, from, to int)) {
-	workers := min(len(d.openers), (n+7)/8)
+// sideBySide has workers do n things, each a share of no fewer than least of them, and
+// returns when all are done. There are as many at most as there are openers.
+func (d *intake) sideBySide(n, least int, do func(worker, from, to int)) {
+	workers := max(1, min(len(d.openers), n/least))
 	var wait sync.WaitGroup
 	for w := range workers {
 		wait.Go(func() { do(w, w*n/workers, (w+1)*n/workers) })

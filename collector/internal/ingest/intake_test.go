@@ -228,11 +228,12 @@ func TestWithdrawnKey(t *testing.T) {
 func TestOrderIsKept(t *testing.T) {
 	h, d := newHost("a", 2), testIntake(Config{})
 	var letters []letter
-	for range 200 {
+	const n = 2*verifyTogether + readTogether/2 // signatures by two, and what is read in turns by more
+	for range n {
 		letters = append(letters, h.letter(h.next(t, 1)))
 	}
 	d.takeAll(letters, now)
-	if o := look(d, h); o.Counted != 200 || o.Seq != 200 {
+	if o := look(d, h); o.Counted != n || o.Seq != n {
 		t.Errorf("outcome %+v", o)
 	}
 }
