@@ -47,30 +47,17 @@ func newWatcher(s *store.Store, log *slog.Logger, now time.Time) *watcher {
 func (w *watcher) Follow(_ context.Context, _ *sql.Tx, c store.Commit) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	idle, events, written, reported := idleOf(c), eventsOf(c), map[ledger.HostID]int{}, map[ledger.HostID]int{}
-	for i := range c.Accounts { // a host's come one after the other
-		if i == 0 || c.Accounts[i].Host != c.Accounts[i-1].Host {
-			written[c.Accounts[i].Host] = i
-		}
-	}
-	for i := range c.Reported {
-		if i == 0 || c.Reported[i].Host != c.Reported[i-1].Host {
-			reported[c.Reported[i].Host] = i
-		}
-	}
-	devices := map[measure.DeviceID]int64{}
+	idle, events := idleOf(c), eventsOf(c)
+	written, reported := c.Accounts, c.Reported // in the order of the hosts
+	var devices []gap.Seen
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
-		clear(devices)
-		if at, ok := written[h.ID]; ok {
-			for ; at < len(c.Accounts) && c.Accounts[at].Host == h.ID; at++ {
-				devices[c.Accounts[at].ID] = c.Accounts[at].LastNS
-			}
+		devices = devices[:0]
+		for ; len(written) > 0 && written[0].Host == h.ID; written = written[1:] {
+			devices = append(devices, gap.Seen{Device: written[0].ID, LastNS: written[0].LastNS})
 		}
-		if at, ok := reported[h.ID]; ok {
-			for ; at < len(c.Reported) && c.Reported[at].Host == h.ID; at++ {
-				devices[c.Reported[at].Device] = c.Reported[at].LastNS
-			}
+		for ; len(reported) > 0 && reported[0].Host == h.ID; reported = reported[1:] {
+			devices = append(devices, gap.Seen{Device: reported[0].Device, LastNS: reported[0].LastNS})
 		}
 		w.found = append(w.found, w.watch.Report(gap.Report{Host: h.ID, ReceivedNS: c.At.UnixNano(), LastNS: h.LastNS, BootID: h.BootID, Epoch: h.Position.Epoch,
 			Devices: devices, Idle: idle[h.ID], Events: events[h.ID]})...)

@@ -44,6 +44,7 @@ func TestCarryingChangesNothing(t *testing.T) {
 				t.Fatalf("%d hosts are carried and %d told", len(c.Carried), len(c.CarriedHosts))
 			}
 			carried += len(c.Carried)
+			inOrderOfHosts(t, c)
 			rows.Write(c)
 			for i, behind := range c.Carried {
 				if p, err := behind.Position(); err != nil || p != positions[c.CarriedHosts[i].ID] {
@@ -81,6 +82,24 @@ func TestCarryingChangesNothing(t *testing.T) {
 	})
 	if carried == 0 {
 		t.Error("nothing was carried")
+	}
+}
+
+// inOrderOfHosts says that accounts come in the order of their hosts, for who goes
+// through both at once.
+func inOrderOfHosts(t *rapid.T, c ledger.Changes) {
+	t.Helper()
+	accounts, reported := c.Accounts, c.CarriedAccounts
+	for _, h := range c.Hosts {
+		for ; len(accounts) > 0 && accounts[0].Host == h.ID; accounts = accounts[1:] {
+		}
+	}
+	for _, h := range c.CarriedHosts {
+		for ; len(reported) > 0 && reported[0].Host == h.ID; reported = reported[1:] {
+		}
+	}
+	if len(accounts)+len(reported) > 0 {
+		t.Fatalf("%d accounts and %d reported ones do not follow their hosts", len(accounts), len(reported))
 	}
 }
 

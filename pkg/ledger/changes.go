@@ -7,7 +7,8 @@ import (
 )
 
 // Changes is what changed since the last Take, as values that the ledger no
-// longer touches.
+// longer touches. Accounts and CarriedAccounts come in the order of Hosts and
+// CarriedHosts.
 type Changes struct {
 	Hosts    []Host
 	Accounts []Account

@@ -50,6 +50,12 @@ const (
 	CorrelatedMin = 3
 )
 
+// Seen is a device and the end of its newest window.
+type Seen struct {
+	Device measure.DeviceID
+	LastNS int64
+}
+
 // Report is what one checkpoint says of a host.
 type Report struct {
 	Host       ledger.HostID
@@ -57,7 +63,7 @@ type Report struct {
 	LastNS     int64 // end of the host's newest window, by its clock
 	BootID     string
 	Epoch      uint64
-	Devices    map[measure.DeviceID]int64 // end of the newest window of each
+	Devices    []Seen
 	Idle       []Idle
 	Events     []measure.Event
 }
@@ -160,8 +166,8 @@ func (w *Watch) Report(r Report) []Finding {
 	found = append(found, h.power(r)...)
 	found = append(found, h.events(r)...)
 	h.received, h.last = max(h.received, r.ReceivedNS), r.LastNS
-	for id, ns := range r.Devices {
-		h.devices[id] = max(h.devices[id], ns)
+	for _, d := range r.Devices {
+		h.devices[d.Device] = max(h.devices[d.Device], d.LastNS)
 	}
 	return found
 }

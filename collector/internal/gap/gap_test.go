@@ -30,9 +30,9 @@ func told(found []gap.Finding) []string {
 }
 
 func report(id string, at time.Duration, devices ...measure.DeviceID) gap.Report {
-	r := gap.Report{Host: ledger.HostID(id), ReceivedNS: after(at), LastNS: after(at), BootID: "b", Epoch: 1, Devices: map[measure.DeviceID]int64{}}
+	r := gap.Report{Host: ledger.HostID(id), ReceivedNS: after(at), LastNS: after(at), BootID: "b", Epoch: 1}
 	for _, d := range devices {
-		r.Devices[d] = after(at)
+		r.Devices = append(r.Devices, gap.Seen{Device: d, LastNS: after(at)})
 	}
 	return r
 }
@@ -196,7 +196,7 @@ var suppressions = map[string]func(f *fleet, from time.Duration) func(int, time.
 		length := 4*time.Minute + time.Duration(f.random.Int64N(int64(time.Hour)))
 		return func(i int, at time.Duration, r *gap.Report) bool {
 			if i == 0 && at >= from && at <= from+length {
-				delete(r.Devices, "gpu1")
+				r.Devices = slices.DeleteFunc(r.Devices, func(d gap.Seen) bool { return d.Device == "gpu1" })
 			}
 			return true
 		}

@@ -34,7 +34,8 @@ type Quarantine struct {
 // Commit is what one checkpoint changed. Segments hold their whole figures, not
 // what was added. Hosts are all that something came of, also those whose rows stay as
 // they are for now; Accounts and Segments are those that were written, and Reported is
-// how far the accounts are that were not. A follower keeps none of the slices.
+// how far the accounts are that were not; both come in the order of Hosts. A follower
+// keeps none of the slices.
 type Commit struct {
 	Revision    int64
 	WatermarkNS int64 // end of the newest window that rows tell of
