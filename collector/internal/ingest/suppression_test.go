@@ -74,12 +74,9 @@ func (s *suppression) deliver(letters []letter) {
 			s.alarms["quarantine "+q.Reason+" "+q.Host] = true
 		}
 	}
-	devices := map[ledger.HostID]map[measure.DeviceID]int64{}
+	devices := map[ledger.HostID][]gap.Seen{}
 	for _, a := range c.Changes.Accounts {
-		if devices[a.Host] == nil {
-			devices[a.Host] = map[measure.DeviceID]int64{}
-		}
-		devices[a.Host][a.ID] = a.LastNS
+		devices[a.Host] = append(devices[a.Host], gap.Seen{Device: a.ID, LastNS: a.LastNS})
 	}
 	for _, g := range slices.Concat(c.Changes.Opened, c.Changes.Extended) {
 		if g.Key.State != measure.Unobserved {
