@@ -41,7 +41,7 @@ func (e *equation) reset() { e.terms = e.terms[:0] }
 
 // add adds the signature of a message under a key, whose point is minusA with its sign
 // turned. It adds nothing and says no where parts of the signature are not in the one
-// encoding that they may have: it is not valid then.
+// encoding that they may have.
 func (e *equation) add(pub ed25519.PublicKey, minusA *curve.EdwardsPoint, message, signature []byte) bool {
 	if len(signature) != ed25519.SignatureSize || !scalar.ScMinimalVartime(signature[32:]) {
 		return false

@@ -55,7 +55,6 @@ func (o *Opener) Open(domain string, envelopes [][]byte) []Opened {
 		return o.opened
 	}
 	o.equation.reset()
-	var message [messageSize]byte
 	for i, envelope := range envelopes {
 		pub, signature, body, err := split(envelope)
 		o.opened = append(o.opened, Opened{pub, body, err})
@@ -67,28 +66,30 @@ func (o *Opener) Open(domain string, envelopes [][]byte) []Opened {
 			fresh = pointOf(pub)
 			known = fresh
 		}
+		var message [messageSize]byte
 		if known == nil || !o.equation.add(pub, known, appendSigned(message[:0], domain, pub, body), signature) {
-			o.opened[i] = Opened{Err: ErrSignature}
+			o.alone(i, domain, signature)
 			continue
 		}
 		o.which, o.fresh = append(o.which, i), append(o.fresh, fresh)
 	}
-	if len(o.which) == 0 {
-		return o.opened
-	}
-	together := o.equation.holds()
+	together := len(o.which) > 0 && o.equation.holds()
 	for k, i := range o.which {
-		good := together
-		if !good {
-			_, signature, _, err := split(envelopes[i])
-			good = err == nil && verify(o.opened[i].Key, appendSigned(message[:0], domain, o.opened[i].Key, o.opened[i].Body), signature)
+		if !together {
+			o.alone(i, domain, envelopes[i][len(magic)+ed25519.PublicKeySize:Overhead])
 		}
-		if !good {
-			o.opened[i] = Opened{Err: ErrSignature}
-		} else if o.fresh[k] != nil {
+		if o.opened[i].Err == nil && o.fresh[k] != nil {
 			o.Keys.keep(o.opened[i].Key, o.fresh[k])
 		}
 	}
 	clear(o.fresh)
 	return o.opened
+}
+
+// alone verifies a signature by itself.
+func (o *Opener) alone(i int, domain string, signature []byte) {
+	var message [messageSize]byte
+	if it := &o.opened[i]; !verify(it.Key, appendSigned(message[:0], domain, it.Key, it.Body), signature) {
+		*it = Opened{Err: ErrSignature}
+	}
 }
