@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
 	"github.com/flopwatch/flopwatch/collector/internal/permission"
+	"github.com/flopwatch/flopwatch/collector/internal/strictjson"
 	"github.com/flopwatch/flopwatch/collector/internal/totp"
 )
 
@@ -315,9 +317,11 @@ func (g *Guard) serveSessions(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodPost:
 		var in signInRequest
-		d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxSignIn))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&in); err != nil {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSignIn))
+		if err == nil {
+			err = strictjson.Decode(body, &in)
+		}
+		if err != nil {
 			refuse(w, r, http.StatusBadRequest, "send a JSON object with login and password, and code where a second factor is asked for")
 			return
 		}

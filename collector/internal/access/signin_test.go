@@ -74,6 +74,9 @@ func TestSignInByProgram(t *testing.T) {
 	b.withUser()
 	var who permission.Principal
 	b.h = b.guard.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { who = permission.Of(r.Context()) }))
+	if w := b.send("POST", "/v1/sessions", `{"login":"bob","login":"ana","password":"`+password+`"}`, "Content-Type", "application/json"); w.Code != 400 {
+		t.Errorf("a key twice: %d", w.Code)
+	}
 	w := b.signIn("ana", password)
 	var s apitypes.Session
 	if err := json.Unmarshal(w.Body.Bytes(), &s); err != nil || w.Code != 201 || s.User != "usr_ana" {

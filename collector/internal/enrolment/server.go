@@ -19,6 +19,7 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/allowance"
 	"github.com/flopwatch/flopwatch/collector/internal/inventory"
+	"github.com/flopwatch/flopwatch/collector/internal/strictjson"
 	"github.com/flopwatch/flopwatch/pkg/enrol"
 )
 
@@ -159,13 +160,9 @@ func answer(w http.ResponseWriter, status int, body any) {
 
 // read decodes a body that holds one value and nothing else.
 func read(w http.ResponseWriter, r *http.Request, into any) bool {
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	err := d.Decode(into)
+	body, err := io.ReadAll(r.Body)
 	if err == nil {
-		if _, more := d.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("more than one value")
-		}
+		err = strictjson.Decode(body, into)
 	}
 	if err != nil {
 		refuse(w, http.StatusBadRequest, "the request cannot be read (is the agent newer than the collector?)")

@@ -193,6 +193,10 @@ func TestDoorRefuses(t *testing.T) {
 		change(&r)
 		return r
 	}
+	good, err := json.Marshal(ask(func(*enrol.Request) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
 	wrong, err := enrol.NewToken(d.token.Host, d.token.Authority)
 	if err != nil {
 		t.Fatal(err)
@@ -206,6 +210,7 @@ func TestDoorRefuses(t *testing.T) {
 		"a made-up nonce":           {ask(func(r *enrol.Request) { r.Nonce = make([]byte, len(nonce)) }), http.StatusConflict},
 		"no signature":              {ask(func(r *enrol.Request) { r.Keys.SigningSignature = nil }), http.StatusForbidden},
 		"not JSON":                  {[]byte("{"), http.StatusBadRequest},
+		"a key twice":               {bytes.Replace(good, []byte("{"), []byte(`{"TOKEN":"another",`), 1), http.StatusBadRequest},
 		"two values":                {[]byte("{}{}"), http.StatusBadRequest},
 		"an unknown field":          {[]byte(`{"tenant":"x"}`), http.StatusBadRequest},
 		"a body of 1 MiB":           {bytes.Repeat([]byte(" "), 1<<20), http.StatusBadRequest},

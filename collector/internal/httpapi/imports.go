@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/flopwatch/flopwatch/collector/internal/apitypes"
+	"github.com/flopwatch/flopwatch/collector/internal/strictjson"
 )
 
 // Diff is what an import changes, or would change.
@@ -62,7 +63,7 @@ func (s *server) importCustomers(ctx context.Context, in *importInput) (*answer[
 		return nil, apitypes.NewProblem(http.StatusUnsupportedMediaType, "customers come as text/csv or application/json")
 	}
 	if formats[media] == "json" {
-		if err := checkJSON(in.RawBody); err != nil {
+		if err := strictjson.Check(in.RawBody); err != nil {
 			return nil, apitypes.NewProblem(http.StatusBadRequest, "the file is not JSON as this API takes it: "+err.Error())
 		}
 	}

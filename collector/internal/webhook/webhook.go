@@ -3,11 +3,9 @@
 package webhook
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/flopwatch/flopwatch/collector/internal/party"
 	"github.com/flopwatch/flopwatch/collector/internal/party/control"
+	"github.com/flopwatch/flopwatch/collector/internal/strictjson"
 	"github.com/flopwatch/flopwatch/pkg/table"
 )
 
@@ -107,14 +106,9 @@ type event struct {
 // Read reads the verification that a vendor's event tells of. ID is the event's,
 // under the vendor's name.
 func Read(vendor string, body []byte) (id string, change party.Change, err error) {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.DisallowUnknownFields()
 	var e event
-	if err := dec.Decode(&e); err != nil {
-		return "", change, fmt.Errorf("%w: it is not JSON of the schema, or has keys that are not in it", ErrEvent)
-	}
-	if dec.More() {
-		return "", change, fmt.Errorf("%w: it goes on after its end", ErrEvent)
+	if err := strictjson.Decode(body, &e); err != nil {
+		return "", change, fmt.Errorf("%w: it is not JSON of the schema, or has keys twice or that are not in it", ErrEvent)
 	}
 	fault := func(key, rule string) error { return fmt.Errorf("%w: %s %s", ErrEvent, key, rule) }
 	if !table.Identifier(e.ID) || len(e.ID) > 40 {

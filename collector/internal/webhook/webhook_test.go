@@ -59,6 +59,7 @@ func TestRead(t *testing.T) {
 		"not JSON":     `{`,
 		"other key":    strings.Replace(good, `"id"`, `"violet":1,"id"`, 1),
 		"more":         good + "{}",
+		"a key twice":  strings.Replace(good, `"id"`, `"id":"e2","id"`, 1),
 		"id":           strings.Replace(good, `"e1"`, `"violet/1"`, 1),
 		"type":         strings.Replace(good, "verification.completed", "violet", 1),
 		"outcome":      strings.Replace(good, `"verified"`, `"violet"`, 1),

@@ -1,4 +1,4 @@
-package httpapi
+package strictjson
 
 import (
 	"bytes"
@@ -22,21 +22,44 @@ func TestJSONThatIsReadInTwoWaysIsRefused(t *testing.T) {
 		`{"a":1`:                                          "no JSON",
 		`{a:1}`:                                           "no JSON",
 	} {
-		err := checkJSON([]byte(text))
+		err := Check([]byte(text))
 		if (want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}
 }
 
-// What checkJSON lets through, the standard decoder reads, and writes again in a way
+func TestDecode(t *testing.T) {
+	type in struct {
+		Login, Code string
+	}
+	for text, want := range map[string]string{
+		`{"Login":"a","Code":"b"}`: "", `{"login":"a"}`: "",
+		``:                          "EOF",
+		`{"login":"a","login":"b"}`: "key twice",
+		`{"login":"a","LOGIN":"b"}`: "key twice",
+		`{"login":"a","who":"b"}`:   "unknown field",
+		`{"login":"a"}{}`:           "after the value",
+	} {
+		var got in
+		err := Decode([]byte(text), &got)
+		if (want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+		if err == nil && got.Login != "a" {
+			t.Errorf("%s: %+v", text, got)
+		}
+	}
+}
+
+// What Check lets through, the standard decoder reads, and writes again in a way
 // that it lets through.
 func FuzzCheckJSON(f *testing.F) {
 	for _, text := range []string{`{"a":1}`, `{"a":1,"a":2}`, `[[[]]]`, `"\ud800"`, `{"a":{"b":[1,2.5e3,null,true]}} `, `{} {}`} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if checkJSON(data) != nil || len(strings.TrimSpace(string(data))) == 0 {
+		if Check(data) != nil || len(strings.TrimSpace(string(data))) == 0 {
 			return
 		}
 		var v any
@@ -49,7 +72,7 @@ func FuzzCheckJSON(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := checkJSON(again); err != nil {
+		if err := Check(again); err != nil {
 			t.Errorf("%q becomes %q: %v", data, again, err)
 		}
 	})
