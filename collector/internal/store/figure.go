@@ -53,6 +53,16 @@ func (t deviceTime) normal() deviceTime {
 	return deviceTime{t.seconds + t.nanos/1e9, t.nanos % 1e9}
 }
 
+// agrees reports whether times differ by so many nanoseconds at most.
+func (t deviceTime) agrees(o deviceTime, within int64) bool {
+	t, o = t.normal(), o.normal()
+	if s := t.seconds - o.seconds; s < -1 || s > 1 { // time is shown in milliseconds
+		return false
+	}
+	off := (t.seconds-o.seconds)*1e9 + t.nanos - o.nanos
+	return -within <= off && off <= within
+}
+
 func (t deviceTime) desk() desk.DeviceTime { return desk.DeviceTime(t.seconds*1000 + t.nanos/1e6) }
 
 // group is what segments of one state and method add up to. groupColumns and

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -112,6 +113,25 @@ func TestDeviceTimeAdds(t *testing.T) {
 			t.Errorf("%d ms, want %d", sum.desk(), want)
 		}
 	})
+}
+
+// Times agree to the nanosecond, and to as many as there are pieces that are rounded.
+func TestDeviceTimesAgree(t *testing.T) {
+	for _, c := range []struct {
+		a, b   deviceTime
+		within int64
+		want   bool
+	}{
+		{deviceTime{5, 0}, deviceTime{4, 1e9}, 0, true},
+		{deviceTime{5, 0}, deviceTime{4, 999_999_999}, 0, false},
+		{deviceTime{5, 0}, deviceTime{4, 999_999_999}, 1, true},
+		{deviceTime{4, 999_999_998}, deviceTime{5, 0}, 1, false},
+		{deviceTime{math.MaxInt64 / 2, 0}, deviceTime{-math.MaxInt64 / 2, 0}, 3, false},
+	} {
+		if got := c.a.agrees(c.b, c.within); got != c.want || c.b.agrees(c.a, c.within) != got {
+			t.Errorf("%v and %v within %d: %t", c.a, c.b, c.within, got)
+		}
+	}
 }
 
 func TestShare(t *testing.T) {

@@ -94,10 +94,18 @@ func totals(ctx context.Context, tx *sql.Tx, fromNS, toNS int64) (desk.Totals, e
 		FROM device WHERE last_ns > ? AND first_ns < ?`, toNS, fromNS, toNS, fromNS, fromNS, toNS).
 		Scan(slices.Concat([]any{&t.Devices, &t.Hosts, &t.Windows}, overlap.targets(), elapsed.targets())...)
 	t.Overlap = overlap.desk()
+	if err != nil {
+		return *t, err
+	}
 	// The time of the devices is the other side of the account. Where the sides
-	// agree, to the nanosecond, the figures must also add up as they are shown.
+	// agree, to the nanosecond, the figures must also add up as they are shown. Pieces
+	// that meet at an end of the span are rounded, each for itself.
+	rounded := int64(0)
+	if source != "segment" {
+		err = tx.QueryRowContext(ctx, "SELECT count(*) FROM piece WHERE to_ns = ? OR from_ns = ?", fromNS, toNS).Scan(&rounded)
+	}
 	t.Elapsed = elapsed.desk()
-	if elapsed.normal() == y.by[1].add(y.by[2]).add(y.by[3]).add(y.by[4]) {
+	if elapsed.agrees(y.by[1].add(y.by[2]).add(y.by[3]).add(y.by[4]), rounded) {
 		t.Elapsed = t.Attributed + t.Idle + t.Unattributed + t.Unobserved
 	}
 	t.Figure = y.figure.figure()
