@@ -37,7 +37,8 @@ type pull struct {
 	asked     time.Time
 	want      int // messages of the request, 0 while none waits
 	got, size int
-	heard     bool // the broker, since the timer was set
+	patience  time.Duration // with a broker that is silent
+	heard     bool          // the broker, since the timer was set
 	busy      bool
 	timer     *time.Timer
 }
@@ -129,14 +130,14 @@ func (p *pull) run(ctx context.Context) {
 // ask makes a request and reports whether there is a broker to be asked.
 func (p *pull) ask(ctx context.Context) bool {
 	q := pullRequest{Batch: p.cfg.MaxBatches, MaxBytes: p.cfg.MaxBytes, NoWait: true}
-	patience := pullPatience
+	p.patience = pullPatience
 	if !p.busy {
 		q = pullRequest{Batch: min(pullBusy, p.cfg.MaxBatches), MaxBytes: p.cfg.MaxBytes, Expires: pullExpires, Heartbeat: pullHeartbeat}
-		patience = 2 * pullHeartbeat
+		p.patience = 2 * pullHeartbeat
 	}
 	p.request++
 	p.asked, p.want, p.got, p.size, p.heard = time.Now(), q.Batch, 0, 0, false
-	p.timer.Reset(patience)
+	p.timer.Reset(p.patience)
 	body, err := json.Marshal(q)
 	if err == nil {
 		err = p.cfg.Conn.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+wire.StreamName+"."+ConsumerName, p.reply(), body)
@@ -163,7 +164,7 @@ func (p *pull) over(ctx context.Context) bool {
 	case p.want == 0:
 	case p.heard:
 		p.heard = false
-		p.timer.Reset(2 * pullHeartbeat)
+		p.timer.Reset(p.patience)
 		return true
 	default:
 		p.busy = false
@@ -206,14 +207,15 @@ func (p *pull) answer(ctx context.Context, m *nats.Msg) bool {
 	p.heard = true
 	switch {
 	case status == "100": // it waits
+	case status == "409" && strings.Contains(why, "batch completed"): // the last are on their way, from brokers that replicate
 	case status == "404" || status == "408":
 		if p.busy = p.busy && p.got >= pullFew; p.busy {
 			p.rest(groupLinger)
 			return true
 		}
 		return p.ask(ctx)
-	case status == "409" && strings.Contains(why, "exceeds maxbytes") && p.got > 0:
-		return p.ask(ctx)
+	case status == "409" && strings.Contains(why, "exceeds maxbytes") && m.Header.Get("Nats-Pending-Bytes") != strconv.Itoa(p.cfg.MaxBytes):
+		return p.ask(ctx) // not one message alone
 	default:
 		// No leader yet, a server that stops, or nobody who knows of the consumer.
 		p.busy = false
@@ -224,9 +226,12 @@ func (p *pull) answer(ctx context.Context, m *nats.Msg) bool {
 	return true
 }
 
-// gone reports whether the broker says that there is nothing to ask for.
+// gone reports whether the broker says that there is nothing to ask for. While it has
+// no leader it says nothing, and messages are not to wait for that for long.
 func (p *pull) gone(ctx context.Context) bool {
-	_, err := p.consumer.Info(ctx)
+	bounded, cancel := context.WithTimeout(ctx, askEvery)
+	defer cancel()
+	_, err := p.consumer.Info(bounded)
 	return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
