@@ -273,7 +273,8 @@ const (
 	groupBytes  = 4 << 20
 	groupBusy   = 64
 	groupLinger = 100 * time.Millisecond
-	groupLong   = 250 * time.Millisecond // where a hundred batches and more come in groupLinger
+	groupMany   = 4 * groupBusy
+	groupLong   = 250 * time.Millisecond // instead, where there are so many
 )
 
 // gather adds the messages that wait already, so that they are opened together, and
@@ -293,7 +294,7 @@ func (r *run) gather(group []message, messages <-chan message) []message {
 			switch pace := max(len(r.acks), r.pace); {
 			case pace < groupBusy:
 				return group
-			case pace < 4*groupBusy:
+			case pace < groupMany:
 				over = time.After(groupLinger)
 			default:
 				over = time.After(groupLong)
