@@ -37,8 +37,7 @@ type pull struct {
 	asked     time.Time
 	want      int // messages of the request, 0 while none waits
 	got, size int
-	patience  time.Duration // with a broker that is silent
-	heard     bool          // the broker, since the timer was set
+	heard     bool // the broker, since the timer was set
 	busy      bool
 	timer     *time.Timer
 }
@@ -130,14 +129,14 @@ func (p *pull) run(ctx context.Context) {
 // ask makes a request and reports whether there is a broker to be asked.
 func (p *pull) ask(ctx context.Context) bool {
 	q := pullRequest{Batch: p.cfg.MaxBatches, MaxBytes: p.cfg.MaxBytes, NoWait: true}
-	p.patience = pullPatience
+	patience := pullPatience
 	if !p.busy {
 		q = pullRequest{Batch: min(pullBusy, p.cfg.MaxBatches), MaxBytes: p.cfg.MaxBytes, Expires: pullExpires, Heartbeat: pullHeartbeat}
-		p.patience = 2 * pullHeartbeat
+		patience = 2 * pullHeartbeat
 	}
 	p.request++
 	p.asked, p.want, p.got, p.size, p.heard = time.Now(), q.Batch, 0, 0, false
-	p.timer.Reset(p.patience)
+	p.timer.Reset(patience)
 	body, err := json.Marshal(q)
 	if err == nil {
 		err = p.cfg.Conn.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+wire.StreamName+"."+ConsumerName, p.reply(), body)
@@ -164,7 +163,7 @@ func (p *pull) over(ctx context.Context) bool {
 	case p.want == 0:
 	case p.heard:
 		p.heard = false
-		p.timer.Reset(p.patience)
+		p.timer.Reset(2 * pullHeartbeat)
 		return true
 	default:
 		p.busy = false
@@ -207,15 +206,14 @@ func (p *pull) answer(ctx context.Context, m *nats.Msg) bool {
 	p.heard = true
 	switch {
 	case status == "100": // it waits
-	case status == "409" && strings.Contains(why, "batch completed"): // the last are on their way, from brokers that replicate
 	case status == "404" || status == "408":
 		if p.busy = p.busy && p.got >= pullFew; p.busy {
 			p.rest(groupLinger)
 			return true
 		}
 		return p.ask(ctx)
-	case status == "409" && strings.Contains(why, "exceeds maxbytes") && m.Header.Get("Nats-Pending-Bytes") != strconv.Itoa(p.cfg.MaxBytes):
-		return p.ask(ctx) // not one message alone
+	case status == "409" && strings.Contains(why, "exceeds maxbytes") && p.got > 0:
+		return p.ask(ctx)
 	default:
 		// No leader yet, a server that stops, or nobody who knows of the consumer.
 		p.busy = false
@@ -226,12 +224,9 @@ func (p *pull) answer(ctx context.Context, m *nats.Msg) bool {
 	return true
 }
 
-// gone reports whether the broker says that there is nothing to ask for. While it has
-// no leader it says nothing, and messages are not to wait for that for long.
+// gone reports whether the broker says that there is nothing to ask for.
 func (p *pull) gone(ctx context.Context) bool {
-	bounded, cancel := context.WithTimeout(ctx, askEvery)
-	defer cancel()
-	_, err := p.consumer.Info(bounded)
+	_, err := p.consumer.Info(ctx)
 	return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
 }
 

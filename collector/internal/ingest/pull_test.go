@@ -145,7 +145,6 @@ func TestPulledBytesAreBounded(t *testing.T) {
 	x := startPulling(t, 2048, 4<<10)
 	x.send(500, 1000, 0)
 	x.collect(0, 500)
-	time.Sleep(3 * groupLinger) // groups are over
 	before := x.waits.Load() + x.noWait.Load()
 	x.send(1, 8<<10, 0)
 	time.Sleep(2 * time.Second)
@@ -154,11 +153,17 @@ func TestPulledBytesAreBounded(t *testing.T) {
 	}
 }
 
-// A pull ends with its consumer and with its connection.
+// A pull ends with its consumer, whether a request waits then or is made later, and
+// with its connection.
 func TestPullEnds(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(x *pulling) error{
-		"consumer deleted": func(x *pulling) error {
+		"consumer deleted while a request waits": func(x *pulling) error {
+			return x.js.DeleteConsumer(t.Context(), wire.StreamName, ConsumerName)
+		},
+		"consumer deleted while none waits": func(x *pulling) error {
+			go x.send(300, 900, 500*time.Microsecond)
+			x.collect(0, 300)
 			return x.js.DeleteConsumer(t.Context(), wire.StreamName, ConsumerName)
 		},
 		"broker closed": func(x *pulling) error { return x.b.Close() },
@@ -167,12 +172,13 @@ func TestPullEnds(t *testing.T) {
 			x := startPulling(t, 2048, 32<<20)
 			x.send(1, 900, 0)
 			x.collect(0, 1)
+			x.sent = 0
 			if err := end(x); err != nil {
 				t.Fatal(err)
 			}
 			select {
 			case <-x.p.Closed():
-			case <-time.After(10 * time.Second):
+			case <-time.After(4 * pullPatience):
 				t.Fatal("goes on")
 			}
 		})
@@ -215,7 +221,7 @@ func TestPullOfStaleAnswers(t *testing.T) {
 	if !p.ask(ctx) || p.request != n+1 {
 		t.Fatal("not asked")
 	}
-	for _, m := range []*nats.Msg{status(old, "404", "No Messages"), status(old, "409", "Leadership Change"), status(p.reply(), "100", "Idle Heartbeat"), status(p.reply(), "409", "Batch Completed")} {
+	for _, m := range []*nats.Msg{status(old, "404", "No Messages"), status(old, "409", "Leadership Change"), status(p.reply(), "100", "Idle Heartbeat")} {
 		if !p.answer(ctx, m) || p.request != n+1 || p.want == 0 || !p.busy {
 			t.Errorf("after %v: request %d, %d wanted", m.Header, p.request, p.want)
 		}
@@ -239,13 +245,6 @@ func TestPullOfStaleAnswers(t *testing.T) {
 		if p.answer(ctx, m) {
 			t.Errorf("goes on after %v", m.Header)
 		}
-	}
-	// Of a consumer that was deleted while no request waited the broker says nothing.
-	if err := x.js.DeleteConsumer(ctx, wire.StreamName, ConsumerName); err != nil {
-		t.Fatal(err)
-	}
-	if p.heard = false; p.over(ctx) {
-		t.Error("goes on without a consumer")
 	}
 	if err := x.b.Close(); err != nil {
 		t.Fatal(err)
