@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/attest"
@@ -183,7 +184,7 @@ type run struct {
 	lease  store.Lease
 	intake *intake // nil while another collector counts the partition
 	lessor *lessor
-	acks   []message
+	acks   []jetstream.Msg
 	size   int
 	pace   int // batches in the last checkpoint
 
@@ -202,7 +203,7 @@ func (r *run) loop(ctx context.Context, s *source, requests <-chan request, want
 	timer.Stop()
 	settle := time.NewTicker(carryLeast / 4)
 	defer settle.Stop()
-	var group []message
+	var group []jetstream.Msg
 	for {
 		select {
 		case <-ctx.Done():
@@ -279,7 +280,7 @@ const (
 
 // gather adds the messages that wait already, so that they are opened together, and
 // those that come soon.
-func (r *run) gather(group []message, messages <-chan message) []message {
+func (r *run) gather(group []jetstream.Msg, messages <-chan jetstream.Msg) []jetstream.Msg {
 	size := len(group[0].Data())
 	var over <-chan time.Time
 	most := min(groupMost, r.cfg.MaxBatches-len(r.acks)) // a checkpoint waits for no more
@@ -310,7 +311,7 @@ func (r *run) gather(group []message, messages <-chan message) []message {
 	return group
 }
 
-func (r *run) take(group []message) {
+func (r *run) take(group []jetstream.Msg) {
 	letters := make([]letter, 0, len(group))
 	now := r.cfg.Now()
 	for _, m := range group {

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/flopwatch/flopwatch/collector/internal/store"
 	"github.com/flopwatch/flopwatch/pkg/allocation"
 )
@@ -158,13 +160,13 @@ func (r *run) forget() {
 // partition: it says nothing of who is to count now. One that comes under the same pin
 // when the broker would have given that up is no late one: it sends to us still, and
 // whoever took the partition did so with a message of a pin that was over.
-func (r *run) late(m message) bool {
+func (r *run) late(m jetstream.Msg) bool {
 	return r.lostPin != "" && m.Headers().Get(pinHeader) == r.lostPin && time.Since(r.lostAt) < pinnedFor
 }
 
 // giveBack lets the broker send messages again. What it does not hear comes again
 // when its wait for an answer is over, and from the host.
-func (r *run) giveBack(messages []message) {
+func (r *run) giveBack(messages []jetstream.Msg) {
 	for _, m := range messages {
 		_ = m.Nak()
 	}

@@ -30,35 +30,10 @@ const (
 // source hands over messages one by one; the bound on what waits is the
 // consumer's, since the handler blocks.
 type source struct {
-	messages chan message
+	messages chan jetstream.Msg
 	stop     chan struct{}
-	consume  consuming
+	consume  jetstream.ConsumeContext
 	unpin    func(context.Context) error // nil where nobody else stands by
-}
-
-// message is what a jetstream.Msg can be asked here.
-type message interface {
-	Subject() string
-	Data() []byte
-	Headers() nats.Header
-	Ack() error
-	Nak() error
-}
-
-// consuming is what hands messages over.
-type consuming interface {
-	Stop()
-	Closed() <-chan struct{}
-}
-
-// hand waits until a message is taken, and reports whether it was.
-func (s *source) hand(m message) bool {
-	select {
-	case s.messages <- m:
-		return true
-	case <-s.stop:
-		return false
-	}
 }
 
 func (in *Ingest) subscribe(ctx context.Context) (*source, error) {
@@ -72,11 +47,18 @@ func (in *Ingest) subscribe(ctx context.Context) (*source, error) {
 		AckWait:       30 * time.Second,
 		MaxAckPending: 2 * in.cfg.MaxBatches,
 	}
+	options := []jetstream.PullConsumeOpt{
+		jetstream.PullMaxMessagesWithBytesLimit(in.cfg.MaxBatches, in.cfg.MaxBytes),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+			in.cfg.Log.WarnContext(ctx, "consume", slog.Int("partition", in.cfg.Partition.No), slog.Any("error", err))
+		}),
+	}
 	if in.cfg.shared() {
 		no := in.cfg.Partition.No
 		config.Durable += "-" + strconv.Itoa(no)
 		config.FilterSubject = wire.PartitionSubject(no)
 		config.PriorityPolicy, config.PriorityGroups, config.PinnedTTL = jetstream.PriorityPolicyPinned, []string{groupName}, pinnedFor
+		options = append(options, jetstream.PullPriorityGroup(groupName), jetstream.PullExpiry(askEvery), jetstream.PullHeartbeat(askEvery/2))
 	}
 	var consumer jetstream.Consumer
 	err = in.patiently(ctx, func() (err error) {
@@ -86,11 +68,8 @@ func (in *Ingest) subscribe(ctx context.Context) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make consumer %s of %s: %w", config.Durable, wire.StreamName, err)
 	}
-	s := &source{messages: make(chan message, groupMost), stop: make(chan struct{})}
-	if !in.cfg.shared() {
-		s.consume, err = startPull(ctx, in.cfg, consumer, s)
-	} else {
-		s.consume, err = in.standBy(ctx, consumer, s)
+	s := &source{messages: make(chan jetstream.Msg, groupMost), stop: make(chan struct{})}
+	if in.cfg.shared() {
 		s.unpin = func(ctx context.Context) error {
 			stream, err := js.Stream(ctx, wire.StreamName)
 			if err == nil {
@@ -99,20 +78,16 @@ func (in *Ingest) subscribe(ctx context.Context) (*source, error) {
 			return err
 		}
 	}
+	s.consume, err = consumer.Consume(func(m jetstream.Msg) {
+		select {
+		case s.messages <- m:
+		case <-s.stop:
+		}
+	}, options...)
 	if err != nil {
 		return nil, fmt.Errorf("consume %s: %w", wire.StreamName, err)
 	}
 	return s, nil
-}
-
-// standBy takes what the broker sends to one of the group.
-func (in *Ingest) standBy(ctx context.Context, consumer jetstream.Consumer, s *source) (consuming, error) {
-	return consumer.Consume(func(m jetstream.Msg) { s.hand(m) },
-		jetstream.PullMaxMessagesWithBytesLimit(in.cfg.MaxBatches, in.cfg.MaxBytes),
-		jetstream.PullPriorityGroup(groupName), jetstream.PullExpiry(askEvery), jetstream.PullHeartbeat(askEvery/2),
-		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
-			in.cfg.Log.WarnContext(ctx, "consume", slog.Int("partition", in.cfg.Partition.No), slog.Any("error", err))
-		}))
 }
 
 // patiently asks the broker again each second while it does not answer, until ctx ends:
