@@ -18,6 +18,16 @@ func (c *cluster) startHost(i int) {
 		"--library", filepath.Join(programs, "libnvml-standin.so"), "--period", "200ms", "--window", "200ms")
 }
 
+// addHost lets one more host report.
+func (c *cluster) addHost() {
+	c.Helper()
+	i := len(c.agents)
+	c.enroll(i)
+	c.sh("users")
+	c.agents = append(c.agents, nil)
+	c.startHost(i)
+}
+
 // stopHosts stops the hosts. What an agent has no receipt for within seconds stays in
 // its spool.
 func (c *cluster) stopHosts() {
