@@ -82,7 +82,11 @@ func split(envelope []byte) (pub ed25519.PublicKey, signature, body []byte, err 
 		return nil, nil, nil, ErrFormat
 	}
 	pub = ed25519.PublicKey(envelope[len(magic) : len(magic)+ed25519.PublicKeySize])
-	return pub, envelope[len(magic)+ed25519.PublicKeySize : Overhead], envelope[Overhead:], nil
+	return pub, signatureOf(envelope), envelope[Overhead:], nil
+}
+
+func signatureOf(envelope []byte) []byte {
+	return envelope[len(magic)+ed25519.PublicKeySize : Overhead]
 }
 
 // Hash returns the chain hash of an envelope.

@@ -76,7 +76,7 @@ func (o *Opener) Open(domain string, envelopes [][]byte) []Opened {
 	together := len(o.which) > 0 && o.equation.holds()
 	for k, i := range o.which {
 		if !together {
-			o.alone(i, domain, envelopes[i][len(magic)+ed25519.PublicKeySize:Overhead])
+			o.alone(i, domain, signatureOf(envelopes[i]))
 		}
 		if o.opened[i].Err == nil && o.fresh[k] != nil {
 			o.Keys.keep(o.opened[i].Key, o.fresh[k])

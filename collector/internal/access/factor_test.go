@@ -329,19 +329,7 @@ func TestAnEnrolmentIsOfWhoBeganIt(t *testing.T) {
 
 func TestAProgramSignsInWithACode(t *testing.T) {
 	b, _ := withFactors(t)
-	ask := func(body map[string]any) (code int, kind string, answer map[string]any) {
-		t.Helper()
-		data, err := json.Marshal(body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := b.send("POST", "/v1/sessions", string(data), "Content-Type", "application/json")
-		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
-			t.Fatal(err)
-		}
-		kind, _ = answer["type"].(string)
-		return w.Code, kind, answer
-	}
+	ask := b.signInBy
 	who := map[string]any{"login": "ana", "password": password}
 	if code, kind, _ := ask(who); code != 403 || kind != apitypes.ProblemEnrolment {
 		t.Fatalf("%d %s", code, kind)

@@ -1,7 +1,6 @@
 package access_test
 
 import (
-	"encoding/json"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -116,16 +115,7 @@ func TestAProgramSetsItsOwnPassword(t *testing.T) {
 				body[pairs[i]] = true
 			}
 		}
-		data, err := json.Marshal(body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := b.send("POST", "/v1/sessions", string(data), "Content-Type", "application/json")
-		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
-			t.Fatal(err)
-		}
-		kind, _ = answer["type"].(string)
-		return w.Code, kind, answer
+		return b.signInBy(body)
 	}
 	if status, kind, _ := ask(); status != 403 || kind != apitypes.ProblemNewPassword {
 		t.Errorf("%d %s", status, kind)

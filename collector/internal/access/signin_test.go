@@ -69,6 +69,22 @@ func (b *bench) signIn(login, password string) *httptest.ResponseRecorder {
 	return b.send("POST", "/v1/sessions", string(body), "Content-Type", "application/json")
 }
 
+// signInBy signs a program in with a body, and returns what is answered and the type of
+// problem that it is.
+func (b *bench) signInBy(body map[string]any) (code int, kind string, answer map[string]any) {
+	b.Helper()
+	data, err := json.Marshal(body)
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := b.send("POST", "/v1/sessions", string(data), "Content-Type", "application/json")
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+		b.Fatal(err)
+	}
+	kind, _ = answer["type"].(string)
+	return w.Code, kind, answer
+}
+
 func TestSignInByProgram(t *testing.T) {
 	b := newBench(t)
 	b.withUser()

@@ -18,16 +18,12 @@ type Asked struct {
 // before forget. First is false where one with the key was begun already; then before
 // says how that stands.
 func (s *Store) BeginOnce(ctx context.Context, key, request string, now, forget time.Time) (before Asked, first bool, err error) {
-	err = s.update(growing(ctx), func(tx *sql.Tx) error {
+	err = s.update(growing(ctx), func(tx *sql.Tx) (err error) {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM asked_once WHERE begun_ns < ?", forget.UnixNano()); err != nil {
 			return err
 		}
-		done, err := tx.ExecContext(ctx, "INSERT INTO asked_once (key, request, begun_ns, status, sealed) VALUES (?, ?, ?, 0, ?) ON CONFLICT (key) DO NOTHING", key, request, now.UnixNano(), []byte{})
-		if err != nil {
-			return err
-		}
-		n, err := done.RowsAffected()
-		if first = n == 1; first || err != nil {
+		first, err = changesOne(ctx, tx, "INSERT INTO asked_once (key, request, begun_ns, status, sealed) VALUES (?, ?, ?, 0, ?) ON CONFLICT (key) DO NOTHING", key, request, now.UnixNano(), []byte{})
+		if first || err != nil {
 			return err
 		}
 		return tx.QueryRowContext(ctx, "SELECT request, status, sealed FROM asked_once WHERE key = ?", key).Scan(&before.Request, &before.Status, &before.Sealed)

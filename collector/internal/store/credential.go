@@ -51,14 +51,9 @@ func (s *Store) PutSecondFactor(ctx context.Context, account string, f permissio
 // AddSecondFactor gives an account that has no second factor one; ok is false, and
 // nothing changes, if it has one.
 func (s *Store) AddSecondFactor(ctx context.Context, account string, f permission.SecondFactor) (ok bool, err error) {
-	err = s.update(ctx, func(tx *sql.Tx) error {
-		done, err := tx.ExecContext(ctx, "INSERT INTO second_factor (account, sealed, step, recovery, made_ns) VALUES (?, ?, ?, ?, ?) ON CONFLICT (account) DO NOTHING",
+	err = s.update(ctx, func(tx *sql.Tx) (err error) {
+		ok, err = changesOne(ctx, tx, "INSERT INTO second_factor (account, sealed, step, recovery, made_ns) VALUES (?, ?, ?, ?, ?) ON CONFLICT (account) DO NOTHING",
 			account, f.Sealed, f.Step, strings.Join(f.Recovery, " "), f.Made.UnixNano())
-		if err != nil {
-			return err
-		}
-		n, err := done.RowsAffected()
-		ok = n == 1
 		return err
 	})
 	if err != nil {
@@ -102,13 +97,8 @@ func (s *Store) DroppedBy(ctx context.Context, account string) (by string, err e
 // UseStep uses up the code of a step; ok is false if it or a later one was used
 // before, wherever that was.
 func (s *Store) UseStep(ctx context.Context, account string, step int64) (ok bool, err error) {
-	err = s.update(ctx, func(tx *sql.Tx) error {
-		done, err := tx.ExecContext(ctx, "UPDATE second_factor SET step = ? WHERE account = ? AND step < ?", step, account, step)
-		if err != nil {
-			return err
-		}
-		n, err := done.RowsAffected()
-		ok = n == 1
+	err = s.update(ctx, func(tx *sql.Tx) (err error) {
+		ok, err = changesOne(ctx, tx, "UPDATE second_factor SET step = ? WHERE account = ? AND step < ?", step, account, step)
 		return err
 	})
 	if err != nil {

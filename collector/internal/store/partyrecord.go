@@ -384,14 +384,9 @@ func (s *Store) LogReveal(ctx context.Context, who string, fields []string, reas
 
 // LogFeed records that something came from outside; it reports false if it came before.
 func (s *Store) LogFeed(ctx context.Context, id string, entries int, digest string) (fresh bool, err error) {
-	err = s.update(ctx, func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, "INSERT INTO party_feed (id, at_ns, actor, entries, digest) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+	err = s.update(ctx, func(tx *sql.Tx) (err error) {
+		fresh, err = changesOne(ctx, tx, "INSERT INTO party_feed (id, at_ns, actor, entries, digest) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
 			id, s.opts.Now().UnixNano(), audit.Of(ctx).Actor.ID, entries, digest)
-		if err != nil {
-			return err
-		}
-		n, err := result.RowsAffected()
-		fresh = n == 1
 		return err
 	})
 	if err != nil {

@@ -266,6 +266,16 @@ func (s *Store) finish(ctx context.Context, tx *sql.Tx, f func(*sql.Tx) error) e
 	return nil
 }
 
+// changesOne runs a statement and reports whether it changed one row.
+func changesOne(ctx context.Context, tx *sql.Tx, query string, args ...any) (bool, error) {
+	done, err := tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return false, err
+	}
+	n, err := done.RowsAffected()
+	return n == 1, err
+}
+
 // errOutcome means that nobody knows whether a transaction is durable: its commit
 // failed, and may be found all the same when the database is opened again.
 var errOutcome = errors.New("commit")

@@ -118,13 +118,8 @@ func (s *Store) ChangeUserProposing(ctx context.Context, id string, f func(*Acco
 // SetPassword puts a hash in the place of what is kept of an account's password; ok is
 // false, and nothing changes, if something else is kept by now or it is barred.
 func (s *Store) SetPassword(ctx context.Context, account, before, after string) (ok bool, err error) {
-	err = s.update(ctx, func(tx *sql.Tx) error {
-		done, err := tx.ExecContext(ctx, "UPDATE \"user\" SET password = ? WHERE id = ? AND password = ? AND disabled = 0", after, account, before)
-		if err != nil {
-			return err
-		}
-		n, err := done.RowsAffected()
-		ok = n == 1
+	err = s.update(ctx, func(tx *sql.Tx) (err error) {
+		ok, err = changesOne(ctx, tx, "UPDATE \"user\" SET password = ? WHERE id = ? AND password = ? AND disabled = 0", after, account, before)
 		return err
 	})
 	if err != nil {
